@@ -1,0 +1,455 @@
+//! The one error type of the edge, and the one place that turns errors into status codes.
+
+use crate::telemetry::context;
+use axum::body::Body;
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use domain::RejectionKind;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::error::Error;
+use std::fmt;
+
+/// The media type of every error answer (RFC 9457).
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// How long a caller should wait after a 503 that usually passes at once.
+const RETRY_SOON_SECONDS: u64 = 1;
+
+/// A refused or failed request, answered as `application/problem+json`.
+///
+/// Made where the refusal is known, returned with `?`, rendered once. Whatever is inside a failure
+/// of ours is logged when it is rendered, with the request's id, and never sent.
+#[derive(Debug)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    members: Map<String, Value>,
+    headers: HeaderMap,
+    /// Why we failed, for the log only.
+    cause: Option<String>,
+}
+
+/// One thing that is wrong with one part of the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    #[serde(flatten)]
+    place: Place,
+    code: &'static str,
+    message: String,
+}
+
+/// Where it is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Place {
+    /// A JSON pointer (RFC 6901) into the body.
+    Pointer(String),
+    /// A query parameter's or a header's name.
+    Parameter(String),
+}
+
+impl FieldError {
+    /// `message` about the member of the body that `pointer` names; the root is `""`.
+    #[must_use]
+    pub fn at(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { place: Place::Pointer(pointer.into()), code, message: message.into() }
+    }
+
+    /// `message` about the query parameter or header `name`.
+    #[must_use]
+    pub fn parameter(name: impl Into<String>, message: impl Into<String>) -> Self {
+        let place = Place::Parameter(name.into());
+        Self { place, code: "invalid_parameter", message: message.into() }
+    }
+}
+
+/// The general constructor and what can be hung on a problem.
+impl Problem {
+    /// A problem with a stable `code` (snake case) and an English `detail` for whoever reads it.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            status,
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            members: Map::new(),
+            headers: HeaderMap::new(),
+            cause: None,
+        }))
+    }
+
+    /// Adds a member beside `detail`.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.insert(name, value);
+        self
+    }
+
+    /// Tells the caller to come back after `seconds`.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// The status that this is answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    fn caused_by(mut self, cause: &dyn Error) -> Self {
+        self.0.cause = Some(chain(cause));
+        self
+    }
+}
+
+/// Bad requests, in the words of the contract's conventions.
+impl Problem {
+    /// 400: the path is not in its one canonical spelling.
+    #[must_use]
+    pub fn malformed_path() -> Self {
+        let detail = "The path must consist of non-empty segments of letters, digits and '.', '_', \
+                      '~', '-', without '.' or '..' segments and without a trailing slash.";
+        Self::new(StatusCode::BAD_REQUEST, "malformed_path", detail)
+    }
+
+    /// 400: the body is not JSON, or an object names a member twice.
+    #[must_use]
+    pub fn malformed_json(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
+    }
+
+    /// 408: the body did not arrive in time.
+    #[must_use]
+    pub fn body_timeout() -> Self {
+        let detail = "The request's body did not arrive in time.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
+    }
+
+    /// 413.
+    #[must_use]
+    pub fn body_too_large(limit_bytes: usize) -> Self {
+        let detail = format!("A body may hold at most {limit_bytes} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    }
+
+    /// 415.
+    #[must_use]
+    pub fn unsupported_media_type() -> Self {
+        let detail = "Send the body as application/json in UTF-8, without a content encoding.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    /// 422 about the body; the problem's code is the error's.
+    #[must_use]
+    pub fn field(error: FieldError) -> Self {
+        let Place::Pointer(place) | Place::Parameter(place) = &error.place;
+        let detail = match place.as_str() {
+            "" => format!("The body: {}.", error.message),
+            place => format!("{place}: {}.", error.message),
+        };
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.code, detail);
+        problem.0.errors.push(error);
+        problem
+    }
+
+    /// 422 `invalid_field`: for what only a handler can check about a member of the body.
+    #[must_use]
+    pub fn invalid_field(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::field(FieldError::at(pointer, "invalid_field", message))
+    }
+
+    /// 422 `invalid_parameter` about a query parameter or a header.
+    #[must_use]
+    pub fn invalid_parameter(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::field(FieldError::parameter(name, message))
+    }
+
+    /// 400: the header is required here.
+    #[must_use]
+    pub fn idempotency_key_missing() -> Self {
+        let detail = "Send an Idempotency-Key header, so that a retry cannot do this twice.";
+        Self::new(StatusCode::BAD_REQUEST, "idempotency_key_missing", detail)
+    }
+
+    /// 400: the header's value cannot be a key.
+    #[must_use]
+    pub fn idempotency_key_invalid() -> Self {
+        let detail = "An Idempotency-Key is one header of 1 to 255 visible ASCII characters.";
+        Self::new(StatusCode::BAD_REQUEST, "idempotency_key_invalid", detail)
+    }
+
+    /// 422: the key was used with another body.
+    #[must_use]
+    pub fn idempotency_key_reused() -> Self {
+        let detail = "This Idempotency-Key was used with another body. Use a new key.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+    }
+
+    /// 409: the first request with this key is still running.
+    #[must_use]
+    pub fn request_in_progress() -> Self {
+        let detail = "The first request with this Idempotency-Key is still running.";
+        Self::new(StatusCode::CONFLICT, "request_in_progress", detail)
+            .retry_after(RETRY_SOON_SECONDS)
+    }
+
+    /// 428: the change needs `If-Match`.
+    #[must_use]
+    pub fn precondition_required() -> Self {
+        let detail = "Send If-Match with the ETag that you last read.";
+        Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
+    }
+
+    /// 412: the resource has changed since it was read.
+    #[must_use]
+    pub fn version_conflict() -> Self {
+        let detail = "The resource has changed since you read it. Read it again.";
+        Self::new(StatusCode::PRECONDITION_FAILED, "version_conflict", detail)
+    }
+}
+
+/// Access, routing and limits.
+impl Problem {
+    /// 401: nobody is signed in, or the token is not good.
+    #[must_use]
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// 403: no rule allows it, or one denies it.
+    #[must_use]
+    pub fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this.")
+    }
+
+    /// 403: the user or the address is banned.
+    #[must_use]
+    pub fn banned() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "banned", "You are banned from this shop.")
+    }
+
+    /// 404: absent, or somebody else's, which looks the same.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
+    }
+
+    /// 405. The router adds `Allow`, because it knows the path's methods.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        let detail = "The path does not answer this method; see the Allow header.";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    }
+
+    /// 405 with the methods that would be answered, as in `GET, HEAD`.
+    #[must_use]
+    pub fn method_not_allowed_except(allowed: &'static str) -> Self {
+        Self::method_not_allowed().with_header(ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    /// 429: too many requests; `retry_after_seconds` is when the next one may pass.
+    #[must_use]
+    pub fn rate_limited(retry_after_seconds: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests. Slow down.")
+            .retry_after(retry_after_seconds)
+    }
+}
+
+/// Failures of ours, most of which pass.
+impl Problem {
+    /// 503: the read model has not reached the position that the caller asked for.
+    #[must_use]
+    pub fn projection_behind() -> Self {
+        Self::soon("projection_behind", "The answer would be older than you asked for. Try again.")
+    }
+
+    /// 503: the permission rules in force here are older than the caller asked for.
+    #[must_use]
+    pub fn policy_behind() -> Self {
+        Self::soon("policy_behind", "The permission rules here are older than you asked for.")
+    }
+
+    /// 503: more work than this process accepts at the moment.
+    #[must_use]
+    pub fn overloaded() -> Self {
+        Self::soon("overloaded", "The shop is busy. Try again in a moment.")
+    }
+
+    /// 503: the request took longer than any should.
+    #[must_use]
+    pub fn timed_out() -> Self {
+        let detail = "This took too long. What was asked for may still happen: retry with the same \
+                      Idempotency-Key.";
+        Self::soon("timed_out", detail)
+    }
+
+    /// 503: something that this request needs cannot be reached; `cause` goes to the log.
+    #[must_use]
+    pub fn unavailable(cause: &dyn Error) -> Self {
+        Self::soon("unavailable", "A part of the shop cannot be reached. Try again.")
+            .caused_by(cause)
+    }
+
+    /// 500: a fault of ours; `cause` goes to the log, with the request's id, and nowhere else.
+    #[must_use]
+    pub fn internal(cause: &dyn Error) -> Self {
+        Self::panicked().caused_by(cause)
+    }
+
+    /// 500 whose cause the panic hook has logged already.
+    #[must_use]
+    pub(crate) fn panicked() -> Self {
+        let detail = "Something went wrong here. The trace id helps us to find it.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    fn soon(code: &'static str, detail: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_SOON_SECONDS)
+    }
+}
+
+/// The one map from a domain's refusal to a status.
+impl From<&dyn domain::Rejection> for Problem {
+    fn from(rejection: &dyn domain::Rejection) -> Self {
+        let status = match rejection.kind() {
+            RejectionKind::Absent => StatusCode::NOT_FOUND,
+            RejectionKind::Conflict => StatusCode::CONFLICT,
+            RejectionKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            RejectionKind::Denied => StatusCode::FORBIDDEN,
+            RejectionKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        };
+        let mut problem = Self::new(status, rejection.code(), sentence(&rejection.to_string()));
+        if status == StatusCode::UNAUTHORIZED {
+            problem = problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(Value::Object(members)) = rejection.extra() {
+            problem.0.members = members;
+        }
+        problem
+    }
+}
+
+impl From<Box<dyn domain::Rejection>> for Problem {
+    fn from(rejection: Box<dyn domain::Rejection>) -> Self {
+        Self::from(&*rejection)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.0.status.as_u16(), self.0.code, self.0.detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Parts { status, code, detail, errors, members, headers, cause } = *self.0;
+        if let Some(cause) = cause {
+            // The request's id and trace id come from the span that this runs in.
+            if status == StatusCode::INTERNAL_SERVER_ERROR {
+                tracing::error!(error = %cause, "a request failed");
+            } else {
+                tracing::warn!(error = %cause, "a request could not be served");
+            }
+        }
+        let mut body = members;
+        // Written last, so that a rejection's own members never replace the standard ones.
+        body.insert("type".into(), json!(format!("urn:gomall:problem:{code}")));
+        body.insert("title".into(), json!(title(code)));
+        body.insert("status".into(), json!(status.as_u16()));
+        body.insert("code".into(), json!(code));
+        body.insert("detail".into(), json!(detail));
+        body.insert("trace_id".into(), json!(context::trace_id()));
+        if !errors.is_empty() {
+            body.insert("errors".into(), json!(errors));
+        }
+        let mut response = Response::new(Body::from(Value::Object(body).to_string()));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        response
+    }
+}
+
+/// Whatever answers an error in another form (a library's extractor, a layer) is put into ours:
+/// the status and the headers that explain it stay, the body goes.
+pub(crate) fn normalized(response: Response) -> Response {
+    let status = response.status();
+    let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON);
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let mut problem = match status {
+        StatusCode::BAD_REQUEST => Problem::new(status, "bad_request", "The request is malformed."),
+        StatusCode::NOT_FOUND => Problem::not_found(),
+        StatusCode::METHOD_NOT_ALLOWED => Problem::method_not_allowed(),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(super::body::MAX_BODY_BYTES),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::unsupported_media_type(),
+        status if status.is_client_error() => {
+            Problem::new(status, "refused", "The request was refused.")
+        }
+        _ => Problem::panicked(),
+    };
+    for name in [ALLOW, RETRY_AFTER, WWW_AUTHENTICATE] {
+        if let Some(value) = response.headers().get(&name) {
+            problem = problem.with_header(name, value.clone());
+        }
+    }
+    problem.into_response()
+}
+
+/// `out_of_stock` → `Out of stock`: a title for people that cannot drift from the code.
+fn title(code: &str) -> String {
+    let mut words = code.replace('_', " ");
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
+}
+
+/// A rejection states a fact in lower case; `detail` is a sentence.
+fn sentence(fact: &str) -> String {
+    let mut chars = fact.chars();
+    let Some(first) = chars.next() else { return String::new() };
+    let end = if fact.ends_with(['.', '!', '?']) { "" } else { "." };
+    first.to_uppercase().chain(chars).collect::<String>() + end
+}
+
+/// An error with everything that caused it, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "problem_tests.rs"]
+mod tests;

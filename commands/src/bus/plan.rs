@@ -1,0 +1,240 @@
+use super::load::{AnyState, LoadError, load};
+use crate::journal::NewEvent;
+use cqrs_es::event_sink::EventSink;
+use cqrs_es::{Aggregate, DomainEvent};
+use domain::{Facts, Metadata, Rejection, RejectionKind, StreamKey, encode_event};
+use futures::FutureExt;
+use postgres_es::PostgresEventRepository;
+use serde_json::Value;
+use std::any::Any;
+use std::pin::Pin;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Who asks, and what it belongs to; written into every event's metadata.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// `user:<id>`, `anonymous` or `system:<process>`.
+    pub actor: String,
+    /// One id for everything that one request leads to.
+    pub correlation_id: Uuid,
+    /// The event that led to this command, if one did.
+    pub causation_id: Option<Uuid>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+}
+
+/// An idempotent request: its key, and what its body was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestKey {
+    /// Hash of principal, method, path and the client's key.
+    pub key: Uuid,
+    /// SHA-256 of the canonical body.
+    pub fingerprint: [u8; 32],
+}
+
+/// What shall happen, all or nothing.
+pub struct Plan {
+    pub(super) context: Context,
+    pub(super) steps: Vec<Box<dyn AnyStep>>,
+    pub(super) unchanged: Vec<(StreamKey, Option<Uuid>)>,
+    pub(super) key: Option<RequestKey>,
+    pub(super) ids: Value,
+}
+
+impl Plan {
+    /// An empty plan for `context`.
+    #[must_use]
+    pub fn new(context: &Context) -> Self {
+        Self {
+            context: context.clone(),
+            steps: vec![],
+            unchanged: vec![],
+            key: None,
+            ids: Value::Null,
+        }
+    }
+
+    /// Asks aggregate `id` to do `command`. Steps are decided in the order in which they were
+    /// added; a later step on the same aggregate sees what an earlier one decided.
+    #[must_use]
+    pub fn step<A>(self, id: impl Into<String>, command: A::Command) -> Self
+    where
+        A: Aggregate<Services = Facts> + Clone + 'static,
+        A::Command: Clone + Send + Sync + 'static,
+        A::Error: Rejection,
+    {
+        self.step_at::<A>(id, command, None)
+    }
+
+    /// Like [`Plan::step`], but only if the aggregate is at `version` (when given): `If-Match`.
+    #[must_use]
+    pub fn step_at<A>(
+        mut self,
+        id: impl Into<String>,
+        command: A::Command,
+        version: Option<u64>,
+    ) -> Self
+    where
+        A: Aggregate<Services = Facts> + Clone + 'static,
+        A::Command: Clone + Send + Sync + 'static,
+        A::Error: Rejection,
+    {
+        let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.into() };
+        self.steps.push(Box::new(Step::<A> { stream, command, version }));
+        self
+    }
+
+    /// The plan was made on an aggregate that it does not change, whose last event was `head`:
+    /// a fact that must still hold when the plan's events are appended.
+    #[must_use]
+    pub fn unchanged<A: Aggregate>(mut self, id: impl Into<String>, head: Option<Uuid>) -> Self {
+        self.unchanged.push((StreamKey { aggregate_type: A::TYPE, aggregate_id: id.into() }, head));
+        self
+    }
+
+    /// Makes the plan idempotent under `key`. `ids` are kept with the outcome, for whoever has to
+    /// render the answer again: ids and facts only, never personal data.
+    #[must_use]
+    pub fn keyed(mut self, key: Option<RequestKey>, ids: Value) -> Self {
+        self.key = key;
+        self.ids = ids;
+        self
+    }
+}
+
+/// The aggregate is not at the version that the caller knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the resource is at version {current} by now")]
+pub struct VersionConflict {
+    /// The version that it is at.
+    pub current: u64,
+}
+
+impl Rejection for VersionConflict {
+    fn code(&self) -> &'static str {
+        "version_conflict"
+    }
+
+    fn kind(&self) -> RejectionKind {
+        RejectionKind::Conflict
+    }
+}
+
+/// A step without its aggregate's type, so that one plan can hold several kinds.
+pub(super) trait AnyStep: Send + Sync {
+    fn stream(&self) -> &StreamKey;
+
+    /// Reads the aggregate from the journal, as of `version` if that is given.
+    fn load<'a>(
+        &'a self,
+        repository: &'a PostgresEventRepository,
+        version: Option<u64>,
+    ) -> Pin<Box<dyn Future<Output = Result<AnyState, LoadError>> + Send + 'a>>;
+
+    /// Decides on `seen`.
+    fn decide(&self, seen: &AnyState, facts: &Facts) -> Result<Decided, Box<dyn Rejection>>;
+}
+
+/// What a step decided: the state after its events, and the events in their stored form.
+pub(super) struct Decided {
+    pub(super) state: Arc<dyn Any + Send + Sync>,
+    pub(super) events: Vec<StoredForm>,
+}
+
+/// An event without its place.
+pub(super) struct StoredForm {
+    pub(super) event_type: String,
+    pub(super) event_version: String,
+    pub(super) payload: String,
+}
+
+struct Step<A: Aggregate> {
+    stream: StreamKey,
+    command: A::Command,
+    version: Option<u64>,
+}
+
+impl<A> AnyStep for Step<A>
+where
+    A: Aggregate<Services = Facts> + Clone + 'static,
+    A::Command: Clone + Send + Sync + 'static,
+    A::Error: Rejection,
+{
+    fn stream(&self) -> &StreamKey {
+        &self.stream
+    }
+
+    fn load<'a>(
+        &'a self,
+        repository: &'a PostgresEventRepository,
+        version: Option<u64>,
+    ) -> Pin<Box<dyn Future<Output = Result<AnyState, LoadError>> + Send + 'a>> {
+        Box::pin(async move {
+            let loaded = load::<A>(repository, &self.stream.aggregate_id, version).await?;
+            Ok(AnyState::new(loaded))
+        })
+    }
+
+    fn decide(&self, seen: &AnyState, facts: &Facts) -> Result<Decided, Box<dyn Rejection>> {
+        if self.version.is_some_and(|version| version != seen.sequence) {
+            return Err(Box::new(VersionConflict { current: seen.sequence }));
+        }
+        let mut state: A = seen.state.downcast_ref::<A>().cloned().unwrap_or_default();
+        let sink = EventSink::<A>::default();
+        // `handle` applies what it decides; nothing must apply it a second time. It never waits,
+        // which only tokio's cooperative scheduling could disturb.
+        let handled = tokio::task::unconstrained(state.handle(self.command.clone(), facts, &sink))
+            .now_or_never()
+            .expect("decisions are pure and never wait");
+        handled.map_err(|rejection| Box::new(rejection) as Box<dyn Rejection>)?;
+        let events = sink.collect().now_or_never().expect("collecting never waits");
+        let events = events.iter().map(stored_form).collect();
+        Ok(Decided { state: Arc::new(state), events })
+    }
+}
+
+fn stored_form<E: DomainEvent>(event: &E) -> StoredForm {
+    StoredForm {
+        event_type: event.event_type(),
+        event_version: event.event_version(),
+        payload: encode_event(event).expect("events are plain data and always serialize"),
+    }
+}
+
+/// An event in the form in which the journal takes it.
+pub fn new_event<E: DomainEvent>(
+    stream: &StreamKey,
+    sequence: u64,
+    event: &E,
+    context: &Context,
+    event_id: Uuid,
+) -> NewEvent {
+    place(stream, sequence, stored_form(event), context, event_id)
+}
+
+/// Gives an event its place, its id and its metadata.
+pub(super) fn place(
+    stream: &StreamKey,
+    sequence: u64,
+    form: StoredForm,
+    context: &Context,
+    event_id: Uuid,
+) -> NewEvent {
+    let metadata = Metadata {
+        event_id,
+        actor: context.actor.clone(),
+        correlation_id: context.correlation_id,
+        causation_id: context.causation_id,
+        traceparent: context.traceparent.clone(),
+    };
+    NewEvent {
+        stream: stream.clone(),
+        sequence,
+        event_type: form.event_type,
+        event_version: form.event_version,
+        payload: form.payload,
+        metadata: serde_json::to_string(&metadata).expect("metadata is plain data"),
+        event_id,
+    }
+}

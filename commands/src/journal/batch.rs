@@ -1,0 +1,216 @@
+//! One call of `journal_append`: how a batch is gathered, bound and read back.
+
+use super::{Append, AppendError, Appended, Job, MAX_EVENT_BYTES, MAX_EVENTS_PER_COMMAND};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// Commands in one batch: enough to amortise a commit over many, few enough that one batch's
+/// arrays stay small and its latency near that of a commit.
+const MAX_COMMANDS: usize = 512;
+
+/// Bytes of payload and metadata in one batch, so that a batch of large events does not grow
+/// without bound.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+const APPEND: &str = "select cmd, status, first_position, last_position, first_fingerprint, \
+     first_outcome, head_position from journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+     $11, $12, $13, $14, $15, $16, $17, $18)";
+
+/// Refuses what the table would refuse, so that it never aborts a batch with neighbours in it.
+pub(super) fn check(append: &Append) -> Result<(), AppendError> {
+    if append.events.len() > MAX_EVENTS_PER_COMMAND {
+        return Err(AppendError::Unstorable(format!(
+            "{} events in one command, at most {MAX_EVENTS_PER_COMMAND} are allowed",
+            append.events.len()
+        )));
+    }
+    for event in &append.events {
+        let bytes = event.payload.len() + event.metadata.len();
+        if bytes > MAX_EVENT_BYTES {
+            return Err(AppendError::Unstorable(format!(
+                "event {} has {bytes} bytes, at most {MAX_EVENT_BYTES} are allowed",
+                event.event_type
+            )));
+        }
+    }
+    let texts = append.events.iter().flat_map(|event| {
+        [&event.payload, &event.metadata, &event.stream.aggregate_id, &event.event_type]
+    });
+    // PostgreSQL's text holds no NUL byte. The escape stays legal in a `json` column but could
+    // not be read out of it, so it is refused as well.
+    for text in texts.chain(append.keyed.as_ref().map(|keyed| &keyed.outcome)) {
+        if text.contains('\0') || text.contains("\\u0000") {
+            return Err(AppendError::Unstorable("a text holds a NUL character".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// The commands of one call, in the order in which they were decided.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) jobs: Vec<Job>,
+    keys: HashSet<Uuid>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Takes the job in, or gives it back when it has to wait for the next batch: the batch is
+    /// full, or holds the same key already (its outcome must be durable before it can be replayed).
+    #[expect(clippy::result_large_err, reason = "the job is handed back, not an error report")]
+    pub(super) fn offer(&mut self, job: Job) -> Result<(), Job> {
+        let bytes: usize =
+            job.append.events.iter().map(|event| event.payload.len() + event.metadata.len()).sum();
+        let key = job.append.keyed.as_ref().map(|keyed| keyed.key);
+        let full = self.jobs.len() >= MAX_COMMANDS
+            || (!self.jobs.is_empty() && self.bytes + bytes > MAX_BYTES);
+        if full || key.is_some_and(|key| self.keys.contains(&key)) {
+            return Err(job);
+        }
+        self.keys.extend(key);
+        self.bytes += bytes;
+        self.jobs.push(job);
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Takes the batch apart, one job a batch.
+    pub(super) fn split(self) -> impl Iterator<Item = Self> {
+        self.jobs.into_iter().map(|job| Self { jobs: vec![job], ..Self::default() })
+    }
+
+    /// Answers every command and returns the journal's new head.
+    pub(super) fn answer(self, outcomes: Vec<Appended>, head: u64) -> u64 {
+        for (job, outcome) in self.jobs.into_iter().zip(outcomes) {
+            // A caller that went away does not mind.
+            let _ = job.reply.send(Ok(outcome));
+        }
+        head
+    }
+
+    /// Tells every command the same error.
+    pub(super) fn fail(self, error: &AppendError) {
+        for job in self.jobs {
+            let _ = job.reply.send(Err(error.clone()));
+        }
+    }
+}
+
+/// Sends the batch as one statement. `resent` makes the function look for our own events first.
+pub(super) async fn send(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    resent: bool,
+) -> Result<(Vec<Appended>, u64), sqlx::Error> {
+    let jobs = &batch.jobs;
+    let mut key: Vec<Option<Uuid>> = Vec::with_capacity(jobs.len());
+    let mut fingerprint: Vec<Option<&[u8]>> = Vec::with_capacity(jobs.len());
+    let mut outcome: Vec<Option<&str>> = Vec::with_capacity(jobs.len());
+    let (mut c_cmd, mut c_prev, mut c_type, mut c_id, mut c_head) =
+        (vec![], vec![], vec![], vec![], vec![]);
+    let (mut e_cmd, mut e_type, mut e_id, mut e_sequence) = (vec![], vec![], vec![], vec![]);
+    let (mut e_name, mut e_version, mut e_payload, mut e_metadata, mut e_event_id) =
+        (vec![], vec![], vec![], vec![], vec![]);
+    // Which command of this batch an event id belongs to: a decision that saw it was speculative.
+    let mut decided_in: HashMap<Uuid, i32> = HashMap::new();
+
+    for (index, job) in jobs.iter().enumerate() {
+        let cmd = i32::try_from(index + 1).expect("a batch holds at most MAX_COMMANDS");
+        let keyed = job.append.keyed.as_ref();
+        key.push(keyed.map(|keyed| keyed.key));
+        fingerprint.push(keyed.map(|keyed| keyed.fingerprint.as_slice()));
+        outcome.push(keyed.map(|keyed| keyed.outcome.as_str()));
+        for expectation in &job.append.expectations {
+            c_cmd.push(cmd);
+            let previous = expectation.head.and_then(|head| decided_in.get(&head).copied());
+            c_prev.push(previous.unwrap_or(0));
+            c_type.push(expectation.stream.aggregate_type);
+            c_id.push(expectation.stream.aggregate_id.as_str());
+            c_head.push(expectation.head);
+        }
+        for event in &job.append.events {
+            e_cmd.push(cmd);
+            e_type.push(event.stream.aggregate_type);
+            e_id.push(event.stream.aggregate_id.as_str());
+            e_sequence.push(i64::try_from(event.sequence).unwrap_or(i64::MAX));
+            e_name.push(event.event_type.as_str());
+            e_version.push(event.event_version.as_str());
+            e_payload.push(event.payload.as_str());
+            e_metadata.push(event.metadata.as_str());
+            e_event_id.push(event.event_id);
+        }
+        decided_in.extend(job.append.events.iter().map(|event| (event.event_id, cmd)));
+    }
+
+    let rows = sqlx::query(APPEND)
+        .bind(key)
+        .bind(fingerprint)
+        .bind(outcome)
+        .bind(c_cmd)
+        .bind(c_prev)
+        .bind(c_type)
+        .bind(c_id)
+        .bind(c_head)
+        .bind(e_cmd)
+        .bind(e_type)
+        .bind(e_id)
+        .bind(e_sequence)
+        .bind(e_name)
+        .bind(e_version)
+        .bind(e_payload)
+        .bind(e_metadata)
+        .bind(e_event_id)
+        .bind(resent)
+        .fetch_all(connection)
+        .await?;
+    if rows.len() != jobs.len() {
+        return Err(sqlx::Error::Protocol(format!(
+            "journal_append answered {} of {} commands",
+            rows.len(),
+            jobs.len()
+        )));
+    }
+    let head = rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>("head_position"))?;
+    let mut outcomes = vec![Appended::Conflict; jobs.len()];
+    for row in &rows {
+        let cmd: i32 = row.try_get("cmd")?;
+        let index = usize::try_from(cmd - 1).unwrap_or(usize::MAX);
+        let slot = outcomes
+            .get_mut(index)
+            .ok_or_else(|| sqlx::Error::Protocol(format!("no command {cmd} in the batch")))?;
+        *slot = read_outcome(row)?;
+    }
+    Ok((outcomes, unsigned(head)))
+}
+
+fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
+    let first: Option<i64> = row.try_get("first_position")?;
+    let last: Option<i64> = row.try_get("last_position")?;
+    let positions = first.zip(last).map(|(first, last)| (unsigned(first), unsigned(last)));
+    match row.try_get::<&str, _>("status")? {
+        "ok" => {
+            let head: i64 = row.try_get("head_position")?;
+            Ok(Appended::Done { positions, head: unsigned(head) })
+        }
+        "replay" => {
+            let fingerprint: Vec<u8> = row.try_get("first_fingerprint")?;
+            Ok(Appended::Replay {
+                positions: positions.unwrap_or((0, 0)),
+                fingerprint: fingerprint.try_into().unwrap_or([0; 32]),
+                outcome: row.try_get("first_outcome")?,
+            })
+        }
+        "conflict" => Ok(Appended::Conflict),
+        other => Err(sqlx::Error::Protocol(format!("journal_append answered {other:?}"))),
+    }
+}
+
+/// Positions are counted from one, so the database never gives a negative one.
+pub(super) fn unsigned(position: i64) -> u64 {
+    u64::try_from(position).unwrap_or(0)
+}

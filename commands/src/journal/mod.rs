@@ -1,0 +1,211 @@
+//! The journal: an append-only list of events in PostgreSQL with one gap-free global order.
+//!
+//! One writer task per process owns a connection and appends whatever is waiting by one call of
+//! the database function `journal_append` (see `migrations/0001_journal.sql`). While one batch
+//! commits, the next one gathers; there is no timer. Dropping a caller's future changes nothing:
+//! once queued, a command belongs to the writer.
+
+mod batch;
+mod read;
+mod store;
+mod tail;
+mod writer;
+
+pub use read::{JournalReader, ReadError};
+pub use store::JournalEventStore;
+pub use tail::Tail;
+pub use writer::WriterSettings;
+
+use domain::StreamKey;
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// The most commands that wait for the writer; beyond it callers wait for a place, so that memory
+/// stays bounded and overload is felt at the door.
+pub const QUEUE_COMMANDS: usize = 4_096;
+
+/// The most bytes of one event's payload and metadata together; the table checks the same.
+pub const MAX_EVENT_BYTES: usize = 512 * 1024;
+
+/// The most events that one command may append.
+pub const MAX_EVENTS_PER_COMMAND: usize = 512;
+
+/// An event on its way into the journal.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// The stream it belongs to.
+    pub stream: StreamKey,
+    /// Its place in the stream: the last one that the decision saw, plus one.
+    pub sequence: u64,
+    /// The type's name.
+    pub event_type: String,
+    /// The version of the type's shape.
+    pub event_version: String,
+    /// A JSON object.
+    pub payload: String,
+    /// A JSON object that reads as [`domain::Metadata`].
+    pub metadata: String,
+    /// Fresh for every attempt: a refused attempt's id must never be taken for the next one's.
+    pub event_id: Uuid,
+}
+
+/// What a decision saw of a stream: the id of its last event, or none when it was empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// The stream.
+    pub stream: StreamKey,
+    /// The last event's id.
+    pub head: Option<Uuid>,
+}
+
+/// An idempotency key with what is recorded under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keyed {
+    /// Hash of principal, method, path and the client's key.
+    pub key: Uuid,
+    /// SHA-256 of the request's canonical body.
+    pub fingerprint: [u8; 32],
+    /// JSON of ids and versions from which the answer can be rendered again.
+    pub outcome: String,
+}
+
+/// One command's outcome on its way through the writer. All or nothing. Without events it only
+/// asks whether what the decision saw still holds (a no-op, a rejection).
+#[derive(Debug, Clone, Default)]
+pub struct Append {
+    /// Every stream that the decision saw.
+    pub expectations: Vec<Expectation>,
+    /// What it decided, in order.
+    pub events: Vec<NewEvent>,
+    /// The idempotency key, if the request had one.
+    pub keyed: Option<Keyed>,
+}
+
+/// What the journal did with an [`Append`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// It holds, and its events are durable.
+    Done {
+        /// Positions of the first and the last event; none without events.
+        positions: Option<(u64, u64)>,
+        /// The journal's last position when this was done.
+        head: u64,
+    },
+    /// Something that the decision saw has changed. Decide again.
+    Conflict,
+    /// The key has an outcome already; nothing was written.
+    Replay {
+        /// Positions of the first and last event that were written then.
+        positions: (u64, u64),
+        /// The body's fingerprint then.
+        fingerprint: [u8; 32],
+        /// What was recorded then.
+        outcome: String,
+    },
+}
+
+/// Why the writer could not take a command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The command's data cannot be stored; sending it again cannot help.
+    #[error("the journal cannot store this command: {0}")]
+    Unstorable(String),
+    /// The writer has stopped; the process is going down.
+    #[error("the journal's writer has stopped")]
+    Stopped,
+    /// The database could not be reached in time. Whether the command is in the journal is not
+    /// known; the same idempotency key finds out.
+    #[error("the journal could not be reached in time")]
+    Unreachable,
+}
+
+pub(crate) struct Job {
+    append: Append,
+    reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+/// The handle by which the process appends. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    queue: mpsc::Sender<Job>,
+    head: watch::Receiver<u64>,
+    pool: PgPool,
+}
+
+/// A place in the writer's queue, taken before the decision so that nothing has to wait between
+/// a decision and its hand-over.
+pub struct Place<'a>(mpsc::Permit<'a, Job>);
+
+/// The writer's answer to come. Dropping it is harmless.
+pub struct Pending(oneshot::Receiver<Result<Appended, AppendError>>);
+
+impl Journal {
+    /// Starts the writer task on a connection of its own. `pool` serves cold loads and reads.
+    /// The task ends when every clone of the journal is dropped and the queue is empty.
+    #[must_use]
+    pub fn start(
+        pool: PgPool,
+        connect: PgConnectOptions,
+        settings: WriterSettings,
+    ) -> (Self, JoinHandle<()>) {
+        let (queue, jobs) = mpsc::channel(QUEUE_COMMANDS);
+        let (head_sender, head) = watch::channel(0);
+        let task = tokio::spawn(writer::run(connect, jobs, head_sender, settings));
+        (Self { queue, head, pool }, task)
+    }
+
+    /// Waits for a place in the queue.
+    ///
+    /// # Errors
+    /// [`AppendError::Stopped`].
+    pub async fn place(&self) -> Result<Place<'_>, AppendError> {
+        self.queue.reserve().await.map(Place).map_err(|_| AppendError::Stopped)
+    }
+
+    /// Appends one command and waits for its outcome.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.place().await?.hand_over(append)?.outcome().await
+    }
+
+    /// The last position that this process's writer has seen committed; a wake-up for readers.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<u64> {
+        self.head.clone()
+    }
+
+    /// The pool that reads go through.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+impl Place<'_> {
+    /// Gives the command to the writer, which owns it from here on. Does not wait.
+    ///
+    /// # Errors
+    /// [`AppendError::Unstorable`] when the command breaks a bound of the table: checked here,
+    /// because a data error in the database aborts the whole batch.
+    pub fn hand_over(self, append: Append) -> Result<Pending, AppendError> {
+        batch::check(&append)?;
+        let (reply, outcome) = oneshot::channel();
+        self.0.send(Job { append, reply });
+        Ok(Pending(outcome))
+    }
+}
+
+impl Pending {
+    /// Waits for the writer's answer.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn outcome(self) -> Result<Appended, AppendError> {
+        self.0.await.unwrap_or(Err(AppendError::Stopped))
+    }
+}

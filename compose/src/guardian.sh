@@ -1,0 +1,63 @@
+#!/bin/sh
+# Outlives the owner of a stack by as long as it takes to stop the servers.
+#
+#   guardian.sh OWNER OWNER_STARTED fast|immediate SERVERS [PATH_TO_REMOVE...]
+#
+# Standard input is the stack's lock: as long as this process lives the data directory is taken,
+# so that nobody starts servers on it that this one would then stop. Nothing else may inherit it.
+set -u
+trap '' HUP INT
+
+owner=$1 owner_started=$2 mode=$3 servers=$4
+shift 4
+
+# A recycled process number has another start time; a zombie is as good as gone.
+owner_lives() {
+    read -r line <"/proc/$owner/stat" || return 1
+    # The command name, in parentheses, may hold blanks. After it: the state, and as the 20th word
+    # the start time.
+    # shellcheck disable=SC2086
+    set -- ${line##*) }
+    [ "$1" != Z ] && [ "$1" != X ] && [ "${20}" = "$owner_started" ]
+}
+
+# Both the command name and one whole argument have to match: never a stranger.
+running() {
+    for cmdline in $(grep -lsF -e "$servers/" /proc/[0-9]*/cmdline </dev/null); do
+        pid=${cmdline#/proc/}
+        pid=${pid%/cmdline}
+        read -r name <"/proc/$pid/comm" || continue
+        case $name in postgres | initdb | nats-server) ;; *) continue ;; esac
+        tr '\0' '\n' <"$cmdline" |
+            grep -qxF -e "$servers/postgres" -e "$servers/postgres.new" -e "$servers/nats.conf" &&
+            echo "$pid $name"
+    done
+}
+
+# stop POSTGRES_SIGNAL OTHER_SIGNAL TENTHS: whether all are gone within that many tenths of a second.
+stop() {
+    running | while read -r pid name; do
+        case $name in postgres) kill -s "$1" "$pid" ;; *) kill -s "$2" "$pid" ;; esac
+    done
+    tenths=$3
+    while [ -n "$(running)" ]; do
+        [ "$tenths" -gt 0 ] || return 1
+        tenths=$((tenths - 1))
+        sleep 0.1 </dev/null
+    done
+}
+
+while owner_lives; do
+    sleep 0.2 </dev/null
+done
+
+case $mode in
+fast) stop INT TERM 30 || stop QUIT KILL 20 || stop KILL KILL 10 ;;
+*) stop QUIT KILL 20 || stop KILL KILL 10 ;;
+esac
+
+for tries in 1 2 3 4 5; do
+    [ "$#" -gt 0 ] || break
+    rm -rf -- "$@" </dev/null && break
+    sleep 0.1 </dev/null
+done

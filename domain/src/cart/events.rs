@@ -1,0 +1,55 @@
+use crate::{Money, Name, Quantity, Sku, Text, event_types};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Facts about a cart. A member's cart has the member's id and lives as long as the member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CartEvent {
+    /// The cart came to be, with its first line.
+    CartOpened {
+        /// Whose it is.
+        owner_id: Uuid,
+    },
+    /// Pieces were added, to a new line or to the line of the same SKU.
+    ItemAdded {
+        /// What.
+        sku: Sku,
+        /// The product it is a variant of.
+        product_id: Uuid,
+        /// Its name as the customer saw it.
+        name: Name,
+        /// Its picture as the customer saw it.
+        picture: Option<Text>,
+        /// How many were added.
+        quantity: Quantity,
+        /// The price of one piece at that moment; it is the whole line's price from now on.
+        unit_price: Money,
+    },
+    /// A line holds this many pieces now.
+    QuantityChanged {
+        /// The line.
+        sku: Sku,
+        /// How many it holds now.
+        quantity: Quantity,
+        /// The price of one piece at that moment.
+        unit_price: Money,
+    },
+    /// A line was taken out.
+    ItemRemoved {
+        /// The line.
+        sku: Sku,
+    },
+    /// The lines became an order; the cart is empty. Appended with the order, or not at all.
+    CartCheckedOut {
+        /// The order.
+        order_id: Uuid,
+    },
+}
+
+event_types!(CartEvent {
+    CartOpened: 1,
+    ItemAdded: 1,
+    QuantityChanged: 1,
+    ItemRemoved: 1,
+    CartCheckedOut: 1,
+});

@@ -1,0 +1,64 @@
+//! What the shop decides, as pure functions over events.
+//!
+//! **Guarantee.** Nothing in this crate performs I/O, reads a clock or draws a random number: the
+//! same state, command and [`Facts`] always give the same events or the same rejection. State
+//! changes only in `apply`. Whatever the journal holds can be decoded here, for ever.
+//!
+//! Every aggregate is a folder of the same five files:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | the rules in prose |
+//! | `events.rs` | the facts: persisted, only ever added to |
+//! | `state.rs` | the state and `apply`, an exhaustive match |
+//! | `decide.rs` | commands, rejections and the decision |
+//! | `tests.rs` | given events / when command / then events, one test a rule |
+//!
+//! The next aggregate is a copy of that shape and one line in [`AGGREGATES`].
+
+mod event;
+mod facts;
+mod money;
+mod personal;
+mod recorded;
+mod rejection;
+mod timestamp;
+mod values;
+
+pub mod cart;
+pub mod order;
+pub mod payment;
+pub mod policy;
+pub mod product;
+pub mod session;
+pub mod stock;
+pub mod user;
+
+pub use event::{DecodeError, EventTypes, decode_event, encode_event};
+pub use facts::Facts;
+pub use money::{Currency, InvalidMoney, Money};
+pub use personal::{
+    Address, CountryCode, OrderContact, Profile, Sealed, SealedSecret, public_payload,
+};
+pub use recorded::{EventSource, Filter, Metadata, RecordedEvent, SourceError, StreamKey};
+pub use rejection::{Rejection, RejectionKind};
+pub use timestamp::Timestamp;
+pub use values::{
+    Description, EmailAddress, InvalidValue, Locale, Name, Quantity, Reason, RoleName, Sku, Slug,
+    Text,
+};
+
+use cqrs_es::Aggregate;
+
+/// Every aggregate's type name with its event types and their current versions: what the journal
+/// may hold, what `/event-types` lists and what the public contract is generated from.
+pub const AGGREGATES: &[(&str, &[(&str, u32)])] = &[
+    (product::Product::TYPE, product::ProductEvent::TYPES),
+    (stock::StockItem::TYPE, stock::StockEvent::TYPES),
+    (cart::Cart::TYPE, cart::CartEvent::TYPES),
+    (order::Order::TYPE, order::OrderEvent::TYPES),
+    (payment::Payment::TYPE, payment::PaymentEvent::TYPES),
+    (user::User::TYPE, user::UserEvent::TYPES),
+    (session::Session::TYPE, session::SessionEvent::TYPES),
+    (policy::Policy::TYPE, policy::PolicyEvent::TYPES),
+];

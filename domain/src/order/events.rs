@@ -1,0 +1,102 @@
+use crate::{Money, Name, OrderContact, Sealed, Sku, Text, Timestamp, event_types};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// One line of an order, frozen when it was placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// What.
+    pub sku: Sku,
+    /// The product it is a variant of.
+    pub product_id: Uuid,
+    /// Its name then.
+    pub name: Name,
+    /// Its picture then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Text>,
+    /// How many.
+    pub quantity: u32,
+    /// The price of one piece.
+    pub unit_price: Money,
+    /// The price of the line.
+    pub total: Money,
+}
+
+/// What an order costs; `items - discount + shipping + tax = total`, all in one currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// The sum of the lines.
+    pub items: Money,
+    /// What a coupon takes off.
+    pub discount: Money,
+    /// Shipping.
+    pub shipping: Money,
+    /// Tax on top.
+    pub tax: Money,
+    /// What is paid.
+    pub total: Money,
+}
+
+/// How a payment of an order ended without money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentEnd {
+    /// The card was refused.
+    Declined,
+    /// The provider could not take it.
+    Failed,
+    /// It was given up before money moved.
+    Voided,
+}
+
+/// Facts about an order. The stream's id is the order's id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrderEvent {
+    /// The customer ordered; the stock is reserved in the same append.
+    OrderPlaced {
+        /// A small positive number for people.
+        number: i32,
+        /// The user who ordered.
+        customer_id: Uuid,
+        /// The cart it came from.
+        cart_id: Uuid,
+        /// At least one.
+        lines: Vec<OrderLine>,
+        /// What it costs.
+        totals: Totals,
+        /// Whom it belongs to and where it goes; sealed with the customer's key.
+        contact: Sealed<OrderContact>,
+        /// Until when it can be paid.
+        pay_by: Timestamp,
+    },
+    /// Address or e-mail changed before payment.
+    OrderAddressChanged {
+        /// The new contact, whole.
+        contact: Sealed<OrderContact>,
+    },
+    /// A payment is under way; no second one may start before it ends.
+    OrderPaymentStarted {
+        /// The payment.
+        payment_id: Uuid,
+    },
+    /// The payment under way ended without money; another one may start.
+    OrderPaymentEnded {
+        /// The payment.
+        payment_id: Uuid,
+        /// How it ended.
+        end: PaymentEnd,
+    },
+    /// The order is paid; the stock is committed in the same append.
+    OrderPaid {
+        /// The payment that did it.
+        payment_id: Uuid,
+    },
+}
+
+event_types!(OrderEvent {
+    OrderPlaced: 1,
+    OrderAddressChanged: 1,
+    OrderPaymentStarted: 1,
+    OrderPaymentEnded: 1,
+    OrderPaid: 1,
+});

@@ -1,0 +1,20 @@
+//! What a customer ordered, at the prices of that moment, and whether it is paid.
+//!
+//! * An order has 1 to [`MAX_LINES`] lines, one a SKU; lines and totals balance to the cent, in one
+//!   currency, and never change afterwards.
+//! * The contact can be changed while the order waits for payment and none is under way.
+//! * One payment at a time, started no later than `pay_by`; after it ended without money another
+//!   one may start. A payment is started once: starting it again changes nothing.
+//! * Money that arrived counts, even after `pay_by` or from a payment that was given up: an order
+//!   that waits for payment becomes paid by it. The first payment wins; a second one is refused,
+//!   and whoever holds its money gives it back.
+
+mod decide;
+mod events;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use decide::{OrderCommand, OrderRejection};
+pub use events::{OrderEvent, OrderLine, PaymentEnd, Totals};
+pub use state::{MAX_LINES, Order, OrderStatus};

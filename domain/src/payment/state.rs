@@ -1,0 +1,146 @@
+use super::{PaymentCommand, PaymentEvent, PaymentRejection};
+use crate::{Facts, Money};
+use cqrs_es::Aggregate;
+use cqrs_es::event_sink::EventSink;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A payment's state. `Default` is a payment that was not requested yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payment {
+    /// What it is for; absent before it was requested.
+    pub order_id: Option<Uuid>,
+    /// Who pays; absent before it was requested.
+    pub customer_id: Option<Uuid>,
+    /// How much is asked for; absent before it was requested.
+    pub amount: Option<Money>,
+    /// The kind of payment, e.g. `card`.
+    pub method: String,
+    /// What the provider said.
+    pub status: PaymentStatus,
+    /// How much was taken.
+    pub captured: Option<Money>,
+    /// Why not, while the status is `declined` or `failed`.
+    pub failure: Option<String>,
+    /// Where to send the customer, while the status is `action_required`.
+    pub action_url: Option<String>,
+    /// The money was taken and no order waits for it; it has to go back.
+    pub orphaned: bool,
+}
+
+/// What the provider said, in ascending order of what counts: a payment only ever moves up.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentStatus {
+    /// Nothing yet.
+    #[default]
+    Pending,
+    /// It gave no answer when it was asked; it has to be asked again.
+    Unknown,
+    /// The customer has to do something first.
+    ActionRequired,
+    /// It holds the money for us.
+    Authorized,
+    /// It could not take the request; nothing was charged.
+    Failed,
+    /// It refused.
+    Declined,
+    /// It was called off.
+    Voided,
+    /// It took the money for us.
+    Captured,
+}
+
+impl PaymentStatus {
+    /// Whether the order need not wait for this payment any longer.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        match self {
+            Self::Pending | Self::Unknown | Self::ActionRequired | Self::Authorized => false,
+            Self::Failed | Self::Declined | Self::Voided | Self::Captured => true,
+        }
+    }
+
+    /// The word for it in JSON and SQL.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Unknown => "unknown",
+            Self::ActionRequired => "action_required",
+            Self::Authorized => "authorized",
+            Self::Failed => "failed",
+            Self::Declined => "declined",
+            Self::Voided => "voided",
+            Self::Captured => "captured",
+        }
+    }
+}
+
+impl Payment {
+    /// Whether it was requested.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.order_id.is_some()
+    }
+
+    /// Moves to `status`; what only the status before it meant is forgotten.
+    fn become_status(&mut self, status: PaymentStatus) {
+        self.status = status;
+        self.failure = None;
+        self.action_url = None;
+    }
+}
+
+impl Aggregate for Payment {
+    const TYPE: &'static str = "payment";
+    type Command = PaymentCommand;
+    type Event = PaymentEvent;
+    type Error = PaymentRejection;
+    type Services = Facts;
+
+    async fn handle(
+        &mut self,
+        command: PaymentCommand,
+        facts: &Facts,
+        sink: &EventSink<Self>,
+    ) -> Result<(), PaymentRejection> {
+        for event in self.decide(command, facts)? {
+            sink.write(event, self).await;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, event: PaymentEvent) {
+        match event {
+            PaymentEvent::PaymentRequested { order_id, customer_id, amount, method } => {
+                self.order_id = Some(order_id);
+                self.customer_id = Some(customer_id);
+                self.amount = Some(amount);
+                self.method = method;
+            }
+            PaymentEvent::PaymentActionRequired { url } => {
+                self.become_status(PaymentStatus::ActionRequired);
+                self.action_url = Some(url);
+            }
+            PaymentEvent::PaymentAuthorized {} => self.become_status(PaymentStatus::Authorized),
+            PaymentEvent::PaymentCaptured { amount } => {
+                self.become_status(PaymentStatus::Captured);
+                self.captured = Some(amount);
+            }
+            PaymentEvent::PaymentDeclined { code } => {
+                self.become_status(PaymentStatus::Declined);
+                self.failure = Some(code);
+            }
+            PaymentEvent::PaymentFailed { code } => {
+                self.become_status(PaymentStatus::Failed);
+                self.failure = Some(code);
+            }
+            PaymentEvent::PaymentOutcomeUnknown {} => self.become_status(PaymentStatus::Unknown),
+            PaymentEvent::PaymentVoided {} => self.become_status(PaymentStatus::Voided),
+            PaymentEvent::PaymentOrphaned { code: _ } => self.orphaned = true,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+use crate::values::{EmailAddress, Name, Text};
+use serde::de::{self, DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// A value that only the holder of one person's key can read: base64 of nonce, ciphertext and tag.
+///
+/// In the journal it is `{"$sealed":"…"}`. The key lives outside the journal; when it is deleted
+/// the value is gone for ever, in every copy of every event, which is what erasure means. The
+/// domain never opens one: decisions do not depend on personal data.
+pub struct Sealed<T> {
+    ciphertext: String,
+    plaintext: PhantomData<fn() -> T>,
+}
+
+/// A secret that belongs to a person, sealed like personal data: a password's hash.
+pub type SealedSecret = Sealed<String>;
+
+impl<T> Sealed<T> {
+    /// Wraps a ciphertext made by the vault.
+    #[must_use]
+    pub fn from_ciphertext(ciphertext: String) -> Self {
+        Self { ciphertext, plaintext: PhantomData }
+    }
+
+    /// The ciphertext, for the vault and for storing.
+    #[must_use]
+    pub fn ciphertext(&self) -> &str {
+        &self.ciphertext
+    }
+}
+
+impl<T> Clone for Sealed<T> {
+    fn clone(&self) -> Self {
+        Self::from_ciphertext(self.ciphertext.clone())
+    }
+}
+
+impl<T> PartialEq for Sealed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.ciphertext == other.ciphertext
+    }
+}
+
+impl<T> Eq for Sealed<T> {}
+
+impl<T> fmt::Debug for Sealed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed(…)")
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct SealedWire<'a> {
+    #[serde(rename = "$sealed")]
+    sealed: std::borrow::Cow<'a, str>,
+}
+
+impl<T> Serialize for Sealed<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        SealedWire { sealed: self.ciphertext.as_str().into() }.serialize(serializer)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Sealed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wire = SealedWire::deserialize(deserializer)?;
+        Ok(Self::from_ciphertext(wire.sealed.into_owned()))
+    }
+}
+
+/// A type that may be sealed. The marker keeps accidental sealing of ids and facts out.
+pub trait Personal: Serialize + DeserializeOwned {}
+
+impl Personal for Profile {}
+impl Personal for OrderContact {}
+impl Personal for String {}
+
+/// An event's payload as the public may see it: every member that is sealed, at any depth, is
+/// left out. What remains are ids and facts.
+///
+/// # Errors
+/// When `payload` is not JSON, which nothing in the journal is.
+pub fn public_payload(payload: &str) -> Result<String, serde_json::Error> {
+    // Most events hold nothing sealed; their bytes go out as they are.
+    if !payload.contains("\"$sealed\"") {
+        return Ok(payload.to_owned());
+    }
+    let mut value: Value = serde_json::from_str(payload)?;
+    strip_sealed(&mut value);
+    serde_json::to_string(&value)
+}
+
+fn strip_sealed(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !is_sealed(member));
+            members.values_mut().for_each(strip_sealed);
+        }
+        Value::Array(items) => {
+            items.retain(|item| !is_sealed(item));
+            items.iter_mut().for_each(strip_sealed);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn is_sealed(value: &Value) -> bool {
+    value.as_object().is_some_and(|members: &Map<String, Value>| members.contains_key("$sealed"))
+}
+
+/// What a user told us about themselves.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Where mail goes; unique among users, compared case-folded.
+    pub email: EmailAddress,
+    /// How they want to be addressed, if they said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+}
+
+/// Whom an order belongs to and where it goes.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderContact {
+    /// Where the confirmation goes.
+    pub email: EmailAddress,
+    /// Where the parcel goes.
+    pub shipping_address: Address,
+}
+
+/// A postal address.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    /// The person or firm at the door.
+    pub name: Name,
+    /// Street and house number.
+    pub street: Text,
+    /// City.
+    pub city: Text,
+    /// State or province, where the country has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Text>,
+    /// Postal code: text, because leading zeros and letters count.
+    pub zip: Text,
+    /// ISO 3166 alpha-2.
+    pub country: CountryCode,
+    /// For the carrier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Text>,
+}
+
+macro_rules! redacted_debug {
+    ($($type:ident),+) => {$(
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($type), "(…)"))
+            }
+        }
+    )+};
+}
+redacted_debug!(Profile, OrderContact, Address);
+
+/// The officially assigned ISO 3166-1 alpha-2 codes.
+const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
+
+/// An ISO 3166-1 alpha-2 country code, two capital letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountryCode([u8; 2]);
+
+impl CountryCode {
+    /// Accepts an assigned code in capital letters.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        let bytes: [u8; 2] = code.as_bytes().try_into().ok()?;
+        COUNTRIES.split(' ').any(|known| known == code).then_some(Self(bytes))
+    }
+
+    /// The two letters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("only ASCII letters are ever stored")
+    }
+}
+
+impl Serialize for CountryCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for CountryCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        Self::parse(&code).ok_or_else(|| {
+            de::Error::custom("expected an ISO 3166 alpha-2 country code such as US")
+        })
+    }
+}

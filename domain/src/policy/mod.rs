@@ -1,0 +1,34 @@
+//! Who may do what: permission rules and public paths over canonical paths, and banned addresses.
+//!
+//! * A rule allows or denies some roles some methods on the paths that match its pattern. Deny
+//!   wins, a public path needs no permission, and what no rule allows is refused.
+//! * Rules have no order. HEAD follows GET.
+//! * A pattern is a regular expression of at most [`MAX_PATTERN_CHARS`] characters that compiles
+//!   within a size limit; it is anchored by us, so it always speaks about the whole path.
+//! * At most [`MAX_RULES`] rules, [`MAX_PUBLIC_PATHS`] public paths and [`MAX_BANS`] banned networks.
+//! * The last administrator cannot be locked out: no change may take from the role `admin` what
+//!   reading and writing permission rules needs, nor from everybody what signing in needs.
+
+mod canonical;
+mod compiled;
+mod decide;
+mod default_rules;
+mod events;
+mod pattern;
+mod selectors;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use canonical::{CanonicalPath, MalformedPath, canonical_path};
+pub use compiled::{
+    Caller, CompiledPolicy, Considered, EntryKind, Explanation, Grant, PolicyTooBig, Verdict,
+};
+pub use decide::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, PolicyCommand, PolicyRejection};
+pub use default_rules::{default_public_paths, default_rules};
+pub use events::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
+pub use pattern::MAX_PATTERN_CHARS;
+pub use selectors::parse_network;
+pub use state::{
+    AddressBan, MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES, Policy, PublicPath, VersionedRule,
+};

@@ -1,0 +1,68 @@
+use crate::{Money, Name, Sku, Slug, Text, event_types};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// One thing that can be put into a cart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variant {
+    /// Unique in the shop, for ever.
+    pub sku: Sku,
+    /// A small positive number for people and old clients; unique among variants.
+    pub number: i32,
+    /// What tells it from its siblings ("blue, XL"), if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+}
+
+/// Facts about a product. The stream's id is the product's id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProductEvent {
+    /// A draft was written; it is not on sale before it is published.
+    ProductCreated {
+        /// What it is called.
+        name: Name,
+        /// Prose for the customer; may be empty.
+        description: String,
+        /// Where its picture is: a path on our host or an absolute URL.
+        picture: Option<Text>,
+        /// The categories that it is listed in.
+        categories: Vec<Slug>,
+        /// At least one.
+        variants: Vec<Variant>,
+    },
+    /// Its description or its set of variants changed; everything is given anew.
+    ProductRevised {
+        /// As in `ProductCreated`.
+        name: Name,
+        /// As in `ProductCreated`.
+        description: String,
+        /// As in `ProductCreated`.
+        picture: Option<Text>,
+        /// As in `ProductCreated`.
+        categories: Vec<Slug>,
+        /// As in `ProductCreated`; a variant that is missing is no longer sold.
+        variants: Vec<Variant>,
+    },
+    /// One of its variants has this price from now on.
+    ProductPriced {
+        /// The variant.
+        sku: Sku,
+        /// For one piece.
+        price: Money,
+    },
+    /// It is on sale.
+    ProductPublished {},
+    /// It is no longer on sale; orders keep showing it.
+    ProductRetired {},
+}
+
+event_types!(ProductEvent {
+    ProductCreated: 1,
+    ProductRevised: 1,
+    ProductPriced: 1,
+    ProductPublished: 1,
+    ProductRetired: 1,
+});
+
+/// The id type of products, spelled out where a bare `Uuid` would be ambiguous.
+pub type ProductId = Uuid;

@@ -1,0 +1,124 @@
+use crate::event::{DecodeError, decode_event};
+use cqrs_es::DomainEvent;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Names one aggregate's stream in the journal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamKey {
+    /// The aggregate's `TYPE`.
+    pub aggregate_type: &'static str,
+    /// The aggregate's id: `[A-Za-z0-9_-]{1,64}`.
+    pub aggregate_id: String,
+}
+
+impl fmt::Display for StreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.aggregate_type, self.aggregate_id)
+    }
+}
+
+/// Who did something, and what led to it. Stored with every event as a JSON object of strings,
+/// which is the shape that `cqrs-es` knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The event's id once more, so that a stream read through a stock `cqrs-es` repository
+    /// still tells it.
+    pub event_id: Uuid,
+    /// `user:<id>`, `anonymous` or `system:<process>`.
+    pub actor: String,
+    /// One id for everything that one request led to.
+    pub correlation_id: Uuid,
+    /// The event or request that led directly to this one, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<Uuid>,
+    /// W3C trace context, if the request had one or was sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+/// An event as the journal holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// Its place in the one global order: 1, 2, 3, … without a gap.
+    pub position: u64,
+    /// The aggregate's type.
+    pub aggregate_type: String,
+    /// The aggregate's id.
+    pub aggregate_id: String,
+    /// Its place in the aggregate's stream: 1, 2, 3, …
+    pub sequence: u64,
+    /// The event's type, e.g. `ItemAdded`.
+    pub event_type: String,
+    /// The version of the type's shape, a decimal number.
+    pub event_version: String,
+    /// The event's fields, a JSON object, exactly as written.
+    pub payload: String,
+    /// A JSON object that reads as [`Metadata`], exactly as written.
+    pub metadata: String,
+    /// Unique for ever.
+    pub event_id: Uuid,
+    /// When it was appended, on the database's clock; never goes back with growing position.
+    pub recorded_at: OffsetDateTime,
+}
+
+impl RecordedEvent {
+    /// The event itself, typed.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the stored form does not fit `E`.
+    pub fn decode<E: DomainEvent>(&self) -> Result<E, DecodeError> {
+        decode_event(&self.event_type, &self.event_version, &self.payload)
+    }
+
+    /// Who did it and why.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the stored metadata is not ours.
+    pub fn metadata(&self) -> Result<Metadata, DecodeError> {
+        serde_json::from_str(&self.metadata).map_err(|reason| DecodeError {
+            event_type: self.event_type.clone(),
+            event_version: self.event_version.clone(),
+            reason,
+        })
+    }
+}
+
+/// Which events a reader wants. Empty lists mean "all".
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Event type names.
+    pub event_types: Vec<String>,
+    /// One aggregate type.
+    pub aggregate_type: Option<String>,
+    /// One aggregate, within `aggregate_type` if that is given.
+    pub aggregate_id: Option<String>,
+    /// The last position wanted.
+    pub until: Option<u64>,
+}
+
+/// Why a source could not deliver. Trying again later is always right.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal could not be read: {0}")]
+pub struct SourceError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Whoever can deliver recorded events in order: the journal in PostgreSQL, or a stream elsewhere.
+///
+/// Readers (projections, the relay, process managers) depend on this and not on the journal.
+pub trait EventSource: Send + Sync + 'static {
+    /// The next events after `after`, in order of position, at most `limit`; empty when there is
+    /// none yet. No event is ever skipped.
+    fn read_after(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Arc<RecordedEvent>>, SourceError>> + Send;
+
+    /// Returns when events after `after` are known to exist, or when the fall-back poll interval
+    /// is over; never later. A hint, not a promise: read afterwards.
+    fn wait_after(&self, after: u64) -> impl Future<Output = ()> + Send;
+}

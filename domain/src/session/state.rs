@@ -1,0 +1,124 @@
+use super::{SessionCommand, SessionEnd, SessionEvent, SessionRejection};
+use crate::{Facts, Timestamp};
+use cqrs_es::Aggregate;
+use cqrs_es::event_sink::EventSink;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// For how long a spent token is still exchanged, counted from the exchange that spent it.
+pub const TOLERANCE_SECONDS: i64 = 10;
+
+/// The most tokens of one session that are live at the same time.
+pub const MAX_LIVE_TOKENS: usize = 8;
+
+/// The most tokens that are remembered as spent a moment ago. Whoever refreshes more often than
+/// this within the tolerance is no browser.
+pub const MAX_TOLERATED_TOKENS: usize = 32;
+
+/// A session's state. `Default` is a session that was not started yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Whose it is; absent before it was started.
+    pub user_id: Option<Uuid>,
+    /// When it ends if it is not refreshed; absent before it was started.
+    pub expires_at: Option<Timestamp>,
+    /// The number of the token that was given out last; 0 before it was started.
+    pub generation: u32,
+    /// The numbers of the tokens that were given out and not spent, ascending; at most
+    /// [`MAX_LIVE_TOKENS`].
+    pub live: Vec<u32>,
+    /// The tokens that were spent a moment ago, oldest first; at most [`MAX_TOLERATED_TOKENS`].
+    pub spent: Vec<SpentToken>,
+    /// The highest number that was dropped from `live` unspent; 0 if none was. Of the tokens up to
+    /// here it is not known whether they were spent, so they are refused without an accusation.
+    pub dropped_up_to: u32,
+    /// Why no token is accepted any more, if so.
+    pub revoked: Option<SessionEnd>,
+}
+
+/// A token that was exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpentToken {
+    /// Its number.
+    pub generation: u32,
+    /// When it was first exchanged.
+    pub spent_at: Timestamp,
+}
+
+impl Session {
+    /// Whether it was started.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.user_id.is_some()
+    }
+
+    /// Whether access tokens of this session are accepted at `now`: started, not revoked, not over.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked.is_none() && self.expires_at.is_some_and(|expires_at| now < expires_at)
+    }
+
+    fn exchange(&mut self, presented: u32, generation: u32, now: Timestamp) {
+        if let Some(index) = self.live.iter().position(|live| *live == presented) {
+            self.live.remove(index);
+            self.spent.push(SpentToken { generation: presented, spent_at: now });
+        }
+        self.spent.retain(|spent| spent.is_tolerated(now));
+        if self.spent.len() > MAX_TOLERATED_TOKENS {
+            self.spent.remove(0);
+        }
+        self.generation = generation;
+        self.live.push(generation);
+        if self.live.len() > MAX_LIVE_TOKENS {
+            self.dropped_up_to = self.live.remove(0);
+        }
+    }
+}
+
+impl SpentToken {
+    /// Whether the token may still be exchanged once more at `now`.
+    #[must_use]
+    pub fn is_tolerated(&self, now: Timestamp) -> bool {
+        now <= self.spent_at.plus_seconds(TOLERANCE_SECONDS)
+    }
+}
+
+impl Aggregate for Session {
+    const TYPE: &'static str = "session";
+    type Command = SessionCommand;
+    type Event = SessionEvent;
+    type Error = SessionRejection;
+    type Services = Facts;
+
+    async fn handle(
+        &mut self,
+        command: SessionCommand,
+        facts: &Facts,
+        sink: &EventSink<Self>,
+    ) -> Result<(), SessionRejection> {
+        for event in self.decide(command, facts)? {
+            sink.write(event, self).await;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::SessionStarted { user_id, expires_at } => {
+                self.user_id = Some(user_id);
+                self.expires_at = Some(expires_at);
+                self.generation = 1;
+                self.live = vec![1];
+            }
+            SessionEvent::SessionRefreshed { presented, generation, refreshed_at, expires_at } => {
+                self.exchange(presented, generation, refreshed_at);
+                self.expires_at = Some(expires_at);
+            }
+            SessionEvent::SessionRevoked { reason } => {
+                self.revoked = Some(reason);
+                self.live.clear();
+                self.spent.clear();
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use super::{UserCommand, UserEvent, UserRejection};
+use crate::{Facts, Locale, Profile, Reason, RoleName, Sealed, SealedSecret, Timestamp};
+use cqrs_es::Aggregate;
+use cqrs_es::event_sink::EventSink;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The most roles that one user has.
+pub const MAX_ROLES: usize = 50;
+
+/// A user's state. `Default` is a user who did not register yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// A small positive number for people and old clients; absent before registration.
+    pub number: Option<i32>,
+    /// Who they are; absent before registration and after erasure.
+    pub profile: Option<Sealed<Profile>>,
+    /// The hash of their password; absent before registration and after erasure.
+    pub password: Option<SealedSecret>,
+    /// The language we write to them in; absent before registration and after erasure.
+    pub locale: Option<Locale>,
+    /// The roles they were granted.
+    pub roles: BTreeSet<RoleName>,
+    /// The ban that was last spoken and not lifted; its time may be over.
+    pub ban: Option<Ban>,
+    /// They were forgotten.
+    pub erased: bool,
+    /// Nobody will ever register under this id.
+    pub abandoned: bool,
+}
+
+/// Why somebody may not do anything, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ban {
+    /// Why.
+    pub reason: Reason,
+    /// Until when; for ever if absent.
+    pub until: Option<Timestamp>,
+}
+
+impl User {
+    /// Whether there is an account: registered and not erased.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.number.is_some() && !self.erased
+    }
+
+    /// Whether a ban is in force at `now`.
+    #[must_use]
+    pub fn is_banned(&self, now: Timestamp) -> bool {
+        self.ban.as_ref().is_some_and(|ban| ban.until.is_none_or(|until| now < until))
+    }
+}
+
+impl Aggregate for User {
+    const TYPE: &'static str = "user";
+    type Command = UserCommand;
+    type Event = UserEvent;
+    type Error = UserRejection;
+    type Services = Facts;
+
+    async fn handle(
+        &mut self,
+        command: UserCommand,
+        facts: &Facts,
+        sink: &EventSink<Self>,
+    ) -> Result<(), UserRejection> {
+        for event in self.decide(command, facts)? {
+            sink.write(event, self).await;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, event: UserEvent) {
+        match event {
+            UserEvent::UserRegistered { number, profile, password, locale } => {
+                self.number = Some(number);
+                self.profile = Some(profile);
+                self.password = Some(password);
+                self.locale = Some(locale);
+            }
+            UserEvent::UserRegistrationAbandoned {} => self.abandoned = true,
+            UserEvent::ProfileChanged { profile, locale } => {
+                self.profile = Some(profile);
+                self.locale = Some(locale);
+            }
+            UserEvent::PasswordChanged { password } => self.password = Some(password),
+            UserEvent::RoleGranted { role } => {
+                self.roles.insert(role);
+            }
+            UserEvent::RoleRevoked { role } => {
+                self.roles.remove(&role);
+            }
+            UserEvent::UserBanned { reason, until } => self.ban = Some(Ban { reason, until }),
+            UserEvent::UserUnbanned {} => self.ban = None,
+            UserEvent::UserErased {} => {
+                *self = Self { number: self.number, erased: true, ..Self::default() };
+            }
+        }
+    }
+}

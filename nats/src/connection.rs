@@ -1,0 +1,61 @@
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use std::time::Duration;
+
+/// The longest pause between two tries to reach a server that is away: catching up starts within
+/// this time of its return.
+const LONGEST_RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+/// The first pause after the immediate try.
+const FIRST_RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a server may take to answer a request.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// NATS cannot be used as configured. A server that is merely away is no error.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Not a comma-separated list of addresses such as `nats://host:4222`.
+    #[error("the address of NATS cannot be read: {0}")]
+    Address(#[source] std::io::Error),
+    /// The client could not be set up.
+    #[error("NATS cannot be used: {0}")]
+    Client(#[source] async_nats::ConnectError),
+}
+
+/// A client of one server or of a cluster (addresses separated by commas), known there as `name`.
+///
+/// Returns at once, also when no server can be reached: the client keeps trying for ever, with
+/// bounded pauses, and everything in this crate waits for it.
+///
+/// # Errors
+/// [`ConnectError`] when the addresses cannot be read.
+pub async fn connect(addresses: &str, name: &str) -> Result<Client, ConnectError> {
+    let servers = addresses
+        .split(',')
+        .map(|address| address.trim().parse::<ServerAddr>())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(ConnectError::Address)?;
+    ConnectOptions::new()
+        .name(name)
+        .retry_on_initial_connect()
+        .max_reconnects(None)
+        .request_timeout(Some(REQUEST_PATIENCE))
+        .reconnect_delay_callback(|tries| match tries {
+            0 | 1 => Duration::ZERO,
+            _ => crate::backoff::pause_after(
+                tries as u64 - 1,
+                FIRST_RECONNECT_PAUSE,
+                LONGEST_RECONNECT_PAUSE,
+            ),
+        })
+        .event_callback(|event| async move {
+            match event {
+                Event::Connected => tracing::info!("connected to NATS"),
+                Event::Disconnected => tracing::warn!("NATS is away; trying to reach it again"),
+                // Repeated while a server is away, and said above already.
+                Event::ClientError(error) => tracing::debug!(%error, "NATS cannot be reached"),
+                other => tracing::warn!(event = %other, "NATS reports"),
+            }
+        })
+        .connect(servers)
+        .await
+        .map_err(ConnectError::Client)
+}

@@ -1,0 +1,53 @@
+use crate::rows::Row;
+use domain::cart::{Cart, CartLine};
+use domain::{Currency, InvalidMoney, Money};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A cart. An owner without a row has an empty cart at version 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CartView {
+    /// The stream's id; a member's cart has the member's id.
+    pub cart_id: Uuid,
+    /// Whose it is.
+    pub owner_id: Uuid,
+    /// In the order in which they were added; may be empty.
+    pub lines: Vec<CartLine>,
+    /// The aggregate's sequence.
+    pub version: u64,
+    /// The journal position of the last event applied.
+    pub position: u64,
+}
+
+impl CartView {
+    /// The cart of somebody who never put anything into it.
+    #[must_use]
+    pub fn empty(owner_id: Uuid) -> Self {
+        Self { cart_id: owner_id, owner_id, lines: Vec::new(), version: 0, position: 0 }
+    }
+
+    /// The first line's currency; none while the cart is empty.
+    #[must_use]
+    pub fn currency(&self) -> Option<Currency> {
+        self.lines.first().map(|line| line.unit_price.currency())
+    }
+
+    /// What the lines cost at their written prices; none while the cart is empty.
+    ///
+    /// # Errors
+    /// [`InvalidMoney`] never happens for a cart that decisions built: they check the sum.
+    pub fn total(&self) -> Result<Option<Money>, InvalidMoney> {
+        Cart { owner_id: Some(self.owner_id), lines: self.lines.clone() }.total()
+    }
+}
+
+impl Row for CartView {
+    type Key = Uuid;
+    const TABLE: &'static str = "carts";
+    const KEY: (&'static str, &'static str) = ("cart_id", "uuid");
+    const COLUMNS: &'static str = "cart_id, owner_id, lines, version, position";
+
+    fn key(&self) -> Uuid {
+        self.cart_id
+    }
+}

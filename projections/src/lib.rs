@@ -1,0 +1,47 @@
+//! What the shop shows, derived from the journal's events.
+//!
+//! **Guarantee.** Every event takes effect in every read model exactly once, in the order of its
+//! position: rows and checkpoint change in one transaction, fenced by a compare-and-set on the
+//! checkpoint, so a crash, a retry or a second worker changes nothing. An event that cannot be
+//! applied parks its projection visibly; it is never skipped. The rows depend on the events alone,
+//! not on how they were cut into batches nor on the clock, so a read model can be rebuilt.
+//!
+//! Every read model is a folder of the same four files:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | the question it answers, in prose, and its [`Projection`] |
+//! | `view.rs` | its rows as Rust types |
+//! | `apply.rs` | events → rows |
+//! | `query.rs` | rows → answers |
+//!
+//! The next read model is a copy of that shape, its tables in a migration and one line in [`ALL`].
+//! SQL names tables without a schema: a rebuild runs the same code with another `search_path`.
+
+mod checkpoints;
+mod page;
+mod projection;
+mod rows;
+mod runner;
+mod status;
+
+pub mod carts;
+pub mod catalogue;
+pub mod orders;
+pub mod permissions;
+pub mod users;
+
+pub use checkpoints::{Behind, Checkpoints};
+pub use page::{Limit, Page, QueryError};
+pub use projection::{ApplyError, Projection};
+pub use runner::{BATCH_EVENTS, Options, run};
+pub use status::{ProjectionStatus, Status, list_projections, retry_parked};
+
+/// Every projection that this build keeps.
+pub const ALL: &[&dyn Projection] = &[
+    &catalogue::Catalogue,
+    &carts::Carts,
+    &orders::Orders,
+    &users::Users,
+    &permissions::Permissions,
+];

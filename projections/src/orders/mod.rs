@@ -1,0 +1,50 @@
+//! What was ordered, by whom, and is it paid?
+//!
+//! An order shows its own status and that of its last payment. Both streams feed this one read
+//! model, so that a customer never sees a paid order whose payment is unknown here. The contact
+//! stays sealed: it is opened at the edge, and after an erasure by nobody.
+
+mod apply;
+mod query;
+mod view;
+
+pub use query::{OrderFilter, by_customer, by_id, list, payment_by_id, payments_of};
+pub use view::{OrderView, PaymentView};
+
+use crate::projection::{ApplyError, Projection};
+use cqrs_es::Aggregate;
+use domain::RecordedEvent;
+use domain::order::Order;
+use domain::payment::Payment;
+use futures::future::BoxFuture;
+use sqlx::PgConnection;
+use std::sync::Arc;
+
+/// The name of the projection, for waiting on it.
+pub const NAME: &str = "orders";
+
+/// Keeps orders and their payments.
+#[derive(Debug, Clone, Copy)]
+pub struct Orders;
+
+impl Projection for Orders {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn aggregates(&self) -> &'static [&'static str] {
+        &[Order::TYPE, Payment::TYPE]
+    }
+
+    fn apply<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        events: &'a [Arc<RecordedEvent>],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
+        Box::pin(apply::apply(conn, events))
+    }
+}

@@ -1,0 +1,94 @@
+use crate::rows::Row;
+use domain::order::{OrderLine, OrderStatus, Totals};
+use domain::payment::PaymentStatus;
+use domain::{Money, OrderContact, Sealed, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderView {
+    /// The stream's id.
+    pub order_id: Uuid,
+    /// A small positive number for people.
+    pub number: i32,
+    /// The user who ordered.
+    pub customer_id: Uuid,
+    /// The cart it came from.
+    pub cart_id: Uuid,
+    /// Where it is on its way.
+    pub status: OrderStatus,
+    /// At least one, frozen when the order was placed.
+    pub lines: Vec<OrderLine>,
+    /// What it costs.
+    pub totals: Totals,
+    /// Whom it belongs to and where it goes; the vault opens it, until the customer is erased.
+    pub contact: Sealed<OrderContact>,
+    /// Until when it can be paid.
+    pub pay_by: Timestamp,
+    /// When it was recorded.
+    pub placed_at: Timestamp,
+    /// The journal position of its first event; newest first is highest first.
+    pub placed_position: u64,
+    /// The status of the payment that was asked for last; none when none was. Joined in by the
+    /// queries, not a column.
+    #[serde(default, skip_serializing)]
+    pub payment_status: Option<PaymentStatus>,
+    /// The aggregate's sequence.
+    pub version: u64,
+    /// The journal position of the last event applied to it or, in answers, to its payments.
+    pub position: u64,
+}
+
+impl Row for OrderView {
+    type Key = Uuid;
+    const TABLE: &'static str = "orders";
+    const KEY: (&'static str, &'static str) = ("order_id", "uuid");
+    const COLUMNS: &'static str = "order_id, number, customer_id, cart_id, status, lines, totals, \
+         contact, pay_by, placed_at, placed_position, version, position";
+
+    fn key(&self) -> Uuid {
+        self.order_id
+    }
+}
+
+/// One attempt to pay for an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentView {
+    /// The stream's id.
+    pub payment_id: Uuid,
+    /// What it is for.
+    pub order_id: Uuid,
+    /// Who pays.
+    pub customer_id: Uuid,
+    /// The kind of payment, e.g. `card`.
+    pub method: String,
+    /// Where it stands.
+    pub status: PaymentStatus,
+    /// What was asked for.
+    pub amount: Money,
+    /// Why it was declined or failed.
+    pub failure_code: Option<String>,
+    /// Where the customer has to go while the status is `action_required`.
+    pub action_url: Option<String>,
+    /// No order waits for this money; it has to go back.
+    pub orphaned: bool,
+    /// The journal position of its first event: the order's last payment has the highest.
+    pub requested_position: u64,
+    /// The aggregate's sequence.
+    pub version: u64,
+    /// The journal position of the last event applied.
+    pub position: u64,
+}
+
+impl Row for PaymentView {
+    type Key = Uuid;
+    const TABLE: &'static str = "payments";
+    const KEY: (&'static str, &'static str) = ("payment_id", "uuid");
+    const COLUMNS: &'static str = "payment_id, order_id, customer_id, method, status, amount, \
+         failure_code, action_url, orphaned, requested_position, version, position";
+
+    fn key(&self) -> Uuid {
+        self.payment_id
+    }
+}

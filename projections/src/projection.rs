@@ -1,0 +1,106 @@
+use domain::{DecodeError, EventTypes, RecordedEvent};
+use futures::future::BoxFuture;
+use sqlx::PgConnection;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A read model as the runner sees it.
+pub trait Projection: Send + Sync + 'static {
+    /// Its name in checkpoints, routes and metrics; never changes.
+    fn name(&self) -> &'static str;
+
+    /// Grows when the same events give other rows than before; the rows are then built anew.
+    fn version(&self) -> i32;
+
+    /// The aggregate types that it reads. Whole streams rather than single event types, because a
+    /// row's version is its aggregate's sequence and has to count every event.
+    fn aggregates(&self) -> &'static [&'static str];
+
+    /// Applies events of its aggregates, in order of position, within the caller's transaction.
+    ///
+    /// The rows must not depend on where one batch ends and the next begins, nor on the clock.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; the caller rolls back.
+    fn apply<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        events: &'a [Arc<RecordedEvent>],
+    ) -> BoxFuture<'a, Result<(), ApplyError>>;
+}
+
+/// Why events were not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// One event can never be applied as it stands: it is damaged, of a newer build, or
+    /// contradicts the events before it.
+    #[error("event {position} cannot be applied: {reason}")]
+    Event {
+        /// The event.
+        position: u64,
+        /// Why; holds no personal data.
+        reason: String,
+    },
+    /// The database refused or could not be reached.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl ApplyError {
+    /// The event contradicts what came before it in its stream.
+    pub(crate) fn contradiction(event: &RecordedEvent, what: &str) -> Self {
+        Self::Event {
+            position: event.position,
+            reason: format!("{} of a {} {what}", event.event_type, event.aggregate_type),
+        }
+    }
+
+    /// Whether the events themselves are at fault, so that trying again cannot help. Everything
+    /// else (connections, locks, restarts, a migration that is still missing) may pass.
+    pub(crate) fn is_data_error(&self) -> bool {
+        match self {
+            Self::Event { .. } => true,
+            Self::Database(sqlx::Error::Database(error)) => {
+                // Data exceptions, constraints, and values too big for an index or a row.
+                let code = error.code().unwrap_or_default();
+                ["22", "23", "54"].iter().any(|class| code.starts_with(class))
+            }
+            Self::Database(
+                sqlx::Error::Encode(_)
+                | sqlx::Error::Decode(_)
+                | sqlx::Error::ColumnDecode { .. },
+            ) => true,
+            Self::Database(_) => false,
+        }
+    }
+
+    /// The reason as it may be stored and shown: a database's message can quote a row, so only
+    /// its code and the constraint's name are kept.
+    pub(crate) fn public_reason(&self) -> String {
+        match self {
+            Self::Event { reason, .. } => reason.clone(),
+            Self::Database(sqlx::Error::Database(error)) => format!(
+                "the database refused the rows: SQLSTATE {}, constraint {}",
+                error.code().unwrap_or_default(),
+                error.constraint().unwrap_or("none")
+            ),
+            Self::Database(_) => "the rows could not be encoded or decoded".to_owned(),
+        }
+    }
+}
+
+/// The event, typed.
+pub(crate) fn decode<E: EventTypes>(event: &RecordedEvent) -> Result<E, ApplyError> {
+    event.decode().map_err(|error: DecodeError| ApplyError::Event {
+        position: event.position,
+        reason: error.to_string(),
+    })
+}
+
+/// The aggregate's id, for streams that are named by a UUID.
+pub(crate) fn stream_uuid(event: &RecordedEvent) -> Result<Uuid, ApplyError> {
+    event.aggregate_id.parse().map_err(|_| ApplyError::Event {
+        position: event.position,
+        reason: format!("the id of this {} is not a UUID", event.aggregate_type),
+    })
+}

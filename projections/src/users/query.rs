@@ -1,0 +1,70 @@
+use super::view::{BanView, UserView};
+use crate::page::{Limit, Page, QueryError, parse_cursor};
+use crate::rows::Row;
+use sqlx::types::Json;
+use sqlx::{PgPool, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+/// One user; none when they never registered or are erased.
+///
+/// # Errors
+/// [`QueryError::Database`].
+pub async fn by_id(pool: &PgPool, user_id: Uuid) -> Result<Option<UserView>, QueryError> {
+    let mut query = select();
+    query.push("user_id = ").push_bind(user_id).push(") r");
+    Ok(fetch(pool, query).await?.pop())
+}
+
+/// One user by the number that people and old clients use.
+///
+/// # Errors
+/// [`QueryError::Database`].
+pub async fn by_number(pool: &PgPool, number: i32) -> Result<Option<UserView>, QueryError> {
+    let mut query = select();
+    query.push("number = ").push_bind(number).push(" order by user_id limit 1) r");
+    Ok(fetch(pool, query).await?.pop())
+}
+
+/// All users by number, lowest first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn list(
+    pool: &PgPool,
+    cursor: Option<&str>,
+    limit: Limit,
+) -> Result<Page<UserView>, QueryError> {
+    let after: (i32, Uuid) = parse_cursor(cursor)?.unwrap_or((i32::MIN, Uuid::nil()));
+    let mut query = select();
+    query.push("(number, user_id) > (").push_bind(after.0).push(", ").push_bind(after.1);
+    query.push(") order by number, user_id limit ").push_bind(limit.look_ahead()).push(") r");
+    let users = fetch(pool, query).await?;
+    Ok(Page::cut(users, limit, |user| (user.number, user.user_id)))
+}
+
+/// Everybody who has a ban, lapsed ones included, for whoever enforces them.
+///
+/// Unbounded by design: leaving one out would let a banned user in. A row is some 100 bytes.
+///
+/// # Errors
+/// [`QueryError::Database`].
+pub async fn banned(pool: &PgPool) -> Result<Vec<(Uuid, BanView)>, QueryError> {
+    let found: Vec<(Uuid, Json<BanView>)> =
+        sqlx::query_as("select user_id, ban from users where ban is not null order by user_id")
+            .fetch_all(pool)
+            .await?;
+    Ok(found.into_iter().map(|(user_id, Json(ban))| (user_id, ban)).collect())
+}
+
+fn select() -> QueryBuilder<'static, Postgres> {
+    let columns = UserView::COLUMNS;
+    QueryBuilder::new(format!("select row_to_json(r) from (select {columns} from users where "))
+}
+
+async fn fetch(
+    pool: &PgPool,
+    mut query: QueryBuilder<'_, Postgres>,
+) -> Result<Vec<UserView>, QueryError> {
+    let found: Vec<Json<UserView>> = query.build_query_scalar().fetch_all(pool).await?;
+    Ok(found.into_iter().map(|Json(user)| user).collect())
+}

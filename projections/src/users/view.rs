@@ -1,0 +1,57 @@
+use crate::rows::Row;
+use domain::{Locale, Profile, Reason, RoleName, Sealed, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// A user with an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserView {
+    /// The stream's id.
+    pub user_id: Uuid,
+    /// A small positive number for people and old clients.
+    pub number: i32,
+    /// Who they are; the vault opens it.
+    pub profile: Sealed<Profile>,
+    /// The language we write to them in.
+    pub locale: Locale,
+    /// The granted roles, sorted.
+    pub roles: BTreeSet<RoleName>,
+    /// The ban, also when it has lapsed: see [`BanView::is_in_force`].
+    pub ban: Option<BanView>,
+    /// When they registered.
+    pub created_at: Timestamp,
+    /// The aggregate's sequence.
+    pub version: u64,
+    /// The journal position of the last event applied.
+    pub position: u64,
+}
+
+/// A ban of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanView {
+    /// Why.
+    pub reason: Reason,
+    /// Until when; for ever if absent.
+    pub until: Option<Timestamp>,
+}
+
+impl BanView {
+    /// Whether it holds at `now`.
+    #[must_use]
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+impl Row for UserView {
+    type Key = Uuid;
+    const TABLE: &'static str = "users";
+    const KEY: (&'static str, &'static str) = ("user_id", "uuid");
+    const COLUMNS: &'static str =
+        "user_id, number, profile, locale, roles, ban, created_at, version, position";
+
+    fn key(&self) -> Uuid {
+        self.user_id
+    }
+}
