@@ -156,7 +156,5 @@ fn session(connect: PgConnectOptions) -> PgConnectOptions {
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
         ("jit", "off"),
-        ("default_transaction_isolation", "read committed"),
-        ("lock_timeout", "0"),
     ])
 }

@@ -1,0 +1,246 @@
+//! The command bus on a real journal: several aggregates, retries, keys, races.
+
+mod support;
+
+use commands::bus::{ExecuteError, Plan, RequestKey};
+use commands::checkout::{self, Checkout};
+use commands::journal::JournalEventStore;
+use cqrs_es::{Aggregate, CqrsFramework};
+use domain::cart::{Cart, CartCommand};
+use domain::product::{Product, ProductCommand, Variant};
+use domain::stock::{StockCommand, StockItem};
+use domain::{Description, EventSource, Facts, Name, Quantity, Sealed};
+use serde_json::json;
+use std::sync::Arc;
+use support::{Database, context, later, new_id, product, reason, sku, usd, world};
+use uuid::Uuid;
+
+fn add(owner_id: Uuid, product_id: Uuid, sku_text: &str, quantity: u32, cents: i64) -> CartCommand {
+    CartCommand::AddItem {
+        owner_id,
+        sku: sku(sku_text),
+        product_id,
+        name: Name::parse("Thing").expect("valid"),
+        picture: None,
+        quantity: Quantity::new(quantity).expect("in range"),
+        unit_price: usd(cents),
+    }
+}
+
+fn checkout_of(customer_id: Uuid) -> Checkout {
+    Checkout {
+        customer_id,
+        cart_id: customer_id,
+        cart_version: None,
+        expected_total: None,
+        contact: Sealed::from_ciphertext("sealed".to_owned()),
+        order_id: new_id(),
+        number: 1,
+        payment: None,
+    }
+}
+
+fn request_key() -> RequestKey {
+    RequestKey { key: new_id(), fingerprint: [1; 32] }
+}
+
+fn codes(error: &ExecuteError) -> Vec<&'static str> {
+    match error {
+        ExecuteError::Rejected(rejections) => rejections.iter().map(|each| each.code()).collect(),
+        other => panic!("expected a rejection, got {other}"),
+    }
+}
+
+#[tokio::test]
+async fn the_last_unit_is_not_sold_twice_by_two_processes_at_once() {
+    let database = Database::new().await;
+    let buses = [Arc::new(database.bus()), Arc::new(database.bus())];
+    let product_id = product(&buses[0], "LAST", usd(100), 1).await;
+    let mut customers = tokio::task::JoinSet::new();
+    for client in 0..32 {
+        let bus = Arc::clone(&buses[client % 2]);
+        customers.spawn(async move {
+            let customer_id = new_id();
+            let fill = Plan::new(&context()).step::<Cart>(
+                customer_id.to_string(),
+                add(customer_id, product_id, "LAST", 1, 100),
+            );
+            bus.execute(fill).await.expect("carts are not contended");
+            checkout::place_order(&bus, &checkout_of(customer_id), &context(), request_key()).await
+        });
+    }
+    let outcomes = customers.join_all().await;
+    let sold = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!(sold, 1);
+    for refused in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+        if !matches!(refused, ExecuteError::Contended) {
+            assert_eq!(codes(refused), ["out_of_stock"]);
+        }
+    }
+    let stock = buses[0].load::<StockItem>("LAST").await.expect("readable").state;
+    assert_eq!((stock.on_hand, stock.reserved, stock.available()), (1, 1, 0));
+    database.assert_gap_free().await;
+}
+
+#[tokio::test]
+async fn one_process_sells_every_unit_of_a_hot_item_exactly_once() {
+    let database = Database::new().await;
+    let bus = Arc::new(database.bus());
+    product(&bus, "HOT", usd(100), 40).await;
+    let mut orders = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let bus = Arc::clone(&bus);
+        orders.spawn(async move {
+            let quantity = Quantity::new(1).expect("in range");
+            let reserve = StockCommand::Reserve {
+                sku: sku("HOT"),
+                order_id: new_id(),
+                quantity,
+                until: later(),
+            };
+            bus.execute(Plan::new(&context()).step::<StockItem>("HOT", reserve)).await
+        });
+    }
+    let outcomes = orders.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 40);
+    assert!(outcomes.iter().filter_map(|o| o.as_ref().err()).all(|e| codes(e) == ["out_of_stock"]));
+}
+
+#[tokio::test]
+async fn a_checkout_under_the_same_key_gives_the_same_order_also_when_the_cart_is_empty() {
+    let database = Database::new().await;
+    let bus = database.bus();
+    let product_id = product(&bus, "ONE", usd(250), 10).await;
+    let customer_id = new_id();
+    let fill = Plan::new(&context())
+        .step::<Cart>(customer_id.to_string(), add(customer_id, product_id, "ONE", 2, 250));
+    bus.execute(fill).await.expect("the cart takes it");
+    let (checkout, key) = (checkout_of(customer_id), request_key());
+    let first = checkout::place_order(&bus, &checkout, &context(), key).await.expect("in stock");
+    assert!(!first.replayed);
+    let again = checkout::place_order(&bus, &checkout, &context(), key).await.expect("replayed");
+    assert!(again.replayed);
+    assert_eq!(again.order_id, first.order_id);
+    assert_eq!(again.order.state, first.order.state);
+    assert_eq!(again.position, first.position);
+
+    let other_body = RequestKey { fingerprint: [2; 32], ..key };
+    let reused = checkout::place_order(&bus, &checkout, &context(), other_body).await;
+    assert!(matches!(reused, Err(ExecuteError::KeyReused)));
+
+    let empty =
+        checkout::place_order(&bus, &checkout_of(customer_id), &context(), request_key()).await;
+    assert_eq!(codes(&empty.err().expect("nothing is left")), ["cart_empty"]);
+}
+
+#[tokio::test]
+async fn a_changed_price_is_reported_and_can_be_accepted() {
+    let database = Database::new().await;
+    let bus = database.bus();
+    let product_id = product(&bus, "DEAR", usd(100), 10).await;
+    let customer_id = new_id();
+    let fill = Plan::new(&context())
+        .step::<Cart>(customer_id.to_string(), add(customer_id, product_id, "DEAR", 3, 100));
+    bus.execute(fill).await.expect("the cart takes it");
+
+    // Repriced by another process, whose cache we do not share.
+    let elsewhere = database.bus();
+    let known = elsewhere.load::<Product>(&product_id.to_string()).await.expect("readable").state;
+    let variant: Variant = known.variants[0].variant.clone();
+    let reprice = ProductCommand::Revise {
+        name: known.name.expect("it has one"),
+        description: Description::parse("").expect("valid"),
+        picture: None,
+        categories: vec![],
+        variants: vec![(variant, usd(120))],
+    };
+    let plan = Plan::new(&context()).step::<Product>(product_id.to_string(), reprice);
+    elsewhere.execute(plan).await.expect("a product can be repriced");
+
+    let refused =
+        checkout::place_order(&bus, &checkout_of(customer_id), &context(), request_key()).await;
+    let Err(ExecuteError::Rejected(rejections)) = refused else { panic!("the price differs") };
+    assert_eq!(rejections[0].code(), "price_changed");
+    assert_eq!(
+        rejections[0].extra(),
+        Some(
+            json!({"total": usd(360), "lines": [{"sku": "DEAR", "seen": usd(100), "now": usd(120)}]})
+        )
+    );
+    let accepting = Checkout { expected_total: Some(usd(360)), ..checkout_of(customer_id) };
+    let placed = checkout::place_order(&bus, &accepting, &context(), request_key()).await;
+    let totals = placed.ok().expect("accepted").order.state.totals.expect("placed");
+    assert_eq!(totals.total, usd(360));
+}
+
+#[tokio::test]
+async fn every_line_that_is_short_is_named_and_nothing_is_reserved() {
+    let database = Database::new().await;
+    let bus = database.bus();
+    let scarce = product(&bus, "SCARCE", usd(100), 1).await;
+    let plenty = product(&bus, "PLENTY", usd(100), 100).await;
+    let none = product(&bus, "NONE", usd(100), 1).await;
+    let id = new_id();
+    let fill = Plan::new(&context())
+        .step::<Cart>(id.to_string(), add(id, scarce, "SCARCE", 2, 100))
+        .step::<Cart>(id.to_string(), add(id, plenty, "PLENTY", 2, 100))
+        .step::<Cart>(id.to_string(), add(id, none, "NONE", 5, 100));
+    bus.execute(fill).await.expect("the cart takes it");
+    let before = database.events().await.len();
+    let refused = checkout::place_order(&bus, &checkout_of(id), &context(), request_key()).await;
+    let Err(ExecuteError::Rejected(rejections)) = refused else { panic!("two lines are short") };
+    assert_eq!(
+        rejections[0].extra(),
+        Some(json!({"lines": [
+            {"sku": "SCARCE", "requested": 2, "available": 1},
+            {"sku": "NONE", "requested": 5, "available": 1},
+        ]}))
+    );
+    assert_eq!(database.events().await.len(), before, "all or nothing");
+}
+
+#[tokio::test]
+async fn the_frames_own_framework_runs_on_the_journal() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let store = JournalEventStore::new(journal, world());
+    let facts = Facts { now: (world().now)() };
+    let framework: CqrsFramework<StockItem, _> = CqrsFramework::new(store, vec![], facts);
+    let product_id = new_id();
+    framework.execute("CQRS", StockCommand::Open { product_id }).await.expect("fresh");
+    let receive = StockCommand::Receive { quantity: 5, reason: reason() };
+    framework.execute("CQRS", receive).await.expect("it exists");
+    let quantity = Quantity::new(6).expect("in range");
+    let too_many =
+        StockCommand::Reserve { sku: sku("CQRS"), order_id: new_id(), quantity, until: later() };
+    let refused = framework.execute("CQRS", too_many).await;
+    assert!(matches!(refused, Err(cqrs_es::AggregateError::UserError(_))), "{refused:?}");
+
+    // What the framework wrote, the bus reads, and the events were applied once.
+    let bus = database.bus();
+    let stock = bus.load::<StockItem>("CQRS").await.expect("readable");
+    assert_eq!((stock.sequence, stock.state.on_hand), (2, 5));
+    assert_eq!(StockItem::TYPE, "stock");
+    database.assert_gap_free().await;
+}
+
+#[tokio::test]
+async fn a_tail_started_late_sees_everything_in_order() {
+    use commands::journal::{JournalReader, Tail};
+    let database = Database::new().await;
+    let bus = database.bus();
+    product(&bus, "EARLY", usd(1), 1).await;
+    let reader = JournalReader::new(database.pool.clone(), bus.journal().head());
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let tail = Tail::start(reader, cancel.clone()).await.expect("readable");
+    product(&bus, "LATE", usd(1), 1).await;
+    let mut positions = vec![];
+    while positions.len() < 10 {
+        let after = positions.last().copied().unwrap_or(0);
+        tail.wait_after(after).await;
+        let events = tail.read_after(after, 3).await.expect("readable");
+        positions.extend(events.iter().map(|event| event.position));
+    }
+    assert_eq!(positions, (1..=10).collect::<Vec<_>>());
+    cancel.cancel();
+}

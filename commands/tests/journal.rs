@@ -1,0 +1,254 @@
+//! The journal's promises, on a real PostgreSQL.
+
+mod support;
+
+use commands::journal::{AppendError, Appended, Keyed};
+use std::collections::HashSet;
+use support::{Database, append, new_id};
+
+#[tokio::test]
+async fn positions_are_gap_free_and_in_commit_order_across_writers() {
+    let database = Database::new().await;
+    let journals = [database.journal(), database.journal(), database.journal()];
+    let mut writers = tokio::task::JoinSet::new();
+    for (writer, journal) in journals.into_iter().enumerate() {
+        for client in 0..8 {
+            let journal = journal.clone();
+            writers.spawn(async move {
+                let (mut acknowledged, mut head) = (vec![], None);
+                for sequence in 1..=25 {
+                    let id = format!("{writer}-{client}");
+                    let (command, event_id) = append(&id, sequence, head);
+                    let done = journal.append(command).await.expect("the journal is up");
+                    let Appended::Done { positions: Some((position, _)), .. } = done else {
+                        panic!("nobody else writes this stream: {done:?}");
+                    };
+                    acknowledged.push((position, event_id));
+                    head = Some(event_id);
+                }
+                acknowledged
+            });
+        }
+    }
+    let acknowledged: Vec<_> = writers.join_all().await.into_iter().flatten().collect();
+    database.assert_gap_free().await;
+    let stored: HashSet<_> = database
+        .events()
+        .await
+        .into_iter()
+        .map(|(position, _, _, event_id)| (u64::try_from(position).expect("positive"), event_id))
+        .collect();
+    assert_eq!(acknowledged.len(), 3 * 8 * 25);
+    assert!(acknowledged.iter().all(|each| stored.contains(each)), "acknowledged means stored");
+}
+
+#[tokio::test]
+async fn a_decision_on_a_state_that_is_gone_is_refused_by_event_id_not_by_version() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let (first, first_id) = append("a", 1, None);
+    assert!(matches!(journal.append(first).await, Ok(Appended::Done { .. })));
+    // The same version, another event: what a refused speculation leaves behind.
+    let (second, _) = append("a", 2, Some(new_id()));
+    assert_eq!(journal.append(second).await, Ok(Appended::Conflict));
+    let (second, _) = append("a", 2, Some(first_id));
+    assert!(matches!(journal.append(second).await, Ok(Appended::Done { .. })));
+}
+
+#[tokio::test]
+async fn what_was_decided_on_a_refused_command_is_refused_and_its_neighbours_are_not() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let (wrong, wrong_id) = append("a", 1, Some(new_id()));
+    let (on_top, on_top_id) = append("a", 2, Some(wrong_id));
+    let (on_top_of_that, _) = append("a", 3, Some(on_top_id));
+    let (neighbour, _) = append("b", 1, None);
+    let outcomes = tokio::join!(
+        journal.append(wrong),
+        journal.append(on_top),
+        journal.append(on_top_of_that),
+        journal.append(neighbour),
+    );
+    assert_eq!(outcomes.0, Ok(Appended::Conflict));
+    assert_eq!(outcomes.1, Ok(Appended::Conflict));
+    assert_eq!(outcomes.2, Ok(Appended::Conflict));
+    assert!(matches!(outcomes.3, Ok(Appended::Done { .. })));
+    assert_eq!(database.events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_decided_on_stale_state_is_caught() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let (first, first_id) = append("a", 1, None);
+    journal.append(first).await.expect("the journal is up");
+    let (mut refusal, _) = append("a", 2, None);
+    refusal.events.clear();
+    assert_eq!(journal.append(refusal.clone()).await, Ok(Appended::Conflict));
+    refusal.expectations[0].head = Some(first_id);
+    assert_eq!(
+        journal.append(refusal).await,
+        Ok(Appended::Done { positions: None, head: 1 }),
+        "a command without events answers the head's position"
+    );
+}
+
+#[tokio::test]
+async fn a_known_key_answers_its_first_outcome_whatever_is_decided_now() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let keyed = Keyed { key: new_id(), fingerprint: [7; 32], outcome: "{\"a\":1}".to_owned() };
+    let (mut first, _) = append("a", 1, None);
+    first.keyed = Some(keyed.clone());
+    // At once and afterwards, with events, without, and on wrong expectations.
+    let (mut at_once, _) = append("a", 1, None);
+    at_once.keyed = Some(keyed.clone());
+    let (mut stale, _) = append("a", 9, Some(new_id()));
+    stale.keyed = Some(Keyed { outcome: "{\"other\":2}".to_owned(), ..keyed.clone() });
+    let (mut refusal, _) = append("a", 2, None);
+    refusal.events.clear();
+    refusal.keyed = Some(keyed);
+
+    let replay = Appended::Replay {
+        positions: (1, 1),
+        fingerprint: [7; 32],
+        outcome: "{\"a\":1}".to_owned(),
+    };
+    let (first, at_once) = tokio::join!(journal.append(first), journal.append(at_once));
+    assert_eq!(first, Ok(Appended::Done { positions: Some((1, 1)), head: 1 }));
+    assert_eq!(at_once, Ok(replay.clone()));
+    assert_eq!(journal.append(stale).await, Ok(replay.clone()));
+    assert_eq!(journal.append(refusal).await, Ok(replay));
+    assert_eq!(database.events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn several_aggregates_are_all_or_nothing() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let (taken, _) = append("b", 1, None);
+    journal.append(taken).await.expect("the journal is up");
+    let (mut both, _) = append("a", 1, None);
+    let (other, _) = append("b", 1, None);
+    both.expectations.extend(other.expectations);
+    both.events.extend(other.events);
+    assert_eq!(journal.append(both).await, Ok(Appended::Conflict));
+    assert_eq!(database.events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_refused_alone() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let (mut large, _) = append("a", 1, None);
+    large.events[0].payload = format!("\"{}\"", "x".repeat(600 * 1024));
+    let (mut nul, _) = append("b", 1, None);
+    nul.events[0].payload = "\"\\u0000\"".to_owned();
+    // This one passes our checks and only the database refuses it.
+    let (mut no_json, _) = append("c", 1, None);
+    no_json.events[0].payload = "no json".to_owned();
+    let (good, _) = append("d", 1, None);
+    let outcomes = tokio::join!(
+        journal.append(large),
+        journal.append(nul),
+        journal.append(no_json),
+        journal.append(good),
+    );
+    assert!(matches!(outcomes.0, Err(AppendError::Unstorable(_))));
+    assert!(matches!(outcomes.1, Err(AppendError::Unstorable(_))));
+    assert!(matches!(outcomes.2, Err(AppendError::Unstorable(_))));
+    assert!(matches!(outcomes.3, Ok(Appended::Done { .. })));
+    database.assert_gap_free().await;
+}
+
+#[tokio::test]
+async fn a_connection_cut_at_any_moment_loses_and_doubles_nothing() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let killer = {
+        let pool = database.pool.clone();
+        async move {
+            for _ in 0..40 {
+                sqlx::query(
+                    "select pg_terminate_backend(pid) from pg_stat_activity \
+                     where application_name = 'gomall journal' and datname = current_database()",
+                )
+                .execute(&pool)
+                .await
+                .expect("a superuser may end backends");
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..16 {
+        let journal = journal.clone();
+        clients.spawn(async move {
+            let mut head = None;
+            for sequence in 1..=40 {
+                let (command, event_id) = append(&format!("c{client}"), sequence, head);
+                let done = journal.append(command).await;
+                assert!(
+                    matches!(done, Ok(Appended::Done { positions: Some(_), .. })),
+                    "a cut connection is not the client's business: {done:?}"
+                );
+                head = Some(event_id);
+            }
+        });
+    }
+    let ((), _) = tokio::join!(killer, clients.join_all());
+    database.assert_gap_free().await;
+    assert_eq!(database.events().await.len(), 16 * 40);
+}
+
+#[tokio::test]
+async fn dropped_requests_harm_no_connection_and_lose_nothing_acknowledged() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..32_u64 {
+        let journal = journal.clone();
+        clients.spawn(async move {
+            let mut acknowledged = vec![];
+            for round in 0..20_u64 {
+                let id = format!("d{client}-{round}");
+                let (command, event_id) = append(&id, 1, None);
+                let mut request = Box::pin(journal.append(command));
+                // Give up after a few polls, at a different point each time.
+                let mut polls = (client * 7 + round * 3) % 11;
+                let done = std::future::poll_fn(|cx| {
+                    let polled = request.as_mut().poll(cx).map(Some);
+                    if polled.is_pending() {
+                        if polls == 0 {
+                            return std::task::Poll::Ready(None);
+                        }
+                        polls -= 1;
+                        cx.waker().wake_by_ref();
+                    }
+                    polled
+                })
+                .await;
+                if matches!(done, Some(Ok(Appended::Done { .. }))) {
+                    acknowledged.push(event_id);
+                }
+            }
+            acknowledged
+        });
+    }
+    let acknowledged: Vec<_> = clients.join_all().await.into_iter().flatten().collect();
+    // Whatever is still queued goes before this one.
+    let (last, _) = append("last", 1, None);
+    journal.append(last).await.expect("the journal is up");
+    database.assert_gap_free().await;
+    let stored: HashSet<_> =
+        database.events().await.into_iter().map(|(_, _, _, event_id)| event_id).collect();
+    assert!(acknowledged.iter().all(|event_id| stored.contains(event_id)));
+    let idle: i64 = sqlx::query_scalar(
+        "select count(*) from pg_stat_activity \
+         where datname = current_database() and state like 'idle in transaction%'",
+    )
+    .fetch_one(&database.pool)
+    .await
+    .expect("activity is readable");
+    assert_eq!(idle, 0, "no request left a transaction open");
+}
