@@ -54,7 +54,8 @@ create function journal_append(
   resent boolean
 ) returns table (
   cmd int, status text, first_position bigint, last_position bigint,
-  first_fingerprint bytea, first_outcome text, head_position bigint
+  first_fingerprint bytea, first_outcome text, head_position bigint,
+  written_at timestamptz        -- when its events were recorded
 )
 language plpgsql volatile as $$
 #variable_conflict use_column
@@ -133,13 +134,13 @@ begin
 
   return query
     with written as (
-      select r.cmd, head + min(r.n) as first_position, head + max(r.n) as last_position
+      select r.cmd, head + min(r.n) as first_position, head + max(r.n) as last_position, at as written_at
         from (select x.cmd, row_number() over (order by x.o) as n
                 from unnest(e_cmd) with ordinality x(cmd, o)
                where not x.cmd = any(refused) and not x.cmd = any(done)) r
        group by r.cmd
       union all
-      select x.cmd, min(e.position), max(e.position)
+      select x.cmd, min(e.position), max(e.position), max(e.recorded_at)
         from unnest(e_cmd, e_type, e_id, e_sequence, e_event_id) x(cmd, typ, id, seq, event_id)
         join events e on e.aggregate_type = x.typ and e.aggregate_id = x.id
                      and e.sequence = x.seq and e.event_id = x.event_id
@@ -151,10 +152,11 @@ begin
            coalesce(w.first_position, o.first_position),
            coalesce(w.last_position, o.last_position),
            o.fingerprint, o.outcome,
-           head + (select count(*) from unnest(e_cmd) u where not u = any(refused) and not u = any(done))
+           head + (select count(*) from unnest(e_cmd) u where not u = any(refused) and not u = any(done)),
+           coalesce(w.written_at, o.recorded_at)
       from generate_series(1, cardinality(k_key)) i
       left join written w on w.cmd = i
-      left join lateral (select o.first_position, o.last_position, o.fingerprint, o.outcome
+      left join lateral (select o.first_position, o.last_position, o.fingerprint, o.outcome, o.recorded_at
                            from command_outcomes o where i = any(known) and o.key = k_key[i]) o on true;
 end $$;
 

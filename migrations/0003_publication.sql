@@ -32,6 +32,8 @@ create table mails (
   -- another one.
   lease_until timestamptz not null,
   attempts    integer not null default 1 check (attempts > 0),
+  -- How many of the attempts were refused for good; a mail server that is away counts as none.
+  refusals    integer not null default 0 check (refusals >= 0),
   -- Derived from the event id, so that a duplicate is recognised by whoever receives it.
   message_id  text not null,
   -- What the mail server answered last: a status code or a kind of failure, never an address.

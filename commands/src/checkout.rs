@@ -141,9 +141,13 @@ pub struct Quote {
 pub async fn quote(
     bus: &Bus,
     cart_id: Uuid,
+    cart_version: Option<u64>,
     expected_total: Option<Money>,
 ) -> Result<Quote, ExecuteError> {
     let cart = bus.load::<Cart>(&cart_id.to_string()).await?;
+    if cart_version.is_some_and(|version| version != cart.sequence) {
+        return Err(ExecuteError::Rejected(vec![Box::new(CartRejection::CartChanged)]));
+    }
     let draft = Draft::read(bus, cart).await?;
     draft.check(expected_total).map_err(|rejection| ExecuteError::Rejected(vec![rejection]))?;
     let (lines, totals) = draft.priced().map_err(|r| ExecuteError::Rejected(vec![r]))?;
@@ -156,6 +160,8 @@ pub struct Placed {
     pub order_id: Uuid,
     /// The order.
     pub order: Loaded<Order>,
+    /// When it was placed.
+    pub placed_at: Timestamp,
     /// The position to wait for before a read shows it.
     pub position: u64,
     /// True when the request's key had placed it before.
@@ -176,7 +182,13 @@ pub async fn place_order(
     // Asked first, because the cart of a checkout that is done is empty: no plan could be made.
     if let Some(recorded) = bus.recorded(key).await? {
         let order = bus.load_at::<Order>(&order_id.to_string(), &recorded.versions).await?;
-        return Ok(Placed { order_id, order, position: recorded.position, replayed: true });
+        return Ok(Placed {
+            order_id,
+            order,
+            placed_at: recorded.recorded_at,
+            position: recorded.position,
+            replayed: true,
+        });
     }
     let mut result = Err(ExecuteError::Contended);
     for _ in 0..MAX_PLANS {
@@ -204,6 +216,7 @@ pub async fn place_order(
     Ok(Placed {
         order_id,
         order: executed.loaded::<Order>(ORDER_STEP),
+        placed_at: executed.recorded_at.unwrap_or_else(bus.world().now),
         position: executed.position,
         replayed: executed.replayed,
     })

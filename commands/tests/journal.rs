@@ -88,7 +88,7 @@ async fn a_refusal_decided_on_stale_state_is_caught() {
     refusal.expectations[0].head = Some(first_id);
     assert_eq!(
         journal.append(refusal).await,
-        Ok(Appended::Done { positions: None, head: 1 }),
+        Ok(Appended::Done { positions: None, head: 1, recorded_at: None }),
         "a command without events answers the head's position"
     );
 }
@@ -109,13 +109,18 @@ async fn a_known_key_answers_its_first_outcome_whatever_is_decided_now() {
     refusal.events.clear();
     refusal.keyed = Some(keyed);
 
+    let (first, at_once) = tokio::join!(journal.append(first), journal.append(at_once));
+    let Ok(Appended::Done { positions: Some((1, 1)), head: 1, recorded_at: Some(recorded_at) }) =
+        first
+    else {
+        panic!("a fresh key on an empty journal: {first:?}");
+    };
     let replay = Appended::Replay {
         positions: (1, 1),
         fingerprint: [7; 32],
         outcome: "{\"a\":1}".to_owned(),
+        recorded_at,
     };
-    let (first, at_once) = tokio::join!(journal.append(first), journal.append(at_once));
-    assert_eq!(first, Ok(Appended::Done { positions: Some((1, 1)), head: 1 }));
     assert_eq!(at_once, Ok(replay.clone()));
     assert_eq!(journal.append(stale).await, Ok(replay.clone()));
     assert_eq!(journal.append(refusal).await, Ok(replay));

@@ -4,12 +4,16 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::error::{Doing, StackError};
-use crate::process::{ProcessId, signal_group};
+use crate::process::{ProcessId, groups_end_within, signal_group};
 use crate::stack::Durability;
+
+/// A killed process is gone at once; this is only so that nothing waits for ever.
+const DISMISSAL_PATIENCE: Duration = Duration::from_secs(1);
 
 const SCRIPT: &str = include_str!("guardian.sh");
 
@@ -67,5 +71,6 @@ impl Guardian {
     pub(crate) fn dismiss(&mut self) {
         signal_group(self.0.id(), Signal::KILL);
         let _status = self.0.wait();
+        groups_end_within(&[self.0.id()], DISMISSAL_PATIENCE);
     }
 }

@@ -37,7 +37,12 @@ running() {
 # stop POSTGRES_SIGNAL OTHER_SIGNAL TENTHS: whether all are gone within that many tenths of a second.
 stop() {
     running | while read -r pid name; do
-        case $name in postgres) kill -s "$1" "$pid" ;; *) kill -s "$2" "$pid" ;; esac
+        # As a group: an initdb works through servers that do not name our directory.
+        case $name in
+        postgres) kill -s "$1" -- "-$pid" ;;
+        initdb) kill -s KILL -- "-$pid" ;;
+        *) kill -s "$2" -- "-$pid" ;;
+        esac
     done
     tenths=$3
     while [ -n "$(running)" ]; do

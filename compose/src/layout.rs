@@ -31,6 +31,9 @@ const ELSEWHERE: &str = "/var/lib/gomall";
 /// A guardian stops the servers within six seconds of its owner's death and then ends.
 const GUARDIAN_PATIENCE: Duration = Duration::from_secs(15);
 
+/// An owner that was killed just now takes a moment to be gone.
+const OWNER_GRACE: Duration = Duration::from_millis(500);
+
 /// What the next start, and other processes of the same test run, want to know.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Ports {
@@ -64,7 +67,7 @@ pub(crate) async fn take(data_dir: &Path, owner: ProcessId) -> Result<File, Stac
     let mut file = OpenOptions::new();
     let mut file =
         file.read(true).write(true).create(true).truncate(false).open(&path).doing(doing)?;
-    let deadline = Instant::now() + GUARDIAN_PATIENCE;
+    let started = Instant::now();
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => break,
@@ -72,13 +75,15 @@ pub(crate) async fn take(data_dir: &Path, owner: ProcessId) -> Result<File, Stac
             Err(error) => return Err(io::Error::from(error)).doing(doing),
         }
         let holder = named_owner(&mut file);
-        if let Some(holder) = holder.filter(|holder| holder.is_alive()) {
+        if let Some(holder) = holder.filter(|holder| holder.is_alive())
+            && (holder == owner || started.elapsed() >= OWNER_GRACE)
+        {
             return Err(StackError::AlreadyRunning {
                 data_dir: data_dir.to_path_buf(),
                 owner: holder.pid,
             });
         }
-        if Instant::now() >= deadline {
+        if started.elapsed() >= GUARDIAN_PATIENCE {
             return Err(io::Error::from(io::ErrorKind::TimedOut)).doing(doing);
         }
         tokio::time::sleep(POLL).await;
@@ -156,4 +161,47 @@ fn set_aside(elsewhere: &Path, progress: Progress<'_>) -> io::Result<()> {
         fs::remove_dir_all(&aside)?;
     }
     fs::rename(elsewhere, &aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_of_a_deleted_data_directory_is_set_aside_once() {
+        let temp = std::env::temp_dir().join(format!("gomall-aside-{}", std::process::id()));
+        let (home, aside) = (temp.join("0123"), temp.join("0123.abandoned"));
+        for round in ["first", "second"] {
+            fs::create_dir_all(&home).expect("temporary files can be made");
+            fs::write(home.join("data"), round).expect("it is ours");
+            set_aside(&home, &|_| {}).expect("it is ours");
+            assert!(!home.exists());
+            assert_eq!(fs::read_to_string(aside.join("data")).expect("it was moved"), round);
+        }
+        set_aside(&home, &|line| panic!("nothing to say: {line}")).expect("nothing to do");
+        fs::remove_dir_all(&temp).expect("it is ours");
+    }
+
+    #[tokio::test]
+    async fn a_lock_names_its_owner_and_is_free_after_the_owners_death() {
+        let temp = std::env::temp_dir().join(format!("gomall-lock-{}", std::process::id()));
+        fs::create_dir_all(&temp).expect("temporary files can be made");
+        let us = ProcessId::current().expect("we are alive");
+        let gone = ProcessId { started: us.started + 1, ..us };
+
+        let held = take(&temp, us).await.expect("nobody holds it");
+        let refusal = take(&temp, us).await.expect_err("it is held by a living process");
+        assert!(matches!(refusal, StackError::AlreadyRunning { owner, .. } if owner == us.pid));
+        drop(held);
+
+        // Held by a guardian, in the name of an owner that is dead: waited for.
+        let held = take(&temp, gone).await.expect("it was let go");
+        let waiting = take(&temp, us);
+        tokio::pin!(waiting);
+        let early = tokio::time::timeout(POLL * 3, &mut waiting).await;
+        assert!(early.is_err(), "the guardian is still at work");
+        drop(held);
+        waiting.await.expect("the guardian has ended");
+        fs::remove_dir_all(&temp).expect("it is ours");
+    }
 }

@@ -28,7 +28,7 @@
 //! Tests share one cluster a run and have a database each ([`testing::TestStack`]); a fault test
 //! has a stack of its own ([`testing::private`]).
 //!
-//! A further server would be a [`Kind`](servers) in `servers.rs`, its pin in `servers/tools.txt`, a
+//! A further server would be a `Kind` in `servers.rs`, its pin in `servers/tools.txt`, a
 //! file like `nats.rs`, and a line each in `Stack::start`, `process::servers_in` and `guardian.sh`.
 
 mod databases;

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use sqlx::PgConnection;
 use tokio::sync::Mutex;
 
-use crate::databases::{self, MAINTENANCE, SUPERUSER};
+use crate::databases::{self, Copying, MAINTENANCE, SUPERUSER};
 use crate::error::{Doing, StackError};
 use crate::log;
 use crate::ports;
@@ -72,11 +72,11 @@ impl Postgres {
         cluster: Cluster,
         preferred_port: Option<u16>,
     ) -> Result<Self, StackError> {
+        log::rotate(&cluster.log()).doing(|| "rotating PostgreSQL's log")?;
         if !cluster.data().exists() {
             cluster.init().await?;
         }
         let settings = cluster.settings().await;
-        log::rotate(&cluster.log()).doing(|| "rotating PostgreSQL's log")?;
         let mut preferred = preferred_port;
         for _ in 0..ports::LOST_RACES {
             let port = ports::free(preferred.take()).doing(|| "looking for a free port")?;
@@ -125,7 +125,11 @@ impl Postgres {
         name: &str,
         template: &str,
     ) -> Result<bool, StackError> {
-        databases::create(&mut self.maintenance().await?, name, template).await
+        let copying = match self.cluster.durability {
+            Durability::Durable => Copying::Logged,
+            Durability::Volatile => Copying::Files,
+        };
+        databases::create(&mut self.maintenance().await?, name, template, copying).await
     }
 
     /// Drops a database and ends the connections to it; `false` when there was none.
@@ -151,8 +155,10 @@ impl Postgres {
         let Some(mut server) = process.take() else { return };
         // Stopped first: it must not fork a backend between our look and the end.
         signal(server.pid(), Signal::STOP);
-        let backends: Vec<ProcessId> =
-            children_of(server.pid()).into_iter().filter_map(|pid| ProcessId::of(pid).ok()).collect();
+        let backends: Vec<ProcessId> = children_of(server.pid())
+            .into_iter()
+            .filter_map(|pid| ProcessId::of(pid).ok())
+            .collect();
         signal(server.pid(), Signal::KILL);
         backends.iter().for_each(|backend| signal(backend.pid, Signal::KILL));
         server.exits_within(KILL_PATIENCE).await;
@@ -218,6 +224,11 @@ impl Cluster {
         StackError::NotStarted { server: NAME, reason, log: log::tail(&self.log()) }
     }
 
+    fn not_created(&self, reason: String) -> StackError {
+        let reason = format!("initdb: {reason}");
+        StackError::NotStarted { server: NAME, reason, log: log::tail(&self.log()) }
+    }
+
     /// Creates the cluster beside its place and renames it: an interrupted `initdb` leaves nothing
     /// that looks like a cluster.
     async fn init(&self) -> Result<(), StackError> {
@@ -233,19 +244,21 @@ impl Cluster {
         if self.durability == Durability::Volatile {
             initdb.arg("--no-sync");
         }
-        let mut initdb = tokio::process::Command::from(initdb);
-        let output = tokio::time::timeout(INITDB_PATIENCE, initdb.kill_on_drop(true).output())
-            .await
-            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
-            .doing(doing)?;
-        if !output.status.success() {
-            return Err(StackError::NotStarted {
-                server: NAME,
-                reason: format!("initdb: {}", output.status),
-                log: String::from_utf8_lossy(&output.stderr).into_owned(),
-            });
+        let log = log::append(&self.log()).doing(doing)?;
+        // Not as tokio's child: whoever abandons this start has to end the whole process group,
+        // since `initdb` starts servers of its own (see `process::servers_in`).
+        let mut initdb = ServerProcess::spawn(&mut initdb, log).doing(doing)?;
+        if !initdb.exits_within(INITDB_PATIENCE).await {
+            return Err(self.not_created(format!("no end of it in {INITDB_PATIENCE:?}")));
         }
-        fs::rename(&new, self.data()).doing(doing)
+        match initdb.exited() {
+            Some(status) if status.success() => {}
+            status => return Err(self.not_created(format!("{status:?}"))),
+        }
+        fs::rename(&new, self.data()).doing(doing)?;
+        // `initdb` has flushed the files; without this a power cut could undo their new name.
+        let synced = fs::File::open(&self.servers).and_then(|directory| directory.sync_all());
+        synced.doing(doing)
     }
 
     /// The settings that differ from PostgreSQL's defaults, each as `name=value`.
@@ -263,8 +276,11 @@ impl Cluster {
             "jit=off".to_owned(),
         ];
         let more: &[&str] = match self.durability {
+            // Commits stay synchronous: without fsync that is one write to the page cache, and it
+            // is what lets a fault test expect its data after a kill -9 of the server.
+            // Shared memory as files of the data directory goes with it, also after a kill -9.
             Durability::Volatile => {
-                &["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+                &["fsync=off", "full_page_writes=off", "dynamic_shared_memory_type=mmap"]
             }
             // Made for a journal that is only ever appended to: few, late checkpoints, since each
             // makes every page be logged in full once more.
@@ -337,4 +353,3 @@ pub(crate) fn cluster_version(servers: &Path) -> Option<u32> {
     let text = fs::read_to_string(servers.join("postgres/PG_VERSION")).ok()?;
     text.trim().parse().ok()
 }
-

@@ -52,6 +52,7 @@ pub(crate) fn name(pid: u32) -> Option<String> {
 struct Stat {
     dead: bool,
     parent: u32,
+    group: u32,
     started: u64,
 }
 
@@ -63,6 +64,7 @@ fn stat(pid: u32) -> Option<Stat> {
     Some(Stat {
         dead: matches!(*fields.first()?, "Z" | "X"),
         parent: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
         started: fields.get(19)?.parse().ok()?,
     })
 }
@@ -76,7 +78,7 @@ fn all_processes() -> impl Iterator<Item = u32> {
 
 /// Every server (or `initdb`) that runs on the given directory. Both the command name and one
 /// whole argument have to match, so that neither a stranger with a recycled number nor an editor
-/// that shows a log file is ever taken for one.
+/// that shows a log file is ever taken for one. Each leads a process group of its own.
 pub(crate) fn servers_in(directory: &Path) -> Vec<u32> {
     let places = ["postgres", "postgres.new", "nats.conf"].map(|name| directory.join(name));
     all_processes()
@@ -95,6 +97,24 @@ pub(crate) fn servers_in(directory: &Path) -> Vec<u32> {
 /// The children of a process at this moment.
 pub(crate) fn children_of(parent: u32) -> Vec<u32> {
     all_processes().filter(|pid| stat(*pid).is_some_and(|stat| stat.parent == parent)).collect()
+}
+
+/// Whether a process group has a member that is not dead. A process that is about to die is not:
+/// it may still hold files, and its command line is gone already.
+pub(crate) fn group_lives(leader: u32) -> bool {
+    all_processes().any(|pid| stat(pid).is_some_and(|stat| stat.group == leader && !stat.dead))
+}
+
+/// Waits until all of these process groups are gone, and blocks meanwhile.
+pub(crate) fn groups_end_within(leaders: &[u32], patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    while leaders.iter().any(|leader| group_lives(*leader)) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(POLL);
+    }
+    true
 }
 
 /// Sends a signal; a process that is already gone is fine.

@@ -70,9 +70,9 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// Reads the first word that starts like a version: `postgres (PostgreSQL) 15.18 (Debian …)`,
-    /// `nats-server: v2.15.1`, `postgres (PostgreSQL) 19beta1`.
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads the first word that starts like a version, and gives that word as well: `postgres
+    /// (PostgreSQL) 15.18 (Debian …)`, `nats-server: v2.15.1`, `postgres (PostgreSQL) 19beta1`.
+    fn parse(text: &str) -> Option<(Self, &str)> {
         let word = text
             .split_ascii_whitespace()
             .map(|word| word.trim_start_matches('v'))
@@ -80,7 +80,7 @@ impl Version {
         let mut numbers = word.split(|c: char| !c.is_ascii_digit());
         let major = numbers.next()?.parse().ok()?;
         let minor = numbers.next().and_then(|minor| minor.parse().ok()).unwrap_or(0);
-        Some(Self { major, minor })
+        Some((Self { major, minor }, word))
     }
 }
 
@@ -95,7 +95,8 @@ impl fmt::Display for Version {
 pub(crate) struct Installation {
     /// The directory that holds its programs.
     pub(crate) bin: PathBuf,
-    pub(crate) version: Version,
+    /// As the program prints it.
+    version: String,
 }
 
 impl Kind {
@@ -108,53 +109,66 @@ impl Kind {
         progress: Progress<'_>,
     ) -> Result<Installation, StackError> {
         let mut tried = Vec::new();
-        for place in self.places() {
-            match self.probe(&place, major, account).await {
+        let mut places = self.places();
+        if places.is_empty() {
+            tried.push(format!("there is no {} on PATH or in the usual places", self.program));
+        }
+        if let Some(found) = self.first_usable(&places, major, account, &mut tried, progress).await
+        {
+            return Ok(found);
+        }
+        match install::with_pip(self, progress).await {
+            Ok(bin) => places = vec![bin],
+            Err(reason) => {
+                progress(&format!("not with pip: {reason}"));
+                tried.push(format!("pip: {reason}"));
+                places = Vec::new();
+            }
+        }
+        if let Some(found) = self.first_usable(&places, major, account, &mut tried, progress).await
+        {
+            return Ok(found);
+        }
+        if let Some(package) = self.apt_package.filter(|_| crate::privilege::is_root()) {
+            match install::with_apt(package, progress).await {
+                Ok(()) => places = self.places(),
+                Err(reason) => {
+                    tried.push(format!("apt-get: {reason}"));
+                    places = Vec::new();
+                }
+            }
+        }
+        self.first_usable(&places, major, account, &mut tried, progress).await.ok_or_else(|| {
+            let remedy = install::remedy(self, major);
+            StackError::ServerMissing { server: self.name, tried, remedy }
+        })
+    }
+
+    /// The first place whose installation can be used. Why the others cannot is told and noted.
+    async fn first_usable(
+        &self,
+        places: &[PathBuf],
+        major: Option<u32>,
+        account: &Account,
+        tried: &mut Vec<String>,
+        progress: Progress<'_>,
+    ) -> Option<Installation> {
+        for place in places {
+            match self.probe(place, major, account).await {
                 Ok(found) => {
                     progress(&format!("{} {} from {}", self.name, found.version, place.display()));
-                    return Ok(found);
+                    return Some(found);
                 }
                 Err(reason) => {
-                    progress(&format!("passing over {}: {reason}", place.display()));
-                    tried.push(format!("{}: {reason}", place.display()));
+                    let refusal = format!("{}: {reason}", place.display());
+                    if !tried.contains(&refusal) {
+                        progress(&format!("passing over {refusal}"));
+                        tried.push(refusal);
+                    }
                 }
             }
         }
-        if tried.is_empty() {
-            tried.push(format!("no {} on PATH or in the usual places", self.program));
-        }
-
-        let installed = match install::with_pip(self, progress).await {
-            Ok(place) => self.probe(&place, major, account).await.map(|found| (place, found)),
-            Err(reason) => Err(reason),
-        };
-        match installed {
-            Ok((place, found)) => {
-                progress(&format!("{} {} from {}", self.name, found.version, place.display()));
-                return Ok(found);
-            }
-            Err(reason) => {
-                progress(&format!("not from pip: {reason}"));
-                tried.push(format!("pip: {reason}"));
-            }
-        }
-
-        if let Some(package) = self.apt_package.filter(|_| crate::privilege::is_root()) {
-            if let Err(reason) = install::with_apt(package, progress).await {
-                tried.push(format!("apt-get: {reason}"));
-            }
-            for place in self.places() {
-                if let Ok(found) = self.probe(&place, major, account).await {
-                    progress(&format!("{} {} from {}", self.name, found.version, place.display()));
-                    return Ok(found);
-                }
-            }
-        }
-        Err(StackError::ServerMissing {
-            server: self.name,
-            tried,
-            remedy: install::remedy(self, major),
-        })
+        None
     }
 
     /// Every directory that holds the program, in the order of preference.
@@ -206,27 +220,24 @@ impl Kind {
             format!("{} --version under {} account: {reason}", self.program, account.name())
         })?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let version = Version::parse(&text)
+        let (version, word) = Version::parse(&text)
             .ok_or_else(|| format!("{} --version says {:?}", self.program, text.trim()))?;
         if version < self.minimum {
             let (minimum, why) = (self.minimum, self.why_minimum);
-            return Err(format!("{version} is older than {minimum}: {why}"));
+            return Err(format!("{word} is older than {minimum}: {why}"));
         }
         match major {
             Some(major) if major != version.major => {
-                Err(format!("the data directory was written by version {major}, this is {version}"))
+                Err(format!("the data directory was written by version {major}, this is {word}"))
             }
-            _ => Ok(Installation { bin: bin.to_path_buf(), version }),
+            _ => Ok(Installation { bin: bin.to_path_buf(), version: word.to_owned() }),
         }
     }
 }
 
 /// Runs a command to its end, or kills it at the deadline. A failure's reason quotes nothing that
 /// the command printed: package managers print addresses, and only `--version` is worth reading.
-async fn run(
-    mut command: tokio::process::Command,
-    patience: Duration,
-) -> Result<Output, String> {
+async fn run(mut command: tokio::process::Command, patience: Duration) -> Result<Output, String> {
     command.kill_on_drop(true);
     let output = tokio::time::timeout(patience, command.output())
         .await
@@ -259,13 +270,14 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_the_programs_print_them() {
-        let version = |major, minor| Some(Version { major, minor });
+        let read = |text| Version::parse(text).map(|(v, word)| (v.major, v.minor, word));
         let debian = "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n";
-        assert_eq!(Version::parse(debian), version(15, 18));
-        assert_eq!(Version::parse("nats-server: v2.15.1\n"), version(2, 15));
-        assert_eq!(Version::parse("postgres (PostgreSQL) 19beta1\n"), version(19, 0));
-        assert_eq!(Version::parse("command not found"), None);
-        assert!(version(2, 9) < version(2, 10), "numbers, not text, are compared");
+        assert_eq!(read(debian), Some((15, 18, "15.18")));
+        assert_eq!(read("nats-server: v2.15.1\n"), Some((2, 15, "2.15.1")));
+        assert_eq!(read("postgres (PostgreSQL) 19beta1\n"), Some((19, 0, "19beta1")));
+        assert_eq!(read("command not found"), None);
+        let nine = Version { major: 2, minor: 9 };
+        assert!(nine < Version { major: 2, minor: 10 }, "numbers, not text, are compared");
     }
 
     #[tokio::test]
@@ -283,7 +295,7 @@ mod tests {
         let executable = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(&program, executable).expect("it is ours");
         let reason = NATS.probe(&bin, None, &account).await.expect_err("2.9 is too old");
-        assert!(reason.contains("2.9 is older than 2.10"), "{reason}");
+        assert!(reason.contains("2.9.10 is older than 2.10"), "{reason}");
 
         let reason = POSTGRES.probe(&bin, None, &account).await.expect_err("there is none");
         assert!(reason.contains("initdb is missing"), "{reason}");

@@ -13,7 +13,7 @@ use crate::layout::{self, Ports};
 use crate::nats::{self, Home, Nats};
 use crate::postgres::{self, Cluster, Postgres};
 use crate::privilege::Account;
-use crate::process::{POLL, ProcessId, name, servers_in, signal};
+use crate::process::{POLL, ProcessId, groups_end_within, name, servers_in, signal_group};
 use crate::servers::{NATS, POSTGRES, Progress};
 
 /// Enough for several `serve`, each with its pools.
@@ -33,6 +33,9 @@ pub(crate) const AT_ONCE: &[Step] = &[
     (Signal::KILL, Signal::KILL, Duration::from_secs(1)),
 ];
 pub(crate) type Step = (Signal, Signal, Duration);
+
+/// How long a directory is tried to be removed; what resists is left to the operating system.
+const REMOVE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether what PostgreSQL has acknowledged survives the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +151,8 @@ impl Stack {
         let for_postgres = POSTGRES.find_or_install(major, &account, progress).await?;
         let for_nats = NATS.find_or_install(None, &account, progress).await?;
 
-        let remove = if options.remove_data { vec![data_dir.clone(), servers.clone()] } else { vec![] };
+        let remove =
+            if options.remove_data { vec![data_dir.clone(), servers.clone()] } else { vec![] };
         let orders = Orders {
             owner,
             durability: options.durability,
@@ -219,24 +223,38 @@ impl Drop for Supervision {
         stop_all(&self.servers, AT_ONCE);
         self.guardian.dismiss();
         for path in &self.remove {
-            let _gone_already = fs::remove_dir_all(path);
+            remove(path);
         }
     }
 }
 
-/// Stops whatever runs on a directory, with ever stronger means, and blocks until it is gone.
-pub(crate) fn stop_all(servers: &Path, steps: &[Step]) {
-    for (for_postgres, for_others, patience) in steps {
-        let deadline = Instant::now() + *patience;
-        for pid in servers_in(servers) {
-            let is_postgres = name(pid).as_deref() == Some("postgres");
-            signal(pid, if is_postgres { *for_postgres } else { *for_others });
-        }
-        while Instant::now() < deadline {
-            if servers_in(servers).is_empty() {
-                return;
-            }
+/// Removes a directory that a killed process may be writing its last file to.
+pub(crate) fn remove(directory: &Path) {
+    let deadline = Instant::now() + REMOVE_PATIENCE;
+    while directory.exists() && Instant::now() < deadline {
+        if fs::remove_dir_all(directory).is_err() {
             std::thread::sleep(POLL);
+        }
+    }
+}
+
+/// Stops whatever runs on a directory, with ever stronger means, and blocks until it is gone: not
+/// only the servers, also what an `initdb` has started, which does not name the directory.
+pub(crate) fn stop_all(servers: &Path, steps: &[Step]) {
+    let found: Vec<(u32, Option<String>)> =
+        servers_in(servers).into_iter().map(|pid| (pid, name(pid))).collect();
+    let groups: Vec<u32> = found.iter().map(|(pid, _)| *pid).collect();
+    for (for_postgres, for_others, patience) in steps {
+        for (leader, name) in &found {
+            let kind = match name.as_deref() {
+                Some("postgres") => *for_postgres,
+                Some("initdb") => Signal::KILL,
+                _ => *for_others,
+            };
+            signal_group(*leader, kind);
+        }
+        if groups_end_within(&groups, *patience) {
+            return;
         }
     }
 }

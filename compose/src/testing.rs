@@ -25,22 +25,27 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{Access, FlockOperation};
 use sqlx::{Executor, PgConnection};
 use tokio::sync::OnceCell;
 
-use crate::databases::{self, MAINTENANCE};
+use crate::databases::{self, Copying, MAINTENANCE};
 use crate::layout::Ports;
 use crate::nats;
 use crate::process::{self, POLL, ProcessId};
-use crate::stack::{AT_ONCE, Durability, Owner, Stack, StackOptions, stop_all};
+pub use crate::stack::Durability;
+use crate::stack::{AT_ONCE, Owner, Stack, StackOptions, remove, stop_all};
 
 /// Another test may be installing servers and creating the cluster.
 const START_PATIENCE: Duration = Duration::from_secs(600);
-/// A panicked test binary can leave this many characters of a name in ours.
+/// How much of a hint goes into a name; PostgreSQL's names end at 63 characters.
 const HINT_LENGTH: usize = 24;
 /// Directories of test runs are `<temp>/gomall-test-<pid>-<start time>…`.
 const PREFIX: &str = "gomall-test-";
+
+/// A memory file system of this size means a machine of at least twice as much, which has room for
+/// a few gigabytes of test databases; a container's often has no more than 64 MB.
+const PLENTY_BYTES: u64 = 8 << 30;
 
 static SHARED: OnceCell<TestStack> = OnceCell::const_new();
 static COUNTER: AtomicU32 = AtomicU32::new(0);
@@ -51,7 +56,7 @@ pub struct TestStack {
     ports: Ports,
 }
 
-/// A database of one test's own. It goes with the cluster.
+/// A database of one test's own. It goes with the cluster; until then it takes some 8 MB.
 #[derive(Debug, Clone)]
 pub struct TestDatabase {
     name: String,
@@ -139,7 +144,7 @@ impl TestStack {
 
     async fn copy_of(&self, template: &str, hint: &str) -> TestDatabase {
         let name = unique(hint);
-        databases::create(&mut self.maintenance().await, &name, template)
+        databases::create(&mut self.maintenance().await, &name, template, Copying::Files)
             .await
             .expect("a unique name on a cluster of our own");
         let url = databases::url(self.ports.postgres, &name);
@@ -154,7 +159,9 @@ impl TestStack {
     {
         let unfinished = format!("{name}_unfinished");
         databases::drop(connection, &unfinished).await.expect("nobody else uses it");
-        databases::create(connection, &unfinished, "template0").await.expect("it was just dropped");
+        databases::create(connection, &unfinished, "template0", Copying::Files)
+            .await
+            .expect("it was just dropped");
         prepare(databases::url(self.ports.postgres, &unfinished)).await;
         // Closed connections live on in the server for a moment; those that `prepare` has left
         // open would keep every copy from being made.
@@ -167,23 +174,42 @@ impl TestStack {
             ),
             format!("ALTER DATABASE {from} RENAME TO {to}"),
         ] {
-            connection
-                .execute(&*statement)
-                .await
-                .expect("an unfinished template is ours alone");
+            connection.execute(&*statement).await.expect("an unfinished template is ours alone");
         }
     }
 }
 
-/// A stack of one test's own, in a temporary directory that goes with it, for tests that stop,
-/// kill or wipe servers.
+/// Where the files of volatile stacks are: in memory on a machine that has plenty of it, which
+/// makes a cluster and every copy of a template several times cheaper, else in the temporary
+/// directory. A `TMPDIR` that is set is always heeded.
+///
+/// The answer does not depend on what is free at the moment: all binaries of a run have to agree.
+pub fn scratch_dir() -> PathBuf {
+    let in_memory = Path::new("/dev/shm");
+    let plenty = rustix::fs::statvfs(in_memory)
+        .is_ok_and(|about| about.f_blocks.saturating_mul(about.f_frsize) >= PLENTY_BYTES);
+    let ours = rustix::fs::access(in_memory, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    if plenty && ours && std::env::var_os("TMPDIR").is_none() {
+        in_memory.to_path_buf()
+    } else {
+        std::env::temp_dir()
+    }
+}
+
+/// A stack of one test's own, in a directory that goes with it, for tests that stop, kill or wipe
+/// servers. A volatile one lives in [`scratch_dir`], a durable one on disk, in the temporary
+/// directory.
 ///
 /// # Panics
 /// When the servers cannot be found, installed or started, with the reason.
 pub async fn private(durability: Durability) -> Stack {
     let owner = ProcessId::current().expect("we are alive");
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let data_dir = run_dir(owner).with_extension(format!("private-{number}"));
+    let parent = match durability {
+        Durability::Durable => std::env::temp_dir(),
+        Durability::Volatile => scratch_dir(),
+    };
+    let data_dir = run_dir(&parent, owner).with_extension(format!("private-{number}"));
     let options = StackOptions { durability, ..StackOptions::throwaway(data_dir) };
     Stack::start(options, &|line| eprintln!("{line}"))
         .await
@@ -193,23 +219,23 @@ pub async fn private(durability: Durability) -> Stack {
 /// The process that the shared cluster belongs to: the `cargo` that runs us, else ourselves.
 fn test_run() -> ProcessId {
     let parent = std::os::unix::process::parent_id();
-    let by_cargo = process::name(parent)
-        .is_some_and(|name| matches!(&*name, "cargo" | "cargo-nextest"));
+    let by_cargo =
+        process::name(parent).is_some_and(|name| matches!(&*name, "cargo" | "cargo-nextest"));
     by_cargo
         .then(|| ProcessId::of(parent).ok())
         .flatten()
         .unwrap_or_else(|| ProcessId::current().expect("we are alive"))
 }
 
-fn run_dir(run: ProcessId) -> PathBuf {
-    std::env::temp_dir().join(format!("{PREFIX}{}-{}", run.pid, run.started))
+fn run_dir(parent: &Path, run: ProcessId) -> PathBuf {
+    parent.join(format!("{PREFIX}{}-{}", run.pid, run.started))
 }
 
 async fn start_or_join() -> TestStack {
     let run = test_run();
-    let directory = run_dir(run);
+    let directory = run_dir(&scratch_dir(), run);
     let lock_path = directory.with_extension("lock");
-    let lock = File::create(&lock_path).expect("the temporary directory is writable");
+    let lock = File::create(&lock_path).expect("temporary files can be made");
     let deadline = Instant::now() + START_PATIENCE;
     while rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         assert!(Instant::now() < deadline, "{} is locked for ever", lock_path.display());
@@ -224,6 +250,8 @@ async fn start_or_join() -> TestStack {
     let stack = Stack::start_with(options, &[lock_path], &|line| eprintln!("{line}"))
         .await
         .unwrap_or_else(|error| panic!("the test run's stack: {error}"));
+    // Its guardian may have done its work before the servers were started.
+    assert!(run.is_alive(), "the test run ended while its stack was being started");
     stack.leave_to_owner();
     let ports = Ports::read(&directory).expect("a started stack has written its ports");
     TestStack { ports }
@@ -231,7 +259,8 @@ async fn start_or_join() -> TestStack {
 
 /// Removes what runs have left whose guardian was killed as well, servers and all.
 fn sweep() {
-    let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    let parents = [scratch_dir(), std::env::temp_dir()];
+    let entries = parents.iter().filter_map(|parent| fs::read_dir(parent).ok()).flatten().flatten();
     let us = rustix::process::geteuid().as_raw();
     for entry in entries {
         let name = entry.file_name();
@@ -245,16 +274,16 @@ fn sweep() {
         } else if !guarded(&path) {
             let servers = path.join("servers").canonicalize().unwrap_or_else(|_| path.clone());
             stop_all(&servers, AT_ONCE);
-            for directory in [servers, path] {
-                let _gone_already = fs::remove_dir_all(directory);
-            }
+            remove(&servers);
+            remove(&path);
         }
     }
 }
 
 /// The run that a directory of ours belongs to.
 fn run_of(name: &str) -> Option<ProcessId> {
-    let (run, _) = name.strip_prefix(PREFIX)?.split_once('.').unwrap_or((&name[PREFIX.len()..], ""));
+    let (run, _) =
+        name.strip_prefix(PREFIX)?.split_once('.').unwrap_or((&name[PREFIX.len()..], ""));
     let (pid, started) = run.split_once('-')?;
     Some(ProcessId { pid: pid.parse().ok()?, started: started.parse().ok()? })
 }
@@ -292,7 +321,7 @@ mod tests {
     #[test]
     fn a_run_is_read_back_from_its_directory() {
         let run = ProcessId { pid: 17, started: 4711 };
-        let directory = run_dir(run);
+        let directory = run_dir(&std::env::temp_dir(), run);
         for path in [&directory, &directory.with_extension("private-3")] {
             let name = path.file_name().and_then(|name| name.to_str()).expect("plain text");
             assert_eq!(run_of(name), Some(run), "{name}");
@@ -302,7 +331,8 @@ mod tests {
 
     #[test]
     fn unique_names_are_good_for_subjects_and_databases() {
-        let names = ["Orders.*", "Orders.*", "ünïcode and blanks and far too long a hint"].map(unique);
+        let names =
+            ["Orders.*", "Orders.*", "ünïcode and blanks and far too long a hint"].map(unique);
         assert_ne!(names[0], names[1]);
         for name in names {
             assert!(name.len() <= 63, "{name}");

@@ -25,6 +25,9 @@ mod rejection;
 mod timestamp;
 mod values;
 
+#[cfg(test)]
+mod testing;
+
 pub mod cart;
 pub mod order;
 pub mod payment;
@@ -38,7 +41,7 @@ pub use event::{DecodeError, EventTypes, decode_event, encode_event};
 pub use facts::Facts;
 pub use money::{Currency, InvalidMoney, Money};
 pub use personal::{
-    Address, CountryCode, OrderContact, Profile, Sealed, SealedSecret, public_payload,
+    Address, CountryCode, OrderContact, Personal, Profile, Sealed, SealedSecret, public_payload,
 };
 pub use recorded::{EventSource, Filter, Metadata, RecordedEvent, SourceError, StreamKey};
 pub use rejection::{Rejection, RejectionKind};

@@ -67,25 +67,22 @@ impl Hints {
         let Self { client, subject } = self.clone();
         tokio::spawn(async move {
             loop {
-                // Waiting, not looping, while the client is closed or its queue is full.
-                let Ok(mut hints) = client.subscribe(subject.clone()).await else {
+                if let Ok(mut hints) = client.subscribe(subject.clone()).await {
                     tokio::select! {
                         () = latest.closed() => return,
-                        () = tokio::time::sleep(RESUBSCRIBE_PAUSE) => continue,
-                    }
-                };
-                loop {
-                    tokio::select! {
-                        () = latest.closed() => return,
-                        hint = hints.next() => match hint {
-                            Some(hint) => {
+                        () = async {
+                            while let Some(hint) = hints.next().await {
                                 if let Some(position) = parse(&hint.payload) {
                                     latest.send_replace(position);
                                 }
                             }
-                            None => break,
-                        },
+                        } => {}
                     }
+                }
+                // Only a client that was closed gets here; a lost connection is resumed for us.
+                tokio::select! {
+                    () = latest.closed() => return,
+                    () = tokio::time::sleep(RESUBSCRIBE_PAUSE) => {}
                 }
             }
         });

@@ -117,11 +117,14 @@ pub(crate) fn write_stub(event: &RecordedEvent, out: &mut Vec<u8>) {
     );
 }
 
-impl From<&RecordedEvent> for PublicEvent {
-    fn from(event: &RecordedEvent) -> Self {
+impl TryFrom<&RecordedEvent> for PublicEvent {
+    /// Only when the recorded payload is not JSON, which nothing in the journal is.
+    type Error = serde_json::Error;
+
+    fn try_from(event: &RecordedEvent) -> Result<Self, Self::Error> {
         let mut bytes = Vec::new();
         write_public_event(event, &mut bytes);
-        serde_json::from_slice(&bytes).expect("what we write is what we read")
+        serde_json::from_slice(&bytes)
     }
 }
 
@@ -130,7 +133,10 @@ fn write_envelope(event: &RecordedEvent, out: &mut Vec<u8>) {
     let metadata: PublicMetadata<'_> = serde_json::from_str(&event.metadata).unwrap_or_default();
     let id = |text: Option<Cow<'_, str>>| text.and_then(|text| Uuid::try_parse(&text).ok());
     out.reserve(event.payload.len() + 512);
-    put(out, format_args!(r#"{{"specversion":"1.0","id":"{}","source":"{SOURCE}","#, event.event_id));
+    put(
+        out,
+        format_args!(r#"{{"specversion":"1.0","id":"{}","source":"{SOURCE}","#, event.event_id),
+    );
     out.extend_from_slice(br#""type":"#);
     put_text(
         out,
@@ -152,10 +158,9 @@ fn write_envelope(event: &RecordedEvent, out: &mut Vec<u8>) {
     );
     out.extend_from_slice(br#","actor":"#);
     put_optional(out, metadata.actor.as_deref());
-    for (name, id) in [
-        ("correlationid", id(metadata.correlation_id)),
-        ("causationid", id(metadata.causation_id)),
-    ] {
+    for (name, id) in
+        [("correlationid", id(metadata.correlation_id)), ("causationid", id(metadata.causation_id))]
+    {
         match id {
             Some(id) => put(out, format_args!(r#","{name}":"{id}""#)),
             None => put(out, format_args!(r#","{name}":null"#)),

@@ -61,10 +61,7 @@ impl<T> Page<T> {
     }
 
     pub(crate) fn map<U>(self, each: impl FnMut(T) -> U) -> Page<U> {
-        Page {
-            items: self.items.into_iter().map(each).collect(),
-            next_cursor: self.next_cursor,
-        }
+        Page { items: self.items.into_iter().map(each).collect(), next_cursor: self.next_cursor }
     }
 }
 

@@ -44,6 +44,9 @@ pub enum ApplyError {
     /// The database refused or could not be reached.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// The projection's code panicked.
+    #[error("the projection's code panicked")]
+    Panicked,
 }
 
 impl ApplyError {
@@ -52,25 +55,6 @@ impl ApplyError {
         Self::Event {
             position: event.position,
             reason: format!("{} of a {} {what}", event.event_type, event.aggregate_type),
-        }
-    }
-
-    /// Whether the events themselves are at fault, so that trying again cannot help. Everything
-    /// else (connections, locks, restarts, a migration that is still missing) may pass.
-    pub(crate) fn is_data_error(&self) -> bool {
-        match self {
-            Self::Event { .. } => true,
-            Self::Database(sqlx::Error::Database(error)) => {
-                // Data exceptions, constraints, and values too big for an index or a row.
-                let code = error.code().unwrap_or_default();
-                ["22", "23", "54"].iter().any(|class| code.starts_with(class))
-            }
-            Self::Database(
-                sqlx::Error::Encode(_)
-                | sqlx::Error::Decode(_)
-                | sqlx::Error::ColumnDecode { .. },
-            ) => true,
-            Self::Database(_) => false,
         }
     }
 
@@ -84,8 +68,23 @@ impl ApplyError {
                 error.code().unwrap_or_default(),
                 error.constraint().unwrap_or("none")
             ),
+            Self::Panicked => "the projection's code panicked".to_owned(),
             Self::Database(_) => "the rows could not be encoded or decoded".to_owned(),
         }
+    }
+}
+
+/// Whether the rows themselves are at fault, so that trying again cannot help. Everything else
+/// (connections, locks, restarts, a migration that is still missing) may pass.
+pub(crate) fn is_data_error(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => {
+            // Data exceptions, constraints, and values too big for an index or a row.
+            let code = error.code().unwrap_or_default();
+            ["22", "23", "54"].iter().any(|class| code.starts_with(class))
+        }
+        sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
+        _ => false,
     }
 }
 

@@ -103,8 +103,7 @@ impl<R: Row> Rows<R> {
             self.touched.iter().partition(|key| self.rows.contains_key(key));
         if !removed.is_empty() {
             let removed: Vec<String> = removed.into_iter().map(ToString::to_string).collect();
-            let delete =
-                format!("delete from {table} where {key} = any($1::text[]::{key_type}[])");
+            let delete = format!("delete from {table} where {key} = any($1::text[]::{key_type}[])");
             sqlx::query(&delete).bind(removed).execute(&mut *conn).await?;
         }
         if !written.is_empty() {

@@ -164,7 +164,7 @@ impl Problem {
     /// 422 about the body; the problem's code is the error's.
     #[must_use]
     pub fn field(error: FieldError) -> Self {
-        let Place::Pointer(place) | Place::Parameter(place) = &error.place;
+        let (Place::Pointer(place) | Place::Parameter(place)) = &error.place;
         let detail = match place.as_str() {
             "" => format!("The body: {}.", error.message),
             place => format!("{place}: {}.", error.message),
@@ -292,6 +292,18 @@ impl Problem {
         Self::soon("policy_behind", "The permission rules here are older than you asked for.")
     }
 
+    /// 503: the process has not read the permission rules yet.
+    #[must_use]
+    pub fn starting() -> Self {
+        Self::soon("starting", "The shop is starting. Try again in a moment.")
+    }
+
+    /// 503: the process is going away.
+    #[must_use]
+    pub fn draining() -> Self {
+        Self::soon("draining", "This part of the shop is stopping. Try again.")
+    }
+
     /// 503: more work than this process accepts at the moment.
     #[must_use]
     pub fn overloaded() -> Self {
@@ -335,6 +347,10 @@ impl Problem {
 impl From<&dyn domain::Rejection> for Problem {
     fn from(rejection: &dyn domain::Rejection) -> Self {
         let status = match rejection.kind() {
+            // The one conflict that HTTP has a status of its own for.
+            RejectionKind::Conflict if rejection.code() == "version_conflict" => {
+                StatusCode::PRECONDITION_FAILED
+            }
             RejectionKind::Absent => StatusCode::NOT_FOUND,
             RejectionKind::Conflict => StatusCode::CONFLICT,
             RejectionKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,

@@ -5,7 +5,7 @@ use super::plan::{Plan, RequestKey, place};
 use crate::journal::{Append, AppendError, Appended, Expectation, Keyed, NewEvent, Pending};
 use crate::vault::VaultError;
 use cqrs_es::Aggregate;
-use domain::{Facts, Rejection, StreamKey};
+use domain::{Facts, Rejection, StreamKey, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
@@ -30,6 +30,8 @@ pub struct Executed {
     pub positions: Option<(u64, u64)>,
     /// The position to wait for before a read shows the outcome.
     pub position: u64,
+    /// When its events were recorded; none when there was nothing to do.
+    pub recorded_at: Option<Timestamp>,
     /// The ids that were recorded with the plan's key, or that the plan brought.
     pub ids: Value,
     states: Vec<AnyState>,
@@ -69,6 +71,8 @@ pub struct Recorded {
     pub versions: Versions,
     /// The position of its last event.
     pub position: u64,
+    /// When its events were recorded.
+    pub recorded_at: Timestamp,
 }
 
 /// Versions by stream.
@@ -131,14 +135,29 @@ impl Bus {
                 }
             }
             match outcome? {
-                Appended::Done { positions, head } => {
-                    let states = decision.verdict.map_err(ExecuteError::Rejected)?;
-                    let position = positions.map_or(head, |(_, last)| last);
-                    let ids = plan.ids;
-                    return Ok(Executed { replayed: false, positions, position, ids, states });
+                Appended::Done { positions, head, recorded_at } => {
+                    return Ok(Executed {
+                        replayed: false,
+                        positions,
+                        position: positions.map_or(head, |(_, last)| last),
+                        recorded_at: recorded_at.map(Timestamp::from),
+                        ids: plan.ids,
+                        states: decision.verdict.map_err(ExecuteError::Rejected)?,
+                    });
                 }
-                Appended::Replay { positions, fingerprint, outcome } => {
-                    return self.replay(&plan, positions, fingerprint, &outcome).await;
+                Appended::Replay { positions, fingerprint, outcome, recorded_at } => {
+                    if plan.key.is_some_and(|key| key.fingerprint != fingerprint) {
+                        return Err(ExecuteError::KeyReused);
+                    }
+                    let outcome = parse_outcome(&outcome)?;
+                    return Ok(Executed {
+                        replayed: true,
+                        positions: Some(positions),
+                        position: positions.1,
+                        recorded_at: Some(recorded_at.into()),
+                        states: self.states_at(&plan, &outcome.versions).await?,
+                        ids: outcome.ids,
+                    });
                 }
                 // What the plan itself was made on may be what has changed: only its maker can
                 // make it again.
@@ -187,7 +206,7 @@ impl Bus {
     /// [`ExecuteError::KeyReused`], or that the journal could not be read.
     pub async fn recorded(&self, key: RequestKey) -> Result<Option<Recorded>, ExecuteError> {
         let row = sqlx::query(
-            "select fingerprint, outcome, last_position from command_outcomes where key = $1",
+            "select fingerprint, outcome, last_position, recorded_at from command_outcomes where key = $1",
         )
         .bind(key.key)
         .fetch_optional(self.journal.pool())
@@ -200,11 +219,14 @@ impl Bus {
         }
         let outcome: String = row.try_get("outcome").map_err(LoadError::from)?;
         let position: i64 = row.try_get("last_position").map_err(LoadError::from)?;
+        let recorded_at: time::OffsetDateTime =
+            row.try_get("recorded_at").map_err(LoadError::from)?;
         let outcome = parse_outcome(&outcome)?;
         Ok(Some(Recorded {
             ids: outcome.ids,
             versions: Versions(outcome.versions),
             position: u64::try_from(position).unwrap_or(0),
+            recorded_at: recorded_at.into(),
         }))
     }
 
@@ -325,29 +347,17 @@ impl Bus {
         }
     }
 
-    async fn replay(
+    async fn states_at(
         &self,
         plan: &Plan,
-        positions: (u64, u64),
-        fingerprint: [u8; 32],
-        outcome: &str,
-    ) -> Result<Executed, ExecuteError> {
-        if plan.key.is_some_and(|key| key.fingerprint != fingerprint) {
-            return Err(ExecuteError::KeyReused);
-        }
-        let outcome = parse_outcome(outcome)?;
+        versions: &BTreeMap<String, u64>,
+    ) -> Result<Vec<AnyState>, LoadError> {
         let mut states = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
-            let version = outcome.versions.get(&step.stream().to_string()).copied();
+            let version = versions.get(&step.stream().to_string()).copied();
             states.push(step.load(&self.repository, version).await?);
         }
-        Ok(Executed {
-            replayed: true,
-            positions: Some(positions),
-            position: positions.1,
-            ids: outcome.ids,
-            states,
-        })
+        Ok(states)
     }
 }
 

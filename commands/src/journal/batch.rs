@@ -15,7 +15,7 @@ const MAX_COMMANDS: usize = 512;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 const APPEND: &str = "select cmd, status, first_position, last_position, first_fingerprint, \
-     first_outcome, head_position from journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+     first_outcome, head_position, written_at from journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
      $11, $12, $13, $14, $15, $16, $17, $18)";
 
 /// Refuses what the table would refuse, so that it never aborts a batch with neighbours in it.
@@ -195,7 +195,8 @@ fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
     match row.try_get::<&str, _>("status")? {
         "ok" => {
             let head: i64 = row.try_get("head_position")?;
-            Ok(Appended::Done { positions, head: unsigned(head) })
+            let recorded_at = row.try_get("written_at")?;
+            Ok(Appended::Done { positions, head: unsigned(head), recorded_at })
         }
         "replay" => {
             let fingerprint: Vec<u8> = row.try_get("first_fingerprint")?;
@@ -203,6 +204,7 @@ fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
                 positions: positions.unwrap_or((0, 0)),
                 fingerprint: fingerprint.try_into().unwrap_or([0; 32]),
                 outcome: row.try_get("first_outcome")?,
+                recorded_at: row.try_get("written_at")?,
             })
         }
         "conflict" => Ok(Appended::Conflict),

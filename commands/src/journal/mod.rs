@@ -19,6 +19,7 @@ pub use writer::WriterSettings;
 use domain::StreamKey;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
+use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -93,6 +94,8 @@ pub enum Appended {
         positions: Option<(u64, u64)>,
         /// The journal's last position when this was done.
         head: u64,
+        /// When its events were recorded; none without events.
+        recorded_at: Option<OffsetDateTime>,
     },
     /// Something that the decision saw has changed. Decide again.
     Conflict,
@@ -104,6 +107,8 @@ pub enum Appended {
         fingerprint: [u8; 32],
         /// What was recorded then.
         outcome: String,
+        /// When that was.
+        recorded_at: OffsetDateTime,
     },
 }
 

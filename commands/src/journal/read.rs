@@ -1,12 +1,13 @@
 //! Reading the journal: by position, by stream, filtered.
 
 use super::batch::unsigned;
-use domain::{EventSource, Filter, RecordedEvent, SourceError};
+use domain::{EventSource, Filter, RecordedEvent, SourceError, StreamKey, Timestamp};
 use futures::{Stream, StreamExt, TryStreamExt};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 use std::sync::Arc;
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::sync::watch;
 
 /// How long a reader waits for a wake-up before it looks by itself. Wake-ups get lost when NATS is
@@ -43,6 +44,27 @@ impl JournalReader {
         let head: Option<i64> =
             sqlx::query_scalar("select max(position) from events").fetch_one(&self.pool).await?;
         Ok(unsigned(head.unwrap_or(0)))
+    }
+
+    /// Position and time of one event of one stream; none when it does not exist.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn place_of(
+        &self,
+        stream: &StreamKey,
+        sequence: u64,
+    ) -> Result<Option<(u64, Timestamp)>, ReadError> {
+        let place: Option<(i64, OffsetDateTime)> = sqlx::query_as(
+            "select position, recorded_at from events \
+             where aggregate_type = $1 and aggregate_id = $2 and sequence = $3",
+        )
+        .bind(stream.aggregate_type)
+        .bind(&stream.aggregate_id)
+        .bind(signed(sequence))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(place.map(|(position, at)| (unsigned(position), at.into())))
     }
 
     /// At most `limit` events after `after` that pass the filter, in order of position.

@@ -20,7 +20,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use canonical::{CanonicalPath, MalformedPath, canonical_path};
+pub use canonical::{CanonicalPath, MAX_PATH_CHARS, MalformedPath, canonical_path};
 pub use compiled::{
     Caller, CompiledPolicy, Considered, EntryKind, Explanation, Grant, PolicyTooBig, Verdict,
 };

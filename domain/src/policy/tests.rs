@@ -1,1 +1,454 @@
+mod canonical;
+mod compiled;
+mod default_rules;
 
+use super::*;
+use crate::testing::{at, given, id, reason, state};
+use crate::{Rejection, RejectionKind};
+use cqrs_es::Aggregate;
+
+fn roles(names: &[&str]) -> Vec<RoleSelector> {
+    let selector = |name: &&str| RoleSelector::try_from((*name).to_owned());
+    names.iter().map(selector).collect::<Result<_, _>>().expect("valid roles")
+}
+
+fn methods(names: &[&str]) -> Vec<MethodSelector> {
+    let selector = |name: &&str| MethodSelector::try_from((*name).to_owned());
+    names.iter().map(selector).collect::<Result<_, _>>().expect("valid methods")
+}
+
+fn rule(effect: Effect, role: &str, method: &str, path: &str) -> Rule {
+    Rule {
+        effect,
+        roles: roles(&[role]),
+        methods: methods(&[method]),
+        path: path.to_owned(),
+        note: String::new(),
+    }
+}
+
+fn allow(role: &str, method: &str, path: &str) -> Rule {
+    rule(Effect::Allow, role, method, path)
+}
+
+fn deny(role: &str, method: &str, path: &str) -> Rule {
+    rule(Effect::Deny, role, method, path)
+}
+
+fn add(number: u128, rule: Rule) -> PolicyCommand {
+    PolicyCommand::AddRule { rule_id: id(number), rule }
+}
+
+fn added(number: u128, rule: Rule) -> PolicyEvent {
+    PolicyEvent::RuleAdded { rule_id: id(number), rule }
+}
+
+fn change(number: u128, rule: Rule) -> PolicyCommand {
+    PolicyCommand::ChangeRule { rule_id: id(number), rule }
+}
+
+fn changed(number: u128, rule: Rule) -> PolicyEvent {
+    PolicyEvent::RuleChanged { rule_id: id(number), rule }
+}
+
+fn remove(number: u128) -> PolicyCommand {
+    PolicyCommand::RemoveRule { rule_id: id(number) }
+}
+
+fn removed(number: u128) -> PolicyEvent {
+    PolicyEvent::RuleRemoved { rule_id: id(number) }
+}
+
+fn add_public(number: u128, method: &str, path: &str) -> PolicyCommand {
+    PolicyCommand::AddPublicPath {
+        public_path_id: id(number),
+        methods: methods(&[method]),
+        path: path.to_owned(),
+    }
+}
+
+fn public(number: u128, method: &str, path: &str) -> PolicyEvent {
+    PolicyEvent::PublicPathAdded {
+        public_path_id: id(number),
+        methods: methods(&[method]),
+        path: path.to_owned(),
+    }
+}
+
+fn remove_public(number: u128) -> PolicyCommand {
+    PolicyCommand::RemovePublicPath { public_path_id: id(number) }
+}
+
+fn ban(number: u128, network: &str, until: Option<i64>) -> PolicyCommand {
+    PolicyCommand::BanAddress {
+        ban_id: id(number),
+        cidr: network.parse().expect("a network"),
+        reason: reason("scraping"),
+        until: until.map(at),
+    }
+}
+
+fn banned(number: u128, network: &str, until: Option<i64>) -> PolicyEvent {
+    PolicyEvent::AddressBanned {
+        ban_id: id(number),
+        cidr: network.parse().expect("a network"),
+        reason: reason("scraping"),
+        until: until.map(at),
+    }
+}
+
+/// A shop with one administrator's rule (1) and the public path of signing in (2).
+fn guarded() -> Vec<PolicyEvent> {
+    vec![added(1, allow("admin", "*", "/.*")), public(2, "POST", "/api/v1/auth/login")]
+}
+
+fn guarded_and(event: PolicyEvent) -> Vec<PolicyEvent> {
+    [guarded(), vec![event]].concat()
+}
+
+#[test]
+fn a_rule_is_added_once() {
+    let tea = || allow("staff", "GET", "/tea");
+    given::<Policy>(vec![]).when(add(7, tea())).then_expect_events(vec![added(7, tea())]);
+    given::<Policy>(vec![added(7, tea())]).when(add(7, tea())).then_expect_events(vec![]);
+    given::<Policy>(vec![added(7, tea())])
+        .when(add(7, allow("staff", "GET", "/coffee")))
+        .then_expect_error(PolicyRejection::AlreadyExists);
+}
+
+#[test]
+fn a_rule_counts_its_changes() {
+    let events = vec![
+        added(7, allow("staff", "GET", "/tea")),
+        changed(7, allow("staff", "GET", "/coffee")),
+        changed(7, allow("staff", "GET", "/water")),
+    ];
+    let policy: Policy = state(events);
+    assert_eq!(policy.rules[&id(7)].version, 3);
+    assert_eq!(policy.rules[&id(7)].rule.path, "/water");
+}
+
+#[test]
+fn changing_a_rule_to_what_it_is_changes_nothing() {
+    let tea = || allow("staff", "GET", "/tea");
+    given::<Policy>(vec![added(7, tea())]).when(change(7, tea())).then_expect_events(vec![]);
+}
+
+#[test]
+fn what_is_not_in_the_policy_is_absent() {
+    let unban = PolicyCommand::UnbanAddress { ban_id: id(7) };
+    for command in [change(7, allow("staff", "GET", "/tea")), remove(7), remove_public(7), unban] {
+        given::<Policy>(guarded()).when(command).then_expect_error(PolicyRejection::NotFound);
+    }
+    assert_eq!(PolicyRejection::NotFound.kind(), RejectionKind::Absent);
+}
+
+#[test]
+fn a_removed_rule_is_gone() {
+    let before = vec![added(7, allow("staff", "GET", "/tea"))];
+    given::<Policy>(before.clone()).when(remove(7)).then_expect_events(vec![removed(7)]);
+    assert_eq!(state::<Policy>([before, vec![removed(7)]].concat()), Policy::default());
+}
+
+#[test]
+fn a_pattern_that_does_not_compile_is_refused_with_the_reason() {
+    let result =
+        given::<Policy>(vec![]).when(add(7, allow("staff", "GET", "/tea["))).inspect_result();
+    let rejection = result.expect_err("the pattern is bad");
+    assert_eq!((rejection.code(), rejection.kind()), ("bad_pattern", RejectionKind::Invalid));
+    assert!(rejection.to_string().contains("unclosed character class"), "{rejection}");
+}
+
+#[test]
+fn every_bad_pattern_is_refused_wherever_it_is_written() {
+    let too_long = "a".repeat(MAX_PATTERN_CHARS + 1);
+    let bad_patterns = [
+        "/tea(",
+        "/tea)",
+        "*",
+        // Would escape from our anchors: `^(?:/tea)|(?:/admin)$`.
+        "/tea)|(?:/admin",
+        // Would swallow our anchor: `^(?:(?x)/tea#)$`.
+        "(?x)/tea#",
+        // Compiles to more than a pattern may take.
+        "((a{100}){100}){100}",
+        "/tea\n/coffee",
+        "/tea\0",
+        &too_long,
+    ];
+    for pattern in bad_patterns {
+        let tea = added(7, allow("staff", "GET", "/tea"));
+        let commands = [
+            (vec![], add(7, allow("staff", "GET", pattern))),
+            (vec![], add(7, deny("staff", "GET", pattern))),
+            (vec![tea], change(7, allow("staff", "GET", pattern))),
+            (vec![], add_public(7, "GET", pattern)),
+        ];
+        for (before, command) in commands {
+            let result = given::<Policy>(before).when(command).inspect_result();
+            assert!(
+                matches!(result, Err(PolicyRejection::BadPattern { .. })),
+                "{pattern:?} was accepted: {result:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_pattern_of_the_greatest_length_is_accepted() {
+    let longest = "é".repeat(MAX_PATTERN_CHARS);
+    let result = given::<Policy>(vec![]).when(add(7, allow("staff", "GET", &longest)));
+    assert_eq!(result.inspect_result().map(|events| events.len()), Ok(1));
+}
+
+#[test]
+fn a_rule_names_roles_and_methods_within_bounds() {
+    let template = || allow("staff", "GET", "/tea");
+    let many_roles = vec![RoleSelector::Any; MAX_ROLES + 1];
+    let many_methods = vec![MethodSelector::Any; MAX_METHODS + 1];
+    for rule in [
+        Rule { roles: vec![], ..template() },
+        Rule { methods: vec![], ..template() },
+        Rule { roles: many_roles, ..template() },
+        Rule { methods: many_methods, ..template() },
+    ] {
+        given::<Policy>(vec![])
+            .when(add(7, rule))
+            .then_expect_error(PolicyRejection::SelectorsOutOfRange);
+    }
+}
+
+#[test]
+fn a_note_is_short_and_printable() {
+    for note in ["x".repeat(MAX_NOTE_CHARS + 1), "a\0b".to_owned()] {
+        let rule = Rule { note, ..allow("staff", "GET", "/tea") };
+        given::<Policy>(vec![]).when(add(7, rule)).then_expect_error(PolicyRejection::BadNote);
+    }
+    let rule = Rule { note: "茶".repeat(MAX_NOTE_CHARS), ..allow("staff", "GET", "/tea") };
+    given::<Policy>(vec![]).when(add(7, rule.clone())).then_expect_events(vec![added(7, rule)]);
+}
+
+#[test]
+fn the_number_of_rules_is_bounded() {
+    let full: Vec<_> = (0..MAX_RULES as u128)
+        .map(|number| added(number, allow("staff", "GET", &format!("/tea/{number}"))))
+        .collect();
+    given::<Policy>(full)
+        .when(add(1_000_000, allow("staff", "GET", "/tea")))
+        .then_expect_error(PolicyRejection::TooManyRules);
+}
+
+#[test]
+fn the_number_of_public_paths_is_bounded() {
+    let full: Vec<_> = (0..MAX_PUBLIC_PATHS as u128)
+        .map(|number| public(number, "GET", &format!("/tea/{number}")))
+        .collect();
+    given::<Policy>(full)
+        .when(add_public(1_000_000, "GET", "/tea"))
+        .then_expect_error(PolicyRejection::TooManyPublicPaths);
+}
+
+#[test]
+fn a_public_path_is_added_and_removed_once() {
+    given::<Policy>(vec![])
+        .when(add_public(7, "GET", "/tea"))
+        .then_expect_events(vec![public(7, "GET", "/tea")]);
+    given::<Policy>(vec![public(7, "GET", "/tea")])
+        .when(add_public(7, "GET", "/tea"))
+        .then_expect_events(vec![]);
+    given::<Policy>(vec![public(7, "GET", "/tea")])
+        .when(add_public(7, "POST", "/tea"))
+        .then_expect_error(PolicyRejection::AlreadyExists);
+    given::<Policy>(vec![public(7, "GET", "/tea")])
+        .when(remove_public(7))
+        .then_expect_events(vec![PolicyEvent::PublicPathRemoved { public_path_id: id(7) }]);
+}
+
+#[test]
+fn a_network_is_banned_and_unbanned() {
+    given::<Policy>(vec![]).when(ban(7, "10.1.0.0/16", Some(60))).then_expect_events(vec![banned(
+        7,
+        "10.1.0.0/16",
+        Some(60),
+    )]);
+    given::<Policy>(vec![banned(7, "10.1.0.0/16", None)])
+        .when(ban(7, "10.1.0.0/16", None))
+        .then_expect_events(vec![]);
+    given::<Policy>(vec![banned(7, "10.1.0.0/16", None)])
+        .when(ban(7, "10.2.0.0/16", None))
+        .then_expect_error(PolicyRejection::AlreadyExists);
+    given::<Policy>(vec![banned(7, "10.1.0.0/16", None)])
+        .when(PolicyCommand::UnbanAddress { ban_id: id(7) })
+        .then_expect_events(vec![PolicyEvent::AddressUnbanned { ban_id: id(7) }]);
+}
+
+#[test]
+fn a_ban_is_recorded_in_the_form_that_is_compared() {
+    for (written, recorded) in [
+        ("10.1.2.3/16", "10.1.0.0/16"),
+        ("::ffff:10.1.2.3/128", "10.1.2.3/32"),
+        ("::ffff:10.1.0.0/112", "10.1.0.0/16"),
+        ("2001:db8::1/32", "2001:db8::/32"),
+    ] {
+        given::<Policy>(vec![])
+            .when(ban(7, written, None))
+            .then_expect_events(vec![banned(7, recorded, None)]);
+    }
+}
+
+#[test]
+fn a_ban_does_not_shut_out_the_world() {
+    for network in ["0.0.0.0/0", "0.0.0.0/7", "::/0", "::/15", "::ffff:0.0.0.0/96"] {
+        given::<Policy>(vec![])
+            .when(ban(7, network, None))
+            .then_expect_error(PolicyRejection::NetworkTooWide);
+    }
+}
+
+#[test]
+fn the_number_of_bans_is_bounded() {
+    let full: Vec<_> =
+        (0..MAX_BANS as u128).map(|number| banned(number, "10.0.0.1/32", None)).collect();
+    given::<Policy>(full)
+        .when(ban(1_000_000, "10.0.0.1/32", None))
+        .then_expect_error(PolicyRejection::TooManyBans);
+}
+
+#[test]
+fn the_rule_that_makes_administrators_is_not_removed() {
+    let rejection = PolicyRejection::LastAdministrator;
+    assert_eq!(
+        (rejection.code(), rejection.kind()),
+        ("last_administrator", RejectionKind::Conflict)
+    );
+    given::<Policy>(guarded()).when(remove(1)).then_expect_error(rejection);
+}
+
+#[test]
+fn the_rule_that_makes_administrators_is_not_changed_away() {
+    for rule in [
+        allow("staff", "*", "/.*"),
+        allow("admin", "GET", "/.*"),
+        allow("admin", "*", "/api/v1/admin/permission-rules"),
+        deny("admin", "*", "/.*"),
+    ] {
+        given::<Policy>(guarded())
+            .when(change(1, rule))
+            .then_expect_error(PolicyRejection::LastAdministrator);
+    }
+}
+
+#[test]
+fn the_rule_that_makes_administrators_may_change_if_they_can_still_repair_the_rules() {
+    let narrow = allow("admin", "*", "/api/v1/admin/permission-rules(/.*)?");
+    given::<Policy>(guarded())
+        .when(change(1, narrow.clone()))
+        .then_expect_events(vec![changed(1, narrow)]);
+    let second = guarded_and(added(3, allow("authenticated", "*", "/.*")));
+    given::<Policy>(second).when(remove(1)).then_expect_events(vec![removed(1)]);
+}
+
+#[test]
+fn no_deny_rule_locks_administrators_out() {
+    for rule in [
+        deny("admin", "*", "/.*"),
+        deny("authenticated", "PUT", "/api/v1/admin/.*"),
+        deny("*", "GET", "/api/v1/admin/permission-rules"),
+        deny("admin", "DELETE", "/api/v1/admin/permission-rules/[^/]+"),
+    ] {
+        given::<Policy>(guarded())
+            .when(add(9, rule.clone()))
+            .then_expect_error(PolicyRejection::LastAdministrator);
+        let harmless = added(9, deny("staff", "*", "/.*"));
+        given::<Policy>(guarded_and(harmless))
+            .when(change(9, rule))
+            .then_expect_error(PolicyRejection::LastAdministrator);
+    }
+}
+
+#[test]
+fn nobody_takes_away_what_signing_in_needs() {
+    for command in [
+        remove_public(2),
+        add(9, deny("anonymous", "POST", "/api/v1/auth/.*")),
+        add(9, deny("*", "*", "/api/v1/auth/login")),
+    ] {
+        given::<Policy>(guarded())
+            .when(command)
+            .then_expect_error(PolicyRejection::LastAdministrator);
+    }
+}
+
+#[test]
+fn deny_rules_about_others_or_other_paths_are_fine() {
+    for rule in [
+        deny("staff", "*", "/api/v1/admin/permission-rules(/.*)?"),
+        deny("admin", "*", "/api/v1/admin/orders"),
+        deny("anonymous", "*", "/api/v1/products"),
+        deny("*", "PATCH", "/.*"),
+    ] {
+        given::<Policy>(guarded())
+            .when(add(9, rule.clone()))
+            .then_expect_events(vec![added(9, rule)]);
+    }
+}
+
+#[test]
+fn what_administrators_could_not_do_before_binds_nobody() {
+    let rule = deny("admin", "*", "/.*");
+    given::<Policy>(vec![]).when(add(9, rule.clone())).then_expect_events(vec![added(9, rule)]);
+    let events = vec![added(7, allow("staff", "*", "/.*"))];
+    given::<Policy>(events).when(remove(7)).then_expect_events(vec![removed(7)]);
+}
+
+#[test]
+fn a_lock_is_refused_even_when_administrators_can_do_only_a_part() {
+    let only_read = vec![added(1, allow("admin", "GET", "/.*"))];
+    given::<Policy>(only_read)
+        .when(remove(1))
+        .then_expect_error(PolicyRejection::LastAdministrator);
+}
+
+#[test]
+fn selectors_read_and_write_the_same_text() {
+    for text in ["*", "staff", "anonymous"] {
+        assert_eq!(String::from(roles(&[text]).remove(0)), text);
+    }
+    for text in ["*", "GET", "PATCH"] {
+        assert_eq!(String::from(methods(&[text]).remove(0)), text);
+    }
+}
+
+#[test]
+fn selectors_that_could_never_match_are_refused() {
+    for text in ["", "get", "HEAD", "GETS", "**", "GET,POST"] {
+        assert!(MethodSelector::try_from(text.to_owned()).is_err(), "{text:?}");
+    }
+    for text in ["", "**", "a b", "a*"] {
+        assert!(RoleSelector::try_from(text.to_owned()).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_network_is_read_with_and_without_its_length() {
+    for (text, network) in [
+        ("10.0.0.1", "10.0.0.1/32"),
+        ("10.9.9.9/8", "10.0.0.0/8"),
+        ("2001:db8::1", "2001:db8::1/128"),
+        ("::ffff:10.0.0.1", "10.0.0.1/32"),
+    ] {
+        assert_eq!(parse_network(text).map(|network| network.to_string()), Ok(network.to_owned()));
+    }
+    for text in ["", "10.0.0", "10.0.0.1/33", "example.com", "10.0.0.1/", "10.0.0.1:80"] {
+        assert!(parse_network(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn applying_what_the_policy_does_not_hold_changes_nothing() {
+    let mut policy: Policy = state(guarded());
+    let before = policy.clone();
+    policy.apply(changed(99, allow("staff", "GET", "/tea")));
+    policy.apply(removed(99));
+    assert_eq!(policy, before);
+}

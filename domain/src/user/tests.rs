@@ -1,1 +1,204 @@
+use super::*;
+use crate::testing::{at, given, reason, role, sealed, state};
+use crate::{Locale, Rejection, RejectionKind};
 
+fn locale(tag: &str) -> Locale {
+    Locale::parse(tag).expect("a locale")
+}
+
+fn register_as(first_role: &str) -> UserCommand {
+    UserCommand::Register {
+        number: 5,
+        profile: sealed("ann"),
+        password: sealed("hash"),
+        locale: locale("en"),
+        role: role(first_role),
+    }
+}
+
+fn registered() -> Vec<UserEvent> {
+    vec![
+        UserEvent::UserRegistered {
+            number: 5,
+            profile: sealed("ann"),
+            password: sealed("hash"),
+            locale: locale("en"),
+        },
+        granted("customer"),
+    ]
+}
+
+fn granted(name: &str) -> UserEvent {
+    UserEvent::RoleGranted { role: role(name) }
+}
+
+fn banned(until: Option<i64>) -> UserEvent {
+    UserEvent::UserBanned { reason: reason("fraud"), until: until.map(at) }
+}
+
+fn ban(until: Option<i64>) -> UserCommand {
+    UserCommand::Ban { reason: reason("fraud"), until: until.map(at) }
+}
+
+fn change_profile(profile: &str, tag: &str) -> UserCommand {
+    UserCommand::ChangeProfile { profile: sealed(profile), locale: locale(tag) }
+}
+
+fn change_password(hash: &str) -> UserCommand {
+    UserCommand::ChangePassword { password: sealed(hash) }
+}
+
+fn grant(name: &str) -> UserCommand {
+    UserCommand::GrantRole { role: role(name) }
+}
+
+fn revoke(name: &str) -> UserCommand {
+    UserCommand::RevokeRole { role: role(name) }
+}
+
+fn registered_and(event: UserEvent) -> Vec<UserEvent> {
+    [registered(), vec![event]].concat()
+}
+
+/// Every command that needs an account.
+fn account_commands() -> Vec<UserCommand> {
+    vec![
+        change_profile("ann", "zh"),
+        change_password("other"),
+        grant("staff"),
+        revoke("customer"),
+        ban(None),
+        UserCommand::Unban,
+    ]
+}
+
+const ABANDONED: UserEvent = UserEvent::UserRegistrationAbandoned {};
+const ERASED: UserEvent = UserEvent::UserErased {};
+
+#[test]
+fn registering_makes_an_account_with_its_first_role() {
+    given::<User>(vec![]).when(register_as("customer")).then_expect_events(registered());
+}
+
+#[test]
+fn an_id_is_registered_once() {
+    for command in [register_as("customer"), UserCommand::AbandonRegistration] {
+        given::<User>(registered()).when(command).then_expect_error(UserRejection::AlreadyExists);
+    }
+    assert_eq!(UserRejection::AlreadyExists.code(), "user_exists");
+}
+
+#[test]
+fn an_abandoned_registration_never_becomes_an_account() {
+    given::<User>(vec![])
+        .when(UserCommand::AbandonRegistration)
+        .then_expect_events(vec![ABANDONED]);
+    given::<User>(vec![ABANDONED])
+        .when(UserCommand::AbandonRegistration)
+        .then_expect_events(vec![]);
+    given::<User>(vec![ABANDONED])
+        .when(register_as("customer"))
+        .then_expect_error(UserRejection::RegistrationAbandoned);
+    assert_eq!(UserRejection::RegistrationAbandoned.kind(), RejectionKind::Conflict);
+}
+
+#[test]
+fn who_never_registered_is_absent() {
+    for before in [vec![], vec![ABANDONED]] {
+        for command in account_commands().into_iter().chain([UserCommand::Erase]) {
+            given::<User>(before.clone()).when(command).then_expect_error(UserRejection::NotFound);
+        }
+    }
+    assert_eq!(UserRejection::NotFound.kind(), RejectionKind::Absent);
+}
+
+#[test]
+fn a_profile_changes_only_to_something_else() {
+    for (profile, tag) in [("ann b.", "en"), ("ann", "zh")] {
+        let event = UserEvent::ProfileChanged { profile: sealed(profile), locale: locale(tag) };
+        given::<User>(registered())
+            .when(change_profile(profile, tag))
+            .then_expect_events(vec![event]);
+    }
+    given::<User>(registered()).when(change_profile("ann", "en")).then_expect_events(vec![]);
+}
+
+#[test]
+fn a_password_changes_only_to_another() {
+    given::<User>(registered())
+        .when(change_password("other"))
+        .then_expect_events(vec![UserEvent::PasswordChanged { password: sealed("other") }]);
+    given::<User>(registered()).when(change_password("hash")).then_expect_events(vec![]);
+}
+
+#[test]
+fn a_role_is_granted_once_and_revoked_once() {
+    given::<User>(registered()).when(grant("staff")).then_expect_events(vec![granted("staff")]);
+    given::<User>(registered()).when(grant("customer")).then_expect_events(vec![]);
+    let revoked = UserEvent::RoleRevoked { role: role("customer") };
+    given::<User>(registered()).when(revoke("customer")).then_expect_events(vec![revoked.clone()]);
+    given::<User>(registered_and(revoked)).when(revoke("customer")).then_expect_events(vec![]);
+}
+
+#[test]
+fn roles_that_we_give_out_cannot_be_granted() {
+    for name in ["anonymous", "authenticated"] {
+        let rejection = UserRejection::RoleReserved { role: role(name) };
+        assert_eq!((rejection.code(), rejection.kind()), ("role_reserved", RejectionKind::Invalid));
+        given::<User>(registered()).when(grant(name)).then_expect_error(rejection.clone());
+        given::<User>(vec![]).when(register_as(name)).then_expect_error(rejection);
+    }
+}
+
+#[test]
+fn the_number_of_roles_is_bounded() {
+    let roles = (1..MAX_ROLES).map(|number| granted(&format!("role-{number}")));
+    let full: Vec<_> = registered().into_iter().chain(roles).collect();
+    given::<User>(full.clone()).when(grant("more")).then_expect_error(UserRejection::TooManyRoles);
+    given::<User>(full).when(grant("customer")).then_expect_events(vec![]);
+}
+
+#[test]
+fn a_ban_is_spoken_once_and_lifted_once() {
+    given::<User>(registered()).when(ban(None)).then_expect_events(vec![banned(None)]);
+    given::<User>(registered_and(banned(None))).when(ban(None)).then_expect_events(vec![]);
+    given::<User>(registered_and(banned(None)))
+        .when(ban(Some(60)))
+        .then_expect_events(vec![banned(Some(60))]);
+    given::<User>(registered_and(banned(None)))
+        .when(UserCommand::Unban)
+        .then_expect_events(vec![UserEvent::UserUnbanned {}]);
+    given::<User>(registered()).when(UserCommand::Unban).then_expect_events(vec![]);
+}
+
+#[test]
+fn a_ban_lasts_until_its_time_is_over() {
+    let user: User = state(registered_and(banned(Some(60))));
+    assert!(user.is_banned(at(59)));
+    assert!(!user.is_banned(at(60)));
+    assert!(state::<User>(registered_and(banned(None))).is_banned(at(1_000_000_000)));
+    assert!(!state::<User>(registered()).is_banned(at(0)));
+}
+
+#[test]
+fn erasure_forgets_everything_but_the_number() {
+    given::<User>(registered()).when(UserCommand::Erase).then_expect_events(vec![ERASED]);
+    let user: User = state(registered_and(ERASED));
+    assert_eq!(user, User { number: Some(5), erased: true, ..User::default() });
+    assert!(!user.exists());
+}
+
+#[test]
+fn erasure_is_final() {
+    let makers = [register_as("customer"), UserCommand::AbandonRegistration];
+    for command in account_commands().into_iter().chain(makers) {
+        given::<User>(registered_and(ERASED))
+            .when(command)
+            .then_expect_error(UserRejection::NotFound);
+    }
+}
+
+#[test]
+fn erasing_twice_changes_nothing() {
+    given::<User>(registered_and(ERASED)).when(UserCommand::Erase).then_expect_events(vec![]);
+}

@@ -23,9 +23,7 @@ fn fold(carts: &mut Rows<CartView>, event: &RecordedEvent) -> Result<(), ApplyEr
     let cart_id = stream_uuid(event)?;
     let fact: CartEvent = decode(event)?;
     let mut state = match carts.get_mut(&cart_id) {
-        Some(row) => {
-            Cart { owner_id: Some(row.owner_id), lines: std::mem::take(&mut row.lines) }
-        }
+        Some(row) => Cart { owner_id: Some(row.owner_id), lines: std::mem::take(&mut row.lines) },
         None => Cart::default(),
     };
     state.apply(fact);

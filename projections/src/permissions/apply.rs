@@ -61,9 +61,10 @@ fn fold(tables: &mut Tables, event: &RecordedEvent, fact: PolicyEvent) -> Result
             tables.rules.put(RuleView { rule_id, rule, added_position, version, position });
         }
         PolicyEvent::RuleChanged { rule_id, rule } => {
-            let row = tables.rules.get_mut(&rule_id).ok_or_else(|| {
-                ApplyError::contradiction(event, "whose rule is not in force")
-            })?;
+            let row = tables
+                .rules
+                .get_mut(&rule_id)
+                .ok_or_else(|| ApplyError::contradiction(event, "whose rule is not in force"))?;
             row.rule = rule;
             row.version = version;
             row.position = position;

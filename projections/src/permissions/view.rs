@@ -85,8 +85,7 @@ impl Row for AddressBanView {
     type Key = Uuid;
     const TABLE: &'static str = "address_bans";
     const KEY: (&'static str, &'static str) = ("ban_id", "uuid");
-    const COLUMNS: &'static str =
-        "ban_id, cidr, reason, until, added_position, version, position";
+    const COLUMNS: &'static str = "ban_id, cidr, reason, until, added_position, version, position";
 
     fn key(&self) -> Uuid {
         self.ban_id

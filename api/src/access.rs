@@ -1,0 +1,123 @@
+//! What the guard decides on, kept current: users and sessions from the journal, the policy as it
+//! changes.
+
+use crate::guard::{AccessCache, AccessSource, LivePolicy, SessionAccess, Unavailable, UserAccess};
+use async_trait::async_trait;
+use commands::bus::Bus;
+use commands::journal::Tail;
+use cqrs_es::Aggregate;
+use domain::EventSource;
+use domain::policy::{CompiledPolicy, Policy};
+use domain::session::Session;
+use domain::user::User;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+/// The id of the one policy.
+pub const POLICY_ID: &str = "shop";
+
+/// Events taken at once.
+const BATCH_EVENTS: usize = 1_000;
+
+/// The pause after a failed read.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// Users and sessions as the journal has them.
+pub struct JournalAccess(pub Arc<Bus>);
+
+#[async_trait]
+impl AccessSource for JournalAccess {
+    async fn user(&self, user_id: Uuid) -> Result<UserAccess, Unavailable> {
+        let user = self.0.load::<User>(&user_id.to_string()).await;
+        let user = user.map_err(|error| Unavailable(error.into()))?;
+        Ok(UserAccess::of(&user.state, user.sequence))
+    }
+
+    async fn session(&self, session_id: Uuid) -> Result<SessionAccess, Unavailable> {
+        let session = self.0.load::<Session>(&session_id.to_string()).await;
+        let session = session.map_err(|error| Unavailable(error.into()))?;
+        Ok(SessionAccess::of(&session.state, session.sequence))
+    }
+}
+
+/// The policy as the journal has it.
+///
+/// # Errors
+/// When it cannot be read or compiled; the message is for the log.
+pub async fn load_policy(bus: &Bus) -> Result<CompiledPolicy, Box<dyn std::error::Error + Send + Sync>> {
+    let policy = bus.load::<Policy>(POLICY_ID).await?;
+    Ok(CompiledPolicy::compile(&policy.state, policy.sequence)?)
+}
+
+/// Follows the journal's end: whatever changes who may do what is in force here a moment after it
+/// was committed anywhere.
+pub async fn follow(
+    bus: Arc<Bus>,
+    tail: Tail,
+    after: u64,
+    cache: Arc<AccessCache>,
+    policy: Arc<LivePolicy>,
+    cancel: CancellationToken,
+) {
+    let mut position = after;
+    let mut policy_is_old = policy.is_awaited();
+    while !cancel.is_cancelled() {
+        match tail.read_after(position, BATCH_EVENTS).await {
+            Ok(events) => {
+                for event in &events {
+                    position = event.position;
+                    if event.aggregate_type == User::TYPE || event.aggregate_type == Session::TYPE {
+                        if let Ok(id) = event.aggregate_id.parse() {
+                            cache.note_change(id, event.sequence).await;
+                        }
+                    }
+                    policy_is_old |= event.aggregate_type == Policy::TYPE;
+                }
+                if policy_is_old {
+                    policy_is_old = !reload(&bus, &policy).await;
+                }
+                if !events.is_empty() {
+                    continue;
+                }
+            }
+            Err(error) => {
+                warn!(%error, "changes of permissions could not be read");
+                pause(&cancel).await;
+                continue;
+            }
+        }
+        if policy_is_old {
+            pause(&cancel).await;
+        } else {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = tail.wait_after(position) => {}
+            }
+        }
+    }
+}
+
+async fn pause(cancel: &CancellationToken) {
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = tokio::time::sleep(RETRY_PAUSE) => {}
+    }
+}
+
+/// Puts the newest policy in force; false when it has to be tried again.
+async fn reload(bus: &Bus, live: &LivePolicy) -> bool {
+    match load_policy(bus).await {
+        Ok(policy) => {
+            info!(policy.version = policy.version(), "permission rules are in force");
+            live.replace(policy);
+            true
+        }
+        Err(error) => {
+            error!(%error, "the permission rules could not be put in force");
+            false
+        }
+    }
+}

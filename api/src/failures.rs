@@ -1,0 +1,80 @@
+//! How the failures of the crates below become problems: the rest of the one error map.
+
+use crate::http::Problem;
+use commands::bus::{ExecuteError, LoadError};
+use commands::journal::{AppendError, ReadError};
+use commands::vault::VaultError;
+use http::StatusCode;
+use projections::QueryError;
+
+/// When to come back after others were faster: a hot item's queue is short-lived.
+const CONTENDED_RETRY_SECONDS: u64 = 1;
+
+impl From<ExecuteError> for Problem {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Rejected(rejections) => match rejections.into_iter().next() {
+                Some(rejection) if rejection.code() == "version_conflict" => {
+                    Self::version_conflict()
+                }
+                Some(rejection) => rejection.into(),
+                None => Self::internal(&ExecuteError::Rejected(vec![])),
+            },
+            ExecuteError::KeyReused => Self::idempotency_key_reused(),
+            ExecuteError::Contended => {
+                let detail = "Too many others are changing the same thing. Nothing was changed.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "contended", detail)
+                    .retry_after(CONTENDED_RETRY_SECONDS)
+            }
+            ExecuteError::Append(error) => error.into(),
+            ExecuteError::Load(error) => error.into(),
+            ExecuteError::Vault(error) => error.into(),
+        }
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Unstorable(_) => Self::internal(&error),
+            AppendError::Stopped | AppendError::Unreachable => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<LoadError> for Problem {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Read(_) => Self::unavailable(&error),
+            LoadError::Decode(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Unreachable(_) => Self::unavailable(&error),
+            // Whoever has no key any more has been erased.
+            VaultError::NoKey => Self::not_found(),
+            VaultError::Cipher => Self::internal(&error),
+        }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::InvalidCursor => {
+                Self::invalid_parameter("cursor", "expected a next_cursor of this list")
+            }
+            QueryError::Database(_) => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::unavailable(&error)
+    }
+}

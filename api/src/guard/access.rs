@@ -1,0 +1,202 @@
+//! What must be known about a user and a session for every request, remembered for a moment.
+//!
+//! **Guarantee.** An answer is never older than the newest change that this process was told of
+//! ([`AccessCache::note_change`]), and never older than half a minute even if it was told nothing.
+
+use crate::http::Problem;
+use async_trait::async_trait;
+use domain::session::Session;
+use domain::user::User;
+use domain::{RoleName, Timestamp};
+use moka::future::Cache;
+use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The oldest that an answer may be when the news of changes do not reach us.
+const FRESH_FOR: Duration = Duration::from_secs(30);
+
+/// How long one load may take before the request is told to come back.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a change is remembered: longer than an answer can be in use that was being loaded when
+/// the change happened, which is the two times above.
+const CHANGE_KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// The most users, and the most sessions, that are remembered.
+const MAX_REMEMBERED: u64 = 100_000;
+
+/// How often an answer that was overtaken by a change is loaded again within one request.
+const MAX_LOADS: u32 = 3;
+
+/// What a request needs to know about a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserAccess {
+    /// The sequence of the last event that this is based on.
+    pub sequence: u64,
+    /// Registered and not erased.
+    pub exists: bool,
+    /// The roles that were granted.
+    pub roles: Arc<BTreeSet<RoleName>>,
+    /// The ban that was last spoken and not lifted: until when, and for ever if that is absent.
+    pub ban: Option<Option<Timestamp>>,
+}
+
+impl UserAccess {
+    /// What the aggregate at `sequence` says.
+    #[must_use]
+    pub fn of(user: &User, sequence: u64) -> Self {
+        Self {
+            sequence,
+            exists: user.exists(),
+            roles: Arc::new(user.roles.clone()),
+            ban: user.ban.as_ref().map(|ban| ban.until),
+        }
+    }
+
+    /// Whether a ban is in force at `now`.
+    #[must_use]
+    pub fn is_banned(&self, now: Timestamp) -> bool {
+        self.ban.is_some_and(|until| until.is_none_or(|until| now < until))
+    }
+}
+
+/// What a request needs to know about a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionAccess {
+    /// The sequence of the last event that this is based on.
+    pub sequence: u64,
+    /// Whose it is; absent when there is no such session.
+    pub user_id: Option<Uuid>,
+    /// When it ends if nothing ends it before; absent when it has been ended, or never was.
+    pub live_until: Option<Timestamp>,
+}
+
+impl SessionAccess {
+    /// What the aggregate at `sequence` says.
+    #[must_use]
+    pub fn of(session: &Session, sequence: u64) -> Self {
+        let live_until = session.expires_at.filter(|_| session.revoked.is_none());
+        Self { sequence, user_id: session.user_id, live_until }
+    }
+
+    /// Whether tokens of this session are accepted at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.live_until.is_some_and(|until| now < until)
+    }
+}
+
+/// The truth about users and sessions could not be read. Trying again later is right.
+#[derive(Debug, thiserror::Error)]
+#[error("users and sessions cannot be read: {0}")]
+pub struct Unavailable(pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Whoever knows the truth: the journal, through the command bus. Each answer must be at least as
+/// new as every event that was committed before it was asked for.
+#[async_trait]
+pub trait AccessSource: Send + Sync + 'static {
+    /// The user, known or not.
+    async fn user(&self, user_id: Uuid) -> Result<UserAccess, Unavailable>;
+
+    /// The session, known or not.
+    async fn session(&self, session_id: Uuid) -> Result<SessionAccess, Unavailable>;
+}
+
+/// Users and sessions, remembered for a moment.
+pub struct AccessCache {
+    source: Arc<dyn AccessSource>,
+    users: Memory<UserAccess>,
+    sessions: Memory<SessionAccess>,
+}
+
+impl AccessCache {
+    /// An empty cache before `source`.
+    #[must_use]
+    pub fn new(source: Arc<dyn AccessSource>) -> Self {
+        let users = Memory::new(|user: &UserAccess| user.sequence);
+        let sessions = Memory::new(|session: &SessionAccess| session.sequence);
+        Self { source, users, sessions }
+    }
+
+    /// Whoever follows the journal says here that the user or session `id` has an event
+    /// `sequence`: nothing older is used from now on, not even what is just being loaded.
+    pub async fn note_change(&self, id: Uuid, sequence: u64) {
+        // Ids of users and sessions never meet: whichever it is, the other memory ignores it.
+        self.users.note_change(id, sequence).await;
+        self.sessions.note_change(id, sequence).await;
+    }
+
+    pub(super) async fn user(&self, id: Uuid) -> Result<Arc<UserAccess>, Problem> {
+        self.users.get(id, || self.source.user(id)).await
+    }
+
+    pub(super) async fn session(&self, id: Uuid) -> Result<Arc<SessionAccess>, Problem> {
+        self.sessions.get(id, || self.source.session(id)).await
+    }
+}
+
+/// One kind of answers by id, and the changes that make answers too old.
+struct Memory<T> {
+    answers: Cache<Uuid, Arc<T>>,
+    /// The lowest sequence that an answer may be based on, where that is known.
+    changes: Cache<Uuid, u64>,
+    sequence_of: fn(&T) -> u64,
+}
+
+impl<T: Send + Sync + 'static> Memory<T> {
+    fn new(sequence_of: fn(&T) -> u64) -> Self {
+        // The default policy may turn a new entry away; here the newest must always be kept.
+        let lru = EvictionPolicy::lru;
+        let answers = Cache::builder().max_capacity(MAX_REMEMBERED).eviction_policy(lru());
+        let changes = Cache::builder().max_capacity(MAX_REMEMBERED).eviction_policy(lru());
+        Self {
+            answers: answers.time_to_live(FRESH_FOR).build(),
+            changes: changes.time_to_live(CHANGE_KEPT_FOR).build(),
+            sequence_of,
+        }
+    }
+
+    async fn note_change(&self, id: Uuid, sequence: u64) {
+        self.changes
+            .entry(id)
+            .and_compute_with(async |known| match known {
+                Some(known) if known.value() >= &sequence => Op::Nop,
+                _ => Op::Put(sequence),
+            })
+            .await;
+    }
+
+    async fn get<F>(&self, id: Uuid, load: impl Fn() -> F) -> Result<Arc<T>, Problem>
+    where
+        F: Future<Output = Result<T, Unavailable>> + Send,
+    {
+        for _ in 0..MAX_LOADS {
+            let answer = self.answers.try_get_with(id, bounded(load())).await;
+            let answer = answer.map_err(|unavailable| Problem::unavailable(&*unavailable))?;
+            let least = self.changes.get(&id).await.unwrap_or(0);
+            if (self.sequence_of)(&answer) >= least {
+                return Ok(answer);
+            }
+            self.answers.invalidate(&id).await;
+        }
+        Err(Problem::unavailable(&Unavailable("every answer was overtaken by a change".into())))
+    }
+}
+
+async fn bounded<T>(
+    load: impl Future<Output = Result<T, Unavailable>>,
+) -> Result<Arc<T>, Unavailable> {
+    match tokio::time::timeout(LOAD_TIMEOUT, load).await {
+        Ok(loaded) => loaded.map(Arc::new),
+        Err(elapsed) => Err(Unavailable(elapsed.into())),
+    }
+}
+
+#[cfg(test)]
+#[path = "access_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+//! Who asks.
+
+use crate::http::{Problem, Unguarded};
+use axum::extract::FromRequestParts;
+use axum::http::Extensions;
+use axum::http::request::Parts;
+use domain::RoleName;
+use domain::policy;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Whoever sent the request, as the guard found out. An extractor on every route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Nobody who has signed in.
+    Anonymous,
+    /// Somebody with a good token.
+    Member(Member),
+}
+
+/// Somebody who has signed in: the token is genuine, the session live, the user not banned.
+///
+/// # Errors
+/// As an extractor: 401 `unauthenticated` when nobody has signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub user_id: Uuid,
+    /// In which session.
+    pub session_id: Uuid,
+    /// What they were granted.
+    pub roles: Arc<BTreeSet<RoleName>>,
+}
+
+impl Caller {
+    /// The caller that the guard put into the request.
+    ///
+    /// # Errors
+    /// 500 on a router that was not wrapped by the guard.
+    pub fn of(extensions: &Extensions) -> Result<&Self, Problem> {
+        extensions.get().ok_or_else(|| Problem::internal(&Unguarded))
+    }
+
+    /// The member, if it is one.
+    #[must_use]
+    pub fn member(&self) -> Option<&Member> {
+        match self {
+            Self::Anonymous => None,
+            Self::Member(member) => Some(member),
+        }
+    }
+
+    /// `user:<id>` or `anonymous`: how events name whoever caused them, and whose idempotency keys
+    /// are apart from everybody else's.
+    #[must_use]
+    pub fn actor(&self) -> String {
+        match self {
+            Self::Anonymous => "anonymous".to_owned(),
+            Self::Member(member) => member.actor(),
+        }
+    }
+
+    /// The caller as the policy sees it.
+    #[must_use]
+    pub fn for_policy(&self) -> policy::Caller<'_> {
+        match self {
+            Self::Anonymous => policy::Caller::Anonymous,
+            Self::Member(member) => policy::Caller::SignedIn(&member.roles),
+        }
+    }
+}
+
+impl Member {
+    /// `user:<id>`.
+    #[must_use]
+    pub fn actor(&self) -> String {
+        format!("user:{}", self.user_id)
+    }
+
+    /// Whether the member was granted `role`. For showing more, never for letting in: that is what
+    /// the permission rules are for.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|granted| granted.as_str() == role)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::of(&parts.extensions).cloned()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Member {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match Caller::of(&parts.extensions)? {
+            Caller::Member(member) => Ok(member.clone()),
+            Caller::Anonymous => Err(Problem::unauthenticated("Sign in first.")),
+        }
+    }
+}

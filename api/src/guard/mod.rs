@@ -1,0 +1,185 @@
+//! The guard: decides about every request before any route sees it.
+//!
+//! **Guarantee.** No handler runs for a request that the permission rules in force do not allow,
+//! whatever its path looks like, whatever routes exist. The order of decisions, for every request:
+//!
+//! 1. the path is canonical, else 400 `malformed_path`;
+//! 2. the address is within its limits, else 429 `rate_limited`;
+//! 3. the rules are as new as the caller asks (`Policy-Version`), else 503 `policy_behind`;
+//! 4. the address is not banned, else 403 `banned`;
+//! 5. a token that is presented is good, else 401 `unauthenticated` (on the paths where tokens
+//!    are given out a bad one counts as none);
+//! 6. the user is within the limits, else 429, and not banned, else 403 `banned`;
+//! 7. no deny rule matches, and a public path or an allow rule does, else 401 for the anonymous
+//!    and 403 `forbidden` for everybody else.
+//!
+//! It wraps the router as a whole: a layer inside a router runs after routing, where an unknown
+//! path is a 404 before anybody has asked who wants to know.
+
+mod access;
+mod address;
+mod caller;
+mod policy;
+
+pub use access::{AccessCache, AccessSource, SessionAccess, Unavailable, UserAccess};
+pub use address::{Peer, TrustedProxies};
+pub use caller::{Caller, Member};
+pub use policy::LivePolicy;
+
+use crate::edge::Edge;
+use crate::http::{POLICY_VERSION, Problem, RequestPath, number};
+use crate::limits::Allowance;
+use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use domain::Timestamp;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The paths where tokens are given out: whoever comes with an old one is let in without.
+const TOKEN_PATHS: [&str; 3] =
+    ["/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/auth/refresh"];
+
+/// The paths that answer before the first policy is known.
+const PROBE_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+
+/// The middleware.
+pub async fn guard(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
+    let mut allowance = Allowance::new(edge.limits.as_ref());
+    let mut response = match admit(&edge, &mut request, &mut allowance).await {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    allowance.write_headers(response.headers_mut());
+    response
+}
+
+/// Lets the request through, with [`RequestPath`], [`Caller`] and the client's address in its
+/// extensions, or says why not.
+async fn admit(
+    edge: &Edge,
+    request: &mut Request,
+    allowance: &mut Allowance<'_>,
+) -> Result<(), Problem> {
+    let path = RequestPath::parse(request.uri().path())?;
+    let now = (edge.clock)();
+    let peer = Peer::of(request.extensions());
+    let address = edge.trusted_proxies.client_address(peer, request.headers());
+    allowance.take_for_address(address, &path)?;
+
+    if edge.policy.is_awaited() {
+        return admit_probe(request, path);
+    }
+    if let Some(wanted) = number(request.headers(), &POLICY_VERSION)? {
+        edge.policy.wait_for(wanted).await?;
+    }
+    let policy = edge.policy.current();
+    if policy.is_address_banned(address, now) {
+        return Err(Problem::banned());
+    }
+    let caller = identify(edge, request.headers(), &path, allowance, now).await?;
+    let verdict = policy.decide(caller.for_policy(), ruled_method(request.method()), path.canonical());
+    if !verdict.is_allowed() {
+        return Err(match caller {
+            Caller::Anonymous => Problem::unauthenticated("Sign in first."),
+            Caller::Member(_) => Problem::forbidden(),
+        });
+    }
+    let extensions = request.extensions_mut();
+    extensions.insert(path);
+    extensions.insert(caller);
+    extensions.insert(ClientAddress(address));
+    Ok(())
+}
+
+/// HEAD is GET without the body, so GET's rules are about it.
+fn ruled_method(method: &Method) -> &str {
+    if method == Method::HEAD { "GET" } else { method.as_str() }
+}
+
+/// Before the first policy is known nobody is let in; only the probes are told how it goes.
+fn admit_probe(request: &mut Request, path: RequestPath) -> Result<(), Problem> {
+    if !PROBE_PATHS.contains(&path.as_str()) {
+        return Err(Problem::starting());
+    }
+    request.extensions_mut().insert(path);
+    request.extensions_mut().insert(Caller::Anonymous);
+    Ok(())
+}
+
+/// The client's address, as far as proxies that we trust told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(
+    /// The address.
+    pub IpAddr,
+);
+
+async fn identify(
+    edge: &Edge,
+    headers: &HeaderMap,
+    path: &RequestPath,
+    allowance: &mut Allowance<'_>,
+    now: Timestamp,
+) -> Result<Caller, Problem> {
+    let member = match bearer(headers) {
+        Ok(None) => return Ok(Caller::Anonymous),
+        Ok(Some(token)) => member(edge, token, allowance, now).await,
+        Err(problem) => Err(problem),
+    };
+    match member {
+        Ok(member) => Ok(Caller::Member(member)),
+        Err(problem)
+            if problem.code() == "unauthenticated" && TOKEN_PATHS.contains(&path.as_str()) =>
+        {
+            Ok(Caller::Anonymous)
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// The token of `Authorization: Bearer`; a header that is anything else is a bad token.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, more) = (values.next(), values.next());
+    let Some(value) = value else { return Ok(None) };
+    value
+        .to_str()
+        .ok()
+        .filter(|_| more.is_none())
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| Some(token.trim()))
+        .ok_or_else(|| Problem::unauthenticated("Send one header Authorization: Bearer <token>."))
+}
+
+/// Whose token it is, if it is genuine, in time, of a live session and of a user who may come in.
+async fn member(
+    edge: &Edge,
+    token: &str,
+    allowance: &mut Allowance<'_>,
+    now: Timestamp,
+) -> Result<Member, Problem> {
+    let claims = edge
+        .tokens
+        .verify(token, now)
+        .map_err(|bad| Problem::unauthenticated(format!("The {bad}.")))?;
+    allowance.take_for_user(claims.user_id)?;
+    let session = edge.access.session(claims.session_id).await?;
+    if !session.is_live(now) || session.user_id != Some(claims.user_id) {
+        return Err(Problem::unauthenticated("The session has ended. Sign in again."));
+    }
+    let user = edge.access.user(claims.user_id).await?;
+    if !user.exists {
+        return Err(Problem::unauthenticated("The session has ended. Sign in again."));
+    }
+    if user.is_banned(now) {
+        return Err(Problem::banned());
+    }
+    Ok(Member {
+        user_id: claims.user_id,
+        session_id: claims.session_id,
+        roles: Arc::clone(&user.roles),
+    })
+}

@@ -1,0 +1,41 @@
+//! The contract's conventions as types: what a handler takes from these, it takes checked, and
+//! what it answers with these, it answers in the contract's form.
+//!
+//! | in a handler's arguments | gives | refuses with |
+//! |---|---|---|
+//! | [`Body<T>`] | a JSON body as `T`, and its fingerprint | 400, 413, 415, 422 |
+//! | [`Params<T>`] | the query as `T` | 422 `invalid_parameter` |
+//! | [`Path<T>`] with [`Id`] or a domain type | the path's parts | 404 |
+//! | [`CommandKey`], `Option<CommandKey>` | the request under its `Idempotency-Key` | 400 |
+//! | [`IfMatch`], `Option<IfMatch>` | the version a change is based on | 428 |
+//! | [`IfNoneMatch`] | answers a GET with 200 or 304 | – |
+//! | [`AtLeast`] | the position a read must have reached | 422 |
+//!
+//! Answers are [`Json`], [`List`], [`Etag`], [`Position`], [`Replayed`]; refusals are [`Problem`].
+
+mod body;
+mod canonical;
+mod conditional;
+mod decode;
+mod idempotency;
+mod json;
+mod list;
+mod path;
+mod position;
+mod problem;
+
+pub use body::{BODY_READ_TIMEOUT, Body, MAX_BODY_BYTES, Params, read_body};
+pub use canonical::RequestPath;
+pub use conditional::{Etag, IfMatch, IfNoneMatch};
+pub use idempotency::{CommandKey, IDEMPOTENCY_KEY, InFlight, KeyedRequest, Running};
+pub use json::{Fingerprint, JSON_UTF8, Json};
+pub use list::{Cursor, DEFAULT_LIMIT, Limit, List, MAX_LIMIT};
+pub use path::{Id, Path};
+pub use position::{
+    AtLeast, GOMALL_POSITION, POLICY_VERSION, PolicyVersion, Position, Replayed,
+};
+pub use problem::{FieldError, PROBLEM_JSON, Problem};
+
+pub(crate) use canonical::Unguarded;
+pub(crate) use position::number;
+pub(crate) use problem::normalized;

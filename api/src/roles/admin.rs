@@ -1,0 +1,63 @@
+//! Short commands on the database: the sample catalogue, administrators.
+
+use super::serve;
+use crate::seed;
+use crate::settings::{AdminArgs, ServerArgs};
+use crate::shop::{Shop, Workers};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use commands::bus::{Context, Plan};
+use commands::registration;
+use domain::user::{User, UserCommand};
+
+/// Random bytes of an invented password: 144 bits, 24 characters.
+const PASSWORD_BYTES: usize = 18;
+
+pub(super) async fn seed(args: ServerArgs) -> anyhow::Result<()> {
+    let shop = Shop::start(serve::config(&args, Workers::NONE)?).await?;
+    seed::default_policy(&shop.app).await?;
+    seed::sample_catalogue(&shop.app).await?;
+    shop.stop().await;
+    println!("the sample catalogue is there");
+    Ok(())
+}
+
+pub(super) async fn create(args: AdminArgs) -> anyhow::Result<()> {
+    let shop = Shop::start(serve::config(&args.servers, Workers::NONE)?).await?;
+    seed::default_policy(&shop.app).await?;
+    let password = invent_password()?;
+    let created = seed::administrator(&shop.app, &args.email, &password).await?;
+    shop.stop().await;
+    anyhow::ensure!(created, "there is an account with this address; see `gomall admin reset`");
+    println!("administrator {} with the password {password}", args.email);
+    Ok(())
+}
+
+pub(super) async fn reset(args: AdminArgs) -> anyhow::Result<()> {
+    let shop = Shop::start(serve::config(&args.servers, Workers::NONE)?).await?;
+    let app = &shop.app;
+    let user_id = registration::find_by_email(&app.pool, &args.email).await?;
+    let Some(user_id) = user_id else { anyhow::bail!("there is no account with this address") };
+    let password = invent_password()?;
+    let hash = app.passwords.hash(password.clone()).await;
+    let hash = hash.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let change = UserCommand::ChangePassword { password: app.vault.seal(user_id, &hash).await? };
+    let context = Context {
+        actor: "system:admin".to_owned(),
+        correlation_id: (app.world.new_id)(),
+        causation_id: None,
+        traceparent: None,
+    };
+    app.bus.execute(Plan::new(&context).step::<User>(user_id.to_string(), change)).await?;
+    shop.stop().await;
+    println!("administrator {} with the password {password}", args.email);
+    Ok(())
+}
+
+/// A password that nobody can guess.
+pub(super) fn invent_password() -> anyhow::Result<String> {
+    let mut bytes = [0; PASSWORD_BYTES];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| anyhow::anyhow!("the operating system gives no random numbers"))?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}

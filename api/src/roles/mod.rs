@@ -1,0 +1,95 @@
+//! The roles of the one binary: each reads its settings, puts its parts together and runs them
+//! until it is told to stop.
+
+mod admin;
+mod dev;
+mod serve;
+mod worker;
+
+use crate::settings::{AdminAction, Cli, Role};
+use crate::telemetry::init_logs;
+use anyhow::Context as _;
+use clap::Parser;
+use sqlx::Connection as _;
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+
+/// Runs the role that the command line names.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let role = cli.role.unwrap_or(Role::Dev(cli.dev));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = runtime.context("no threads").and_then(|runtime| runtime.block_on(run(role)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gomall: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(role: Role) -> anyhow::Result<()> {
+    init_logs(log_filter(&role)).context("GOMALL_LOG")?;
+    match role {
+        Role::Dev(args) => dev::run(args).await,
+        Role::Serve(args) => serve::run(args).await,
+        Role::Relay(args) => worker::run(args, worker::RELAY).await,
+        Role::Project(args) => worker::run(args, worker::PROJECT).await,
+        Role::Notify(args) => worker::run(args, worker::NOTIFY).await,
+        Role::Migrate(args) => migrate(args.database_url.reveal()).await,
+        Role::Seed(args) => admin::seed(args).await,
+        Role::Admin { action: AdminAction::Create(args) } => admin::create(args).await,
+        Role::Admin { action: AdminAction::Reset(args) } => admin::reset(args).await,
+        Role::Openapi => {
+            println!("{}", crate::openapi::document().to_pretty_json()?);
+            Ok(())
+        }
+    }
+}
+
+fn log_filter(role: &Role) -> &str {
+    match role {
+        Role::Dev(args) => &args.shop.log,
+        Role::Serve(args) => &args.servers.shop.log,
+        Role::Relay(args) | Role::Project(args) | Role::Notify(args) | Role::Seed(args) => {
+            &args.shop.log
+        }
+        Role::Admin { action: AdminAction::Create(args) | AdminAction::Reset(args) } => {
+            &args.servers.shop.log
+        }
+        Role::Migrate(_) | Role::Openapi => "warn",
+    }
+}
+
+/// Brings the database up to this build. Several processes may try at once: the migrator locks.
+async fn migrate(database_url: &str) -> anyhow::Result<()> {
+    let mut connection =
+        sqlx::PgConnection::connect(database_url).await.context("PostgreSQL cannot be reached")?;
+    commands::MIGRATOR.run(&mut connection).await.context("the database cannot be migrated")?;
+    connection.close().await?;
+    println!("the database is up to date");
+    Ok(())
+}
+
+/// Cancelled by SIGTERM or Ctrl-C. A second one ends the process at once.
+fn told_to_stop() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        for told_before in [false, true] {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            if told_before {
+                std::process::exit(130);
+            }
+            token.cancel();
+        }
+    });
+    Ok(stop)
+}

@@ -1,0 +1,77 @@
+//! `gomall serve`: the whole shop on servers of the operator's own.
+
+use super::told_to_stop;
+use crate::guard::TrustedProxies;
+use crate::seed;
+use crate::server::{Listener, Service};
+use crate::settings::{HttpArgs, ServeArgs, ServerArgs, ShopArgs};
+use crate::shop::{Provider, Shop, ShopConfig, Workers};
+use anyhow::Context as _;
+use nats::StreamConfig;
+use nats::notify::{Mailer, Sender};
+use sqlx::postgres::PgConnectOptions;
+use std::path::Path;
+use std::str::FromStr;
+use tokio_util::sync::CancellationToken;
+
+pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let stop = told_to_stop()?;
+    // First, so that an occupied port is said before anything is started.
+    let listener = Listener::bind(&args.http).await?;
+    let workers = if args.no_workers { Workers::NONE } else { Workers::ALL };
+    let shop = Shop::start(config(&args.servers, workers)?).await?;
+    seed::default_policy(&shop.app).await?;
+    serve(shop, listener, &args.http, stop, |url| println!("ready {url}")).await
+}
+
+/// Serves until `stop`; then drains, and stops the shop.
+pub(super) async fn serve(
+    shop: Shop,
+    listener: Listener,
+    args: &HttpArgs,
+    stop: CancellationToken,
+    ready: impl FnOnce(&str),
+) -> anyhow::Result<()> {
+    let url = listener.url();
+    let proxies: TrustedProxies = args.proxies();
+    let service = Service::new(&shop, args.is_limited(), proxies);
+    let serving = service.serve(listener, args.metrics, stop.clone());
+    service.wait_until_ready(&shop.app, &stop).await;
+    if !stop.is_cancelled() {
+        ready(&url);
+    }
+    serving.await??;
+    shop.stop().await;
+    Ok(())
+}
+
+/// What the settings say about the shop's parts.
+pub(super) fn config(args: &ServerArgs, workers: Workers) -> anyhow::Result<ShopConfig> {
+    let database = PgConnectOptions::from_str(args.database.database_url.reveal())
+        .map_err(|_| anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database"))?;
+    shop_config(database, args.nats_url.reveal(), &args.data_dir, &args.shop, workers)
+}
+
+pub(super) fn shop_config(
+    database: PgConnectOptions,
+    nats_url: &str,
+    data_dir: &Path,
+    args: &ShopArgs,
+    workers: Workers,
+) -> anyhow::Result<ShopConfig> {
+    let mailer = match &args.smtp_url {
+        Some(url) => Mailer::smtp(url.reveal()).context("GOMALL_SMTP_URL")?,
+        None => Mailer::Folder(data_dir.join("mail")),
+    };
+    Ok(ShopConfig {
+        database,
+        nats_url: nats_url.to_owned(),
+        stream: StreamConfig::default(),
+        keys: args.keys(data_dir),
+        password_min_chars: args.password_min,
+        provider: args.payment_url.clone().map_or(Provider::Sandbox, Provider::Http),
+        mail_sender: Sender::parse(&args.mail_from).context("GOMALL_MAIL_FROM")?,
+        mailer,
+        workers,
+    })
+}

@@ -1,0 +1,268 @@
+//! The permission rules: which roles may do what on which paths.
+
+use super::super::{NoParams, schema};
+use super::PageParams;
+use super::policy::{self, Written};
+use crate::app::App;
+use crate::http::{
+    AtLeast, Body, Command, Id, IfMatch, IfNoneMatch, Json, List, Params, Path, Problem,
+};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use commands::bus::{ExecuteError, Executed, Plan};
+use domain::policy::{
+    Effect, MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MethodSelector, PolicyCommand, RoleSelector,
+    Rule,
+};
+use projections::permissions::{self, RuleView};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+#[path = "explain.rs"]
+mod explain;
+
+/// How often a change is planned anew because another rule was changed at the same time.
+const MAX_PLANS: u32 = 4;
+
+/// A version that no policy has: a plan for it is refused, unless its key has an outcome already.
+const NEVER: u64 = u64::MAX;
+
+/// The routes of this module.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .routes(routes!(explain::explain))
+        .routes(routes!(show, change, remove))
+}
+
+/// A permission rule.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RuleBody {
+    id: Uuid,
+    #[schema(value_type = EffectName)]
+    effect: Effect,
+    /// Granted roles, `anonymous`, `authenticated` or `*`.
+    #[schema(value_type = Vec<String>)]
+    roles: Vec<RoleSelector>,
+    /// Methods in capitals, or `*`. HEAD follows GET.
+    #[schema(value_type = Vec<String>)]
+    methods: Vec<MethodSelector>,
+    /// A regular expression over the whole canonical path, anchored by us.
+    path: String,
+    note: String,
+    /// The policy's version when the rule was last written.
+    version: u64,
+}
+
+/// A permission rule as it shall be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleRequest {
+    #[schema(value_type = EffectName)]
+    effect: Effect,
+    /// Granted roles, `anonymous`, `authenticated` or `*`.
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 50)]
+    roles: Vec<RoleSelector>,
+    /// Methods in capitals, or `*`. HEAD follows GET.
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 10)]
+    methods: Vec<MethodSelector>,
+    /// A regular expression over the whole canonical path, anchored by us.
+    #[schema(max_length = 512)]
+    path: String,
+    /// What it is for, for whoever reads the list.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    note: String,
+}
+
+/// What a rule does when it matches.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "how OpenAPI is told about the domain's own type")]
+enum EffectName {
+    Allow,
+    Deny,
+}
+
+/// The rules in force, in the order in which they were added. They have no other order: a deny
+/// rule wins over every allow rule.
+#[utoipa::path(get, path = "/api/v1/admin/permission-rules", tag = "permissions", params(PageParams),
+    responses((status = 200, body = List<RuleBody>), (status = 422, body = schema::Problem)))]
+async fn list(
+    State(app): State<Arc<App>>,
+    Params(params): Params<PageParams>,
+    at_least: AtLeast,
+) -> Result<Json<List<RuleBody>>, Problem> {
+    app.caught_up(permissions::NAME, at_least).await?;
+    let cursor = params.cursor.as_deref();
+    let page = permissions::rules(&app.pool, cursor, params.limit.into()).await?;
+    Ok(Json(List::from(page).map(from_view)))
+}
+
+/// One rule.
+#[utoipa::path(get, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", params(("id" = Uuid, Path)),
+    responses((status = 200, body = RuleBody), (status = 304), (status = 404, body = schema::Problem)))]
+async fn show(
+    State(app): State<Arc<App>>,
+    Path(Id(rule_id)): Path<Id>,
+    Params(NoParams {}): Params<NoParams>,
+    at_least: AtLeast,
+    if_none_match: IfNoneMatch,
+) -> Result<Response, Problem> {
+    app.caught_up(permissions::NAME, at_least).await?;
+    let view = policy::gone(permissions::rule_by_id(&app.pool, rule_id).await?)?;
+    Ok(if_none_match.answer(written(&view).etag(), Json(from_view(view))))
+}
+
+/// Puts a rule in force.
+#[utoipa::path(post, path = "/api/v1/admin/permission-rules", tag = "permissions", request_body = RuleRequest,
+    responses((status = 201, body = RuleBody), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn add(
+    State(app): State<Arc<App>>,
+    command: Command,
+    body: Body<RuleRequest>,
+) -> Result<Response, Problem> {
+    let rule = checked(body.value)?;
+    let rule_id = command.new_id("permission-rule", app.world);
+    let add = PolicyCommand::AddRule { rule_id, rule: rule.clone() };
+    let plan = policy::step(Plan::new(&command.context), add, None)
+        .keyed(command.request_key(body.fingerprint), json!({ "rule_id": rule_id }));
+    let executed = policy::change(&app, plan).await?;
+    let location = [(LOCATION, format!("/api/v1/admin/permission-rules/{rule_id}"))];
+    let answer = answer(&app, &executed, rule_id, rule).await?;
+    Ok((StatusCode::CREATED, location, answer).into_response())
+}
+
+/// Makes a rule say something else.
+#[utoipa::path(put, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", request_body = RuleRequest,
+    params(("id" = Uuid, Path), ("If-Match" = String, Header)),
+    responses((status = 200, body = RuleBody), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem),
+        (status = 412, body = schema::Problem), (status = 422, body = schema::Problem), (status = 428, body = schema::Problem)))]
+async fn change(
+    State(app): State<Arc<App>>,
+    Path(Id(rule_id)): Path<Id>,
+    if_match: IfMatch,
+    command: Command,
+    body: Body<RuleRequest>,
+) -> Result<Response, Problem> {
+    let rule = checked(body.value)?;
+    let mut outcome = Err(ExecuteError::Contended);
+    for _ in 0..MAX_PLANS {
+        let based_on = policy_version(&app, rule_id, &if_match).await?;
+        let change = PolicyCommand::ChangeRule { rule_id, rule: rule.clone() };
+        let plan = policy::step(Plan::new(&command.context), change, based_on)
+            .keyed(command.request_key(body.fingerprint), json!({ "rule_id": rule_id }));
+        outcome = policy::change(&app, plan).await;
+        // Refused for its version although the rule is at the right one: another rule was changed
+        // since we looked.
+        let overtaken = matches!(&outcome, Err(ExecuteError::Rejected(rejections))
+            if rejections.iter().any(|rejection| rejection.code() == "version_conflict"));
+        if !overtaken || based_on == Some(NEVER) {
+            break;
+        }
+        outcome = Err(ExecuteError::Contended);
+    }
+    answer(&app, &outcome?, rule_id, rule).await
+}
+
+/// Takes a rule out of force.
+#[utoipa::path(delete, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+async fn remove(
+    State(app): State<Arc<App>>,
+    Path(Id(rule_id)): Path<Id>,
+    command: Command,
+    body: Body<NoParams>,
+) -> Result<Response, Problem> {
+    let remove = PolicyCommand::RemoveRule { rule_id };
+    let plan = policy::step(Plan::new(&command.context), remove, None)
+        .keyed(command.request_key(body.fingerprint), json!({ "rule_id": rule_id }));
+    let executed = policy::change(&app, plan).await?;
+    Ok((StatusCode::NO_CONTENT, policy::headers(&executed)).into_response())
+}
+
+/// The bounds that the members' types do not hold. The pattern is the policy's own business: it is
+/// refused as `bad_pattern`.
+fn checked(request: RuleRequest) -> Result<Rule, Problem> {
+    let RuleRequest { effect, roles, methods, path, note } = request;
+    if !(1..=MAX_ROLES).contains(&roles.len()) {
+        return Err(Problem::invalid_field("/roles", format!("expected 1 to {MAX_ROLES} roles")));
+    }
+    check_methods(&methods)?;
+    if note.chars().count() > MAX_NOTE_CHARS || note.chars().any(char::is_control) {
+        let expected =
+            format!("expected at most {MAX_NOTE_CHARS} characters without control characters");
+        return Err(Problem::invalid_field("/note", expected));
+    }
+    Ok(Rule { effect, roles, methods, path, note })
+}
+
+/// As for a rule, so for a public path.
+pub(super) fn check_methods(methods: &[MethodSelector]) -> Result<(), Problem> {
+    if (1..=MAX_METHODS).contains(&methods.len()) {
+        Ok(())
+    } else {
+        Err(Problem::invalid_field("/methods", format!("expected 1 to {MAX_METHODS} methods")))
+    }
+}
+
+/// The version of the whole policy at which the change may be made: rules have no stream of their
+/// own, so that the one of the policy is expected. None when any will do.
+///
+/// A rule's own version is known to the read model only, which is therefore waited for.
+async fn policy_version(
+    app: &App,
+    rule_id: Uuid,
+    if_match: &IfMatch,
+) -> Result<Option<u64>, Problem> {
+    if *if_match == IfMatch::Any {
+        return Ok(None);
+    }
+    let head = app.reader.head().await?;
+    app.caught_up(permissions::NAME, AtLeast(head)).await?;
+    let policy = permissions::load(&app.pool).await?;
+    let held = policy.rules.iter().find(|held| held.rule_id == rule_id);
+    // The refusal goes through the journal, too: a key that is known there wins over it.
+    let stale = held.is_some_and(|held| if_match.check(held.version).is_err());
+    Ok(Some(if stale { NEVER } else { policy.version }))
+}
+
+/// The rule right after the command.
+async fn answer(
+    app: &App,
+    executed: &Executed,
+    rule_id: Uuid,
+    rule: Rule,
+) -> Result<Response, Problem> {
+    let written = match Written::by(executed) {
+        Some(written) => written,
+        // The rule says this already: it is as it was last written.
+        None => {
+            app.caught_up(permissions::NAME, AtLeast(executed.position)).await?;
+            let view = policy::gone(permissions::rule_by_id(&app.pool, rule_id).await?)?;
+            self::written(&view)
+        }
+    };
+    let body = Json(body(rule_id, rule, written.version));
+    Ok((policy::headers(executed), written.etag(), body).into_response())
+}
+
+fn written(view: &RuleView) -> Written {
+    Written { version: view.version, position: view.position }
+}
+
+fn from_view(view: RuleView) -> RuleBody {
+    body(view.rule_id, view.rule, view.version)
+}
+
+fn body(id: Uuid, rule: Rule, version: u64) -> RuleBody {
+    let Rule { effect, roles, methods, path, note } = rule;
+    RuleBody { id, effect, roles, methods, path, note, version }
+}

@@ -1,0 +1,343 @@
+//! The composition root: every part of a running shop, put together in one place.
+//!
+//! Nothing else knows how the parts fit. The order of starting is the order of dependence; the
+//! order of stopping is its reverse, so that no part loses what it needs while it finishes.
+
+use crate::access::{self, JournalAccess};
+use crate::app::App;
+use crate::auth::{AccessTokens, KeyPaths, Keys, Passwords, RefreshTokens};
+use crate::directory::ReadModelDirectory;
+use crate::guard::{AccessCache, LivePolicy};
+use crate::http::InFlight;
+use crate::provider::HttpProvider;
+use crate::sandbox::{self, SandboxSettings};
+use crate::telemetry::Metrics;
+use anyhow::Context as _;
+use commands::bus::{Bus, World};
+use commands::journal::{Journal, JournalReader, Tail, WriterSettings};
+use commands::numbers::Numbers;
+use commands::payments::settlement;
+use commands::vault::Vault;
+use domain::policy::{CompiledPolicy, Policy};
+use nats::notify::{Mailer, Notifier, NotifyConfig, Sender};
+use nats::{Hints, Relay, RelayConfig, RelayState, RelayStatus, StreamConfig};
+use projections::Checkpoints;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+use uuid::Uuid;
+
+/// Connections for reads and cold loads. Writes have one of their own, each projection too.
+const POOL_CONNECTIONS: u32 = 16;
+
+/// How long a request waits for a connection before it hears 503.
+const POOL_WAIT: Duration = Duration::from_secs(2);
+
+/// How long the workers may take to finish what is under way.
+const WORKERS_STOP: Duration = Duration::from_secs(3);
+
+/// Which workers this process runs beside what it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers {
+    /// Publish to JetStream.
+    pub relay: bool,
+    /// Keep the read models.
+    pub project: bool,
+    /// Send mail.
+    pub notify: bool,
+    /// Settle payments that are in the air.
+    pub settle: bool,
+}
+
+impl Workers {
+    /// Everything: one process is a whole shop.
+    pub const ALL: Self = Self { relay: true, project: true, notify: true, settle: true };
+    /// Nothing but what serving needs.
+    pub const NONE: Self = Self { relay: false, project: false, notify: false, settle: false };
+}
+
+/// What a shop is made of.
+pub struct ShopConfig {
+    /// The journal and everything derived from it.
+    pub database: PgConnectOptions,
+    /// JetStream; addresses separated by commas.
+    pub nats_url: String,
+    /// The stream that the relay fills.
+    pub stream: StreamConfig,
+    /// Where the keys are.
+    pub keys: KeyPaths,
+    /// The shortest password.
+    pub password_min_chars: usize,
+    /// Who takes the money.
+    pub provider: Provider,
+    /// Whom mails come from.
+    pub mail_sender: Sender,
+    /// Where mails go.
+    pub mailer: Mailer,
+    /// Which workers to run.
+    pub workers: Workers,
+}
+
+/// Who takes the money.
+pub enum Provider {
+    /// Somebody at this address.
+    Http(String),
+    /// Our sandbox, started beside the shop on a free port of loopback.
+    Sandbox,
+}
+
+/// A running shop.
+pub struct Shop {
+    /// What the routes use.
+    pub app: Arc<App>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What the relay of this process does.
+    pub relay: watch::Receiver<RelayStatus>,
+    /// The broker's client, to see whether it is there.
+    pub nats: async_nats::Client,
+    workers: JoinSet<()>,
+    stop: CancellationToken,
+    writer: JoinHandle<()>,
+}
+
+/// The real clock and real ids.
+#[expect(clippy::disallowed_methods, reason = "this is the composition root")]
+#[must_use]
+pub fn world() -> World {
+    World { now: || time::OffsetDateTime::now_utc().into(), new_id: Uuid::now_v7 }
+}
+
+/// A pool with the bounds of the shop.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn connect(database: &PgConnectOptions) -> anyhow::Result<PgPool> {
+    PgPoolOptions::new()
+        .max_connections(POOL_CONNECTIONS)
+        .acquire_timeout(POOL_WAIT)
+        // A round trip for every use would be paid by every request; a dead connection shows
+        // itself, and its request is told to come back.
+        .test_before_acquire(false)
+        .connect_with(database.clone().application_name("gomall"))
+        .await
+        .context("PostgreSQL cannot be reached; see DATABASE_URL")
+}
+
+impl Shop {
+    /// Starts every part. The database must be migrated.
+    ///
+    /// # Errors
+    /// When something that the shop cannot be without is missing. NATS is not: it may come later.
+    pub async fn start(config: ShopConfig) -> anyhow::Result<Self> {
+        let stop = CancellationToken::new();
+        let mut workers = JoinSet::new();
+        let world = world();
+        let pool = connect(&config.database).await?;
+        check_schema(&pool).await?;
+        let nats_client = nats::connect(&config.nats_url, "gomall").await?;
+        let hints = Hints::new(nats_client.clone(), &config.stream);
+
+        let (journal, writer) =
+            Journal::start(pool.clone(), config.database.clone(), WriterSettings::default());
+        let woken = wake_up(&journal, &hints, &stop, &mut workers);
+        let reader = JournalReader::new(pool.clone(), woken);
+        let head = reader.head().await?;
+        let tail = Tail::start(reader.clone(), stop.child_token()).await?;
+        let bus = Arc::new(Bus::new(journal, world));
+        let vault = Vault::new(pool.clone());
+        let checkpoints = Checkpoints::start(config.database.clone(), stop.child_token());
+
+        let metrics = Arc::new(Metrics::new()?);
+        metrics.events_seen(head);
+        workers.spawn(count_events(Arc::clone(&metrics), tail.head(), stop.clone()));
+
+        let keys = Keys::load(&config.keys)?;
+        let access = Arc::new(AccessCache::new(Arc::new(JournalAccess(Arc::clone(&bus)))));
+        let unread = CompiledPolicy::compile(&Policy::default(), 0)?;
+        let policy = Arc::new(LivePolicy::new(unread));
+        workers.spawn(access::follow(
+            Arc::clone(&bus),
+            tail.clone(),
+            head,
+            Arc::clone(&access),
+            Arc::clone(&policy),
+            stop.clone(),
+        ));
+
+        let provider_url = match config.provider {
+            Provider::Http(url) => url,
+            Provider::Sandbox => start_sandbox(pool.clone(), &stop, &mut workers).await?,
+        };
+        let provider = Arc::new(HttpProvider::new(&provider_url)?);
+        let source = Arc::new(tail.clone());
+
+        let relay_config = RelayConfig { stream: config.stream.clone(), ..RelayConfig::default() };
+        let relay =
+            Relay::new(Arc::clone(&source), pool.clone(), nats_client.clone(), relay_config);
+        let relay_status = relay.status();
+        if config.workers.relay {
+            workers.spawn(relay.run(stop.clone()));
+        }
+        if config.workers.project {
+            let options = projections::Options::new(&pool, checkpoints.clone());
+            workers.spawn(projections::run(options, Arc::clone(&source), stop.clone()));
+        }
+        if config.workers.settle {
+            workers.spawn(settlement::run(
+                Arc::clone(&bus),
+                Arc::clone(&provider),
+                Arc::clone(&source),
+                stop.clone(),
+            ));
+        }
+        if config.workers.notify {
+            let directory = ReadModelDirectory {
+                pool: pool.clone(),
+                checkpoints: checkpoints.clone(),
+                vault: vault.clone(),
+            };
+            let mut notify = NotifyConfig::new(config.mail_sender, config.mailer);
+            notify.stream = config.stream.clone();
+            let notifier = Notifier::new(pool.clone(), directory, notify);
+            workers.spawn(notifier.run(Arc::clone(&source), nats_client.clone(), stop.clone()));
+        }
+
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let passwords = Passwords::new(config.password_min_chars, cores)
+            .map_err(|error| anyhow::anyhow!("no password can be hashed: {error}"))?;
+        let app = Arc::new(App {
+            bus,
+            vault,
+            checkpoints,
+            reader,
+            tail,
+            access_tokens: Arc::new(AccessTokens::new(&keys)),
+            refresh_tokens: RefreshTokens::new(&keys),
+            passwords,
+            access,
+            policy,
+            provider,
+            in_flight: InFlight::default(),
+            variant_numbers: Numbers::of_variants(pool.clone()),
+            user_numbers: Numbers::of_users(pool.clone()),
+            order_numbers: Numbers::of_orders(pool.clone()),
+            pool,
+            world,
+        });
+        Ok(Self { app, metrics, relay: relay_status, nats: nats_client, workers, stop, writer })
+    }
+
+    /// What does not work at the moment although the shop does, in stable words.
+    #[must_use]
+    pub fn degraded(&self) -> Vec<&'static str> {
+        let mut degraded = vec![];
+        if self.nats.connection_state() != async_nats::connection::State::Connected {
+            degraded.push("nats");
+        }
+        if matches!(self.relay.borrow().state, RelayState::Diverged(_)) {
+            degraded.push("relay");
+        }
+        degraded
+    }
+
+    /// Stops the workers, which finish what is under way, and then the journal's writer. Call it
+    /// when no request is served any more.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let all = async { while self.workers.join_next().await.is_some() {} };
+        if tokio::time::timeout(WORKERS_STOP, all).await.is_err() {
+            warn!("some workers did not finish in time; what they left is done at the next start");
+            self.workers.shutdown().await;
+        }
+        drop(self.app);
+        // The writer ends when nobody can hand it anything any more.
+        if tokio::time::timeout(WORKERS_STOP, self.writer).await.is_err() {
+            error!("the journal's writer did not finish its queue in time");
+        }
+    }
+}
+
+/// Refuses to run on a database that `gomall migrate` has not brought up to this build.
+async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
+    let applied: Vec<i64> =
+        sqlx::query_scalar("select version from _sqlx_migrations where success order by version")
+            .fetch_all(pool)
+            .await
+            .context("the database has no schema yet; run `gomall migrate`")?;
+    let missing = commands::MIGRATOR.iter().find(|one| !applied.contains(&one.version));
+    match missing {
+        None => Ok(()),
+        Some(one) => anyhow::bail!("migration {} is missing; run `gomall migrate`", one.version),
+    }
+}
+
+/// One channel that says how far the journal is, whoever wrote it: this process's writer at once,
+/// other processes through NATS. What neither says the readers' polling finds.
+fn wake_up(
+    journal: &Journal,
+    hints: &Hints,
+    stop: &CancellationToken,
+    workers: &mut JoinSet<()>,
+) -> watch::Receiver<u64> {
+    let (woken, receiver) = watch::channel(0);
+    let (mut local, mut remote) = (journal.head(), hints.subscribe());
+    let (publisher, stop) = (hints.publisher(), stop.clone());
+    workers.spawn(async move {
+        loop {
+            let position = tokio::select! {
+                () = stop.cancelled() => return,
+                changed = local.changed() => {
+                    // The writer has gone: the process is about to.
+                    if changed.is_err() { return }
+                    let position = *local.borrow_and_update();
+                    publisher.publish(position);
+                    position
+                }
+                Ok(()) = remote.changed() => *remote.borrow_and_update(),
+            };
+            woken.send_if_modified(|known| {
+                let newer = position > *known;
+                *known = position.max(*known);
+                newer
+            });
+        }
+    });
+    receiver
+}
+
+async fn count_events(metrics: Arc<Metrics>, mut head: watch::Receiver<u64>, stop: CancellationToken) {
+    let mut counted = *head.borrow_and_update();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = head.changed() => if changed.is_err() { return },
+        }
+        let position = *head.borrow_and_update();
+        metrics.events_seen(position.saturating_sub(counted));
+        counted = position.max(counted);
+    }
+}
+
+async fn start_sandbox(
+    pool: PgPool,
+    stop: &CancellationToken,
+    workers: &mut JoinSet<()>,
+) -> anyhow::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("no free port for the sandbox")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let settings = SandboxSettings::new(url.parse()?);
+    let stop = stop.clone();
+    workers.spawn(async move {
+        if let Err(error) = sandbox::serve(listener, pool, settings, stop).await {
+            error!(%error, "the payment sandbox has stopped");
+        }
+    });
+    Ok(url)
+}

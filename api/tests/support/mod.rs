@@ -1,0 +1,345 @@
+//! A shop as its users meet it: real servers, real `gomall` processes, HTTP.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use compose::testing::{Durability, private};
+use compose::Stack;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The longest that anything in these tests may take to happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a condition is looked at that nobody signals.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A running `gomall`; killed when dropped.
+pub(crate) struct Gomall {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Gomall {
+    /// Starts `gomall <arguments>` and waits for its ready line.
+    pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = command(arguments, environment)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary was built with the test");
+        let output = child.stdout.take().expect("it is piped");
+        let (sender, lines) = std::sync::mpsc::channel();
+        // Keeps reading, so that the process never blocks on a full pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = lines.recv_timeout(left).expect("gomall gets ready");
+            if let Some(url) = line.strip_prefix("ready ") {
+                return Self { child, url: url.to_owned() };
+            }
+        }
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill9(mut self) {
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it is our child");
+    }
+
+    /// Asks it to stop and waits for that; how long it took.
+    pub(crate) fn terminate(mut self) -> Duration {
+        let begun = Instant::now();
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is ours");
+        self.child.wait().expect("it is our child");
+        begun.elapsed()
+    }
+}
+
+impl Drop for Gomall {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `gomall <arguments>`, logging to a file that a failing test can be looked up in.
+pub(crate) fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gomall"));
+    command.args(arguments).env("GOMALL_LIMITS", "off").env("GOMALL_LOG", "info");
+    command.envs(environment.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+/// Private servers and one or more `gomall serve` on them.
+pub(crate) struct Shop {
+    pub(crate) stack: Stack,
+    pub(crate) data_dir: tempdir::TempDir,
+    pub(crate) admin_password: String,
+    client: reqwest::Client,
+}
+
+/// A directory that goes with the test.
+pub(crate) mod tempdir {
+    pub(crate) struct TempDir(std::path::PathBuf);
+
+    impl TempDir {
+        pub(crate) fn new() -> Self {
+            let path = std::env::temp_dir().join(format!("gomall-api-{}", uuid::Uuid::new_v4()));
+            std::fs::create_dir_all(&path).expect("the temporary directory is writable");
+            Self(path)
+        }
+
+        pub(crate) fn path(&self) -> &std::path::Path {
+            &self.0
+        }
+
+        pub(crate) fn text(&self) -> &str {
+            self.0.to_str().expect("our own name is UTF-8")
+        }
+    }
+
+    impl Drop for TempDir {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+impl Shop {
+    /// Servers, a migrated database with the sample catalogue, an administrator.
+    pub(crate) async fn new() -> Self {
+        let stack = private(Durability::Volatile).await;
+        stack.postgres.create_database("gomall").await.expect("a fresh cluster");
+        let shop = Self {
+            stack,
+            data_dir: tempdir::TempDir::new(),
+            admin_password: String::new(),
+            client: reqwest::Client::builder().no_proxy().build().expect("a plain client"),
+        };
+        shop.run(&["migrate"]);
+        shop.run(&["seed"]);
+        let said = shop.run(&["admin", "create", "admin@example.com"]);
+        let password = said
+            .split_whitespace()
+            .last()
+            .expect("the password is the last word that is said")
+            .to_owned();
+        Self { admin_password: password, ..shop }
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("DATABASE_URL", self.stack.postgres.url("gomall")),
+            ("NATS_URL", self.stack.nats.url()),
+            ("GOMALL_DATA_DIR", self.data_dir.text().to_owned()),
+        ]
+    }
+
+    /// Runs a short command to its end and gives what it printed.
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let environment = self.environment();
+        let environment: Vec<_> = environment.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let output = command(arguments, &environment).output().expect("the binary was built");
+        assert!(output.status.success(), "gomall {arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("it prints UTF-8")
+    }
+
+    /// One more `gomall serve` on a free port.
+    pub(crate) fn serve(&self) -> Gomall {
+        self.serve_with(&[])
+    }
+
+    pub(crate) fn serve_with(&self, more: &[(&str, &str)]) -> Gomall {
+        let environment = self.environment();
+        let mut environment: Vec<_> = environment.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        environment.extend(more);
+        Gomall::start(&["serve", "--http", "127.0.0.1:0"], &environment)
+    }
+
+    /// Somebody without a token.
+    pub(crate) fn visitor(&self, gomall: &Gomall) -> Person {
+        Person::new(self.client.clone(), &gomall.url, None)
+    }
+
+    pub(crate) async fn admin(&self, gomall: &Gomall) -> Person {
+        let login = json!({"email": "admin@example.com", "password": self.admin_password});
+        let answer = self.visitor(gomall).post("/api/v1/auth/login", &login).await;
+        answer.expect(StatusCode::OK);
+        Person::new(self.client.clone(), &gomall.url, Some(&answer.body))
+    }
+
+    /// A fresh customer.
+    pub(crate) async fn customer(&self, gomall: &Gomall) -> Person {
+        let email = format!("{}@example.com", uuid::Uuid::new_v4().simple());
+        let register = json!({"email": email, "password": "a quite long password"});
+        let answer = self.visitor(gomall).post("/api/v1/auth/register", &register).await;
+        answer.expect(StatusCode::CREATED);
+        Person::new(self.client.clone(), &gomall.url, Some(&answer.body))
+    }
+}
+
+/// Somebody who sends requests.
+#[derive(Clone)]
+pub(crate) struct Person {
+    client: reqwest::Client,
+    url: String,
+    pub(crate) token: Option<String>,
+    pub(crate) refresh_token: Option<String>,
+    pub(crate) user: Value,
+}
+
+/// An answer, read.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn expect(&self, status: StatusCode) -> &Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        &self.body
+    }
+
+    /// A refusal with this status and stable code.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) -> &Value {
+        assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        &self.body
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.header("gomall-position").and_then(|text| text.parse().ok()).expect("a command's answer has a position")
+    }
+}
+
+impl Person {
+    fn new(client: reqwest::Client, url: &str, signed_in: Option<&Value>) -> Self {
+        let text = |name: &str| signed_in.and_then(|body| body[name].as_str()).map(str::to_owned);
+        Self {
+            client,
+            url: url.to_owned(),
+            token: text("access_token"),
+            refresh_token: text("refresh_token"),
+            user: signed_in.map_or(Value::Null, |body| body["user"].clone()),
+        }
+    }
+
+    /// The same person at another process.
+    pub(crate) fn at(&self, gomall: &Gomall) -> Self {
+        Self { url: gomall.url.clone(), ..self.clone() }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.user["id"].as_str().expect("a signed-in person")
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let mut request = self.client.request(method, format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.expect("the shop answers");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.expect("the whole answer arrives");
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer { status, headers, body, text }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], None).await
+    }
+
+    /// Reads what was written up to `position`.
+    pub(crate) async fn get_after(&self, path: &str, position: u64) -> Answer {
+        self.send(Method::GET, path, &[("gomall-position", &position.to_string())], None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, &[], Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PUT, path, &[], Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, &[], None).await
+    }
+
+    pub(crate) async fn post_keyed(&self, path: &str, key: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, &[("idempotency-key", key)], Some(body)).await
+    }
+
+    /// Puts pieces into the cart.
+    pub(crate) async fn add(&self, sku: &str, quantity: u32) -> Answer {
+        self.post("/api/v1/me/cart/lines", &json!({"sku": sku, "quantity": quantity})).await
+    }
+
+    /// Checks out, paying with `token` at once if there is one.
+    pub(crate) async fn check_out(&self, key: &str, token: Option<&str>) -> Answer {
+        self.post_keyed("/api/v1/checkouts", key, &checkout_body(token)).await
+    }
+}
+
+pub(crate) fn checkout_body(token: Option<&str>) -> Value {
+    let mut body = json!({
+        "email": "customer@example.com",
+        "shipping_address": {
+            "name": "Ada Lovelace", "street": "12 St James's Square", "city": "London",
+            "zip": "01234", "country": "GB",
+        },
+    });
+    if let Some(token) = token {
+        body["payment"] = json!({"method": "card", "token": token});
+    }
+    body
+}
+
+/// A key that nobody has used.
+pub(crate) fn key() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Looks again and again until `look` finds something.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,62 @@
+//! Reads from the journal what the stream cannot deliver.
+
+use super::{Consumer, Delivery, Handler, Settled, Trouble, positions, trouble};
+use crate::public_event::PublicEvent;
+use domain::{EventSource, RecordedEvent};
+
+/// How many events are read at once.
+const READ_BATCH: usize = 256;
+
+impl<S: EventSource> Consumer<S> {
+    /// Handles every wanted event after `cursor` and before `first` in order, one after the other,
+    /// and moves the cursor along. Events that are delivered beside this are the handler's to
+    /// recognise.
+    pub(super) async fn close_gap<H: Handler>(
+        &self,
+        handler: &H,
+        mut cursor: u64,
+        first: u64,
+    ) -> Result<u64, Trouble> {
+        let mut said = false;
+        while cursor + 1 < first {
+            let batch = self.source.read_after(cursor, READ_BATCH).await?;
+            let Some(last) = batch.last().map(|event| event.position) else {
+                return Err(trouble("the stream begins after the journal's end"));
+            };
+            if !std::mem::replace(&mut said, true) {
+                tracing::error!(
+                    nats.consumer = %self.config.name,
+                    event.position = cursor,
+                    nats.first_sequence = first,
+                    "the stream begins behind a consumer's cursor; what is missing comes from the journal"
+                );
+            }
+            for event in batch.iter().filter(|event| event.position < first) {
+                if self.wants(&event.aggregate_type, &event.event_type) {
+                    handle_for_sure(handler, event).await?;
+                }
+            }
+            cursor = last.min(first - 1);
+            positions::advance(&self.pool, &self.config.name, cursor).await?;
+        }
+        Ok(cursor)
+    }
+
+    /// The whole event at a position, from the journal.
+    pub(super) async fn read_journal(&self, position: u64) -> Result<Option<PublicEvent>, Trouble> {
+        let events = self.source.read_after(position.saturating_sub(1), 1).await?;
+        let event = events.first().filter(|event| event.position == position);
+        event.map(|event| PublicEvent::try_from(&**event).map_err(trouble)).transpose()
+    }
+}
+
+/// Nothing else delivers this event, so it is tried until it is settled.
+async fn handle_for_sure<H: Handler>(handler: &H, event: &RecordedEvent) -> Result<(), Trouble> {
+    let event = PublicEvent::try_from(event).map_err(trouble)?;
+    let mut delivery = Delivery { event, delivered: 1 };
+    while let Settled::Again { after } = handler.handle(&delivery).await {
+        tokio::time::sleep(after).await;
+        delivery.delivered += 1;
+    }
+    Ok(())
+}

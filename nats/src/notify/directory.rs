@@ -1,0 +1,49 @@
+use domain::order::{OrderLine, Totals};
+use domain::{EmailAddress, Locale, Name, Timestamp};
+use std::error::Error;
+use std::fmt;
+use uuid::Uuid;
+
+/// What a mail about an order needs to know. Held only while the mail is written and sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OrderMail {
+    /// Where it goes.
+    pub email: EmailAddress,
+    /// The language it is written in.
+    pub locale: Locale,
+    /// How to address the customer, if they said.
+    pub name: Option<Name>,
+    /// The order's number for people.
+    pub number: i32,
+    /// What was ordered.
+    pub lines: Vec<OrderLine>,
+    /// What it costs.
+    pub totals: Totals,
+    /// Until when it can be paid.
+    pub pay_by: Timestamp,
+}
+
+impl fmt::Debug for OrderMail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OrderMail").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// The answer is not known now; asking again later is right. What it displays is logged and must
+/// hold no personal data.
+#[derive(Debug, thiserror::Error)]
+#[error("the directory cannot answer: {0}")]
+pub struct DirectoryError(#[source] pub Box<dyn Error + Send + Sync>);
+
+/// Whom a mail about an order goes to. Asked at the time of use, so that an erased person gets
+/// none.
+pub trait Directory: Send + Sync + 'static {
+    /// Who has to know about an order, as of `position` in the journal or later; `None` when the
+    /// person was erased. A read model that has not reached `position` yet must wait or fail: what
+    /// it does not know is not absent.
+    fn order_mail(
+        &self,
+        order_id: Uuid,
+        position: u64,
+    ) -> impl Future<Output = Result<Option<OrderMail>, DirectoryError>> + Send;
+}

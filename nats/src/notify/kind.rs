@@ -1,0 +1,53 @@
+use crate::public_event::PublicEvent;
+use domain::order::PaymentEnd;
+use serde::Deserialize;
+
+/// The mails that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailKind {
+    /// The order was placed.
+    OrderConfirmation,
+    /// The order was paid.
+    PaymentReceived,
+    /// A payment was declined; another one can be tried.
+    PaymentDeclined,
+}
+
+impl MailKind {
+    /// The events that may send a mail: aggregate type and event type.
+    pub const EVENTS: &'static [(&'static str, &'static str)] =
+        &[("order", "OrderPlaced"), ("order", "OrderPaid"), ("order", "OrderPaymentEnded")];
+
+    /// The mail that an event sends, if it sends one.
+    #[must_use]
+    pub fn of(event: &PublicEvent) -> Option<Self> {
+        match (event.aggregate_type(), event.event_type()) {
+            ("order", "OrderPlaced") => Some(Self::OrderConfirmation),
+            ("order", "OrderPaid") => Some(Self::PaymentReceived),
+            ("order", "OrderPaymentEnded") => declined(event).then_some(Self::PaymentDeclined),
+            _ => None,
+        }
+    }
+
+    /// Its name in the database and in logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OrderConfirmation => "order_confirmation",
+            Self::PaymentReceived => "payment_received",
+            Self::PaymentDeclined => "payment_declined",
+        }
+    }
+}
+
+fn declined(event: &PublicEvent) -> bool {
+    #[derive(Deserialize)]
+    struct Ended {
+        end: PaymentEnd,
+    }
+    event
+        .data
+        .as_deref()
+        .and_then(|data| serde_json::from_str::<Ended>(data.get()).ok())
+        .is_some_and(|ended| ended.end == PaymentEnd::Declined)
+}

@@ -1,0 +1,67 @@
+use super::*;
+use domain::order::{OrderLine, Totals};
+use domain::{Currency, EmailAddress, Locale, Money, Name, Sku};
+use uuid::Uuid;
+
+fn order(locale: &str) -> OrderMail {
+    let usd = |minor| Money::new(minor, Currency::USD).expect("a small amount");
+    OrderMail {
+        email: EmailAddress::parse("ada@example.com").expect("an address"),
+        locale: Locale::parse(locale).expect("a language we speak"),
+        name: Some(Name::parse("Ada").expect("a name")),
+        number: 42,
+        lines: vec![OrderLine {
+            sku: Sku::parse("notebook").expect("a SKU"),
+            product_id: Uuid::nil(),
+            name: Name::parse("Notebook").expect("a name"),
+            picture: None,
+            quantity: 2,
+            unit_price: usd(990),
+            total: usd(1980),
+        }],
+        totals: Totals {
+            items: usd(1980),
+            discount: usd(0),
+            shipping: usd(500),
+            tax: usd(0),
+            total: usd(2480),
+        },
+        pay_by: Timestamp::EPOCH.plus_seconds(60),
+    }
+}
+
+#[test]
+fn a_confirmation_tells_what_was_ordered_and_until_when_to_pay() {
+    let letter = letter(MailKind::OrderConfirmation, &order("en"));
+    assert_eq!(letter.subject, "Your order 42");
+    assert_eq!(
+        letter.text,
+        "Hello Ada,\n\n\
+         thank you for your order. This is what you ordered:\n\n\
+         \x20 2 x Notebook: 19.80 USD\n\
+         \x20 Shipping: 5.00 USD\n\
+         \x20 Total: 24.80 USD\n\n\
+         Order number: 42\n\
+         Please pay by 1970-01-01 00:01 UTC; until then we keep everything for you.\n\n\
+         Your GoMall team\n"
+    );
+}
+
+#[test]
+fn every_kind_is_written_in_the_readers_language() {
+    for kind in [MailKind::OrderConfirmation, MailKind::PaymentReceived, MailKind::PaymentDeclined]
+    {
+        let (english, chinese) = (letter(kind, &order("en")), letter(kind, &order("zh")));
+        assert!(english.text.is_ascii() && english.text.starts_with("Hello Ada,"));
+        assert!(chinese.text.starts_with("Ada，您好：") && chinese.subject.contains("42"));
+        for text in [&english.text, &chinese.text] {
+            assert!(text.contains("24.80 USD") && text.contains("42"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_customer_without_a_name_is_greeted_all_the_same() {
+    let anonymous = OrderMail { name: None, ..order("en") };
+    assert!(letter(MailKind::PaymentReceived, &anonymous).text.starts_with("Hello,\n"));
+}

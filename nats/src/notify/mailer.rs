@@ -1,0 +1,162 @@
+//! Hands a mail to whoever delivers it.
+
+use super::{Letter, OrderMail};
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message};
+use lettre::transport::smtp::{self, PoolConfig};
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long the mail server may take for each step of a conversation.
+const SMTP_STEP_PATIENCE: Duration = Duration::from_secs(10);
+/// How many connections are kept to the mail server: one for each mail that is sent at a time.
+const SMTP_CONNECTIONS: u32 = 8;
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MailerError {
+    /// Not like `smtp://user:password@host:port?tls=required` or `smtps://…`. The setting may hold
+    /// a password and is not repeated.
+    #[error("the address of the mail server cannot be read")]
+    Url,
+    /// Not like `GoMall <shop@example.com>`.
+    #[error("the sender's address cannot be read")]
+    Sender,
+}
+
+/// Whom mails come from.
+#[derive(Debug, Clone)]
+pub struct Sender(Mailbox);
+
+impl Sender {
+    /// Reads `shop@example.com` or `GoMall <shop@example.com>`.
+    ///
+    /// # Errors
+    /// [`MailerError::Sender`].
+    pub fn parse(text: &str) -> Result<Self, MailerError> {
+        text.parse().map(Self).map_err(|_| MailerError::Sender)
+    }
+
+    /// The Message-ID of the mail that an event causes: the same whenever and by whomever it is
+    /// sent.
+    pub(super) fn message_id(&self, event_id: Uuid) -> String {
+        format!("<{event_id}@{}>", self.0.email.domain())
+    }
+}
+
+/// Where mails go.
+#[derive(Debug, Clone)]
+pub enum Mailer {
+    /// Into a directory, each as `<event id>.eml`, complete from the moment it is there. It is made
+    /// when it is missing.
+    Folder(PathBuf),
+    /// To a mail server.
+    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+}
+
+/// A mail was not taken. Never holds what a mail server said beyond its code: it may quote the
+/// address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Undelivered {
+    /// Nobody can say whether it would be taken later: nothing answers, or the answer is "later".
+    NotNow(String),
+    /// This mail is not wanted.
+    Refused(String),
+}
+
+impl Mailer {
+    /// The mail server at `url`: `smtp://host:port` (plain), `smtp://…?tls=required` (STARTTLS) or
+    /// `smtps://…`, each with `user:password@` where it asks for them.
+    ///
+    /// # Errors
+    /// [`MailerError::Url`].
+    pub fn smtp(url: &str) -> Result<Self, MailerError> {
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+            .map_err(|_| MailerError::Url)?
+            .timeout(Some(SMTP_STEP_PATIENCE))
+            .pool_config(PoolConfig::new().max_size(SMTP_CONNECTIONS))
+            .build();
+        Ok(Self::Smtp(transport))
+    }
+
+    pub(super) async fn deliver(&self, event_id: Uuid, mail: &Message) -> Result<(), Undelivered> {
+        match self {
+            Self::Folder(folder) => file(folder, event_id, mail)
+                .await
+                .map_err(|error| Undelivered::NotNow(format!("folder: {}", error.kind()))),
+            Self::Smtp(transport) => {
+                match transport.send_raw(mail.envelope(), &mail.formatted()).await {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(reduce(&error)),
+                }
+            }
+        }
+    }
+}
+
+/// Writes a letter out as a mail. The error says what is wrong without saying with whom.
+pub(super) fn compose(
+    sender: &Sender,
+    message_id: &str,
+    order: &OrderMail,
+    letter: Letter,
+) -> Result<Message, String> {
+    let address: Address =
+        order.email.as_str().parse().map_err(|_| "the address cannot be written".to_owned())?;
+    let name = order.name.as_ref().map(ToString::to_string);
+    Message::builder()
+        .from(sender.0.clone())
+        .to(Mailbox::new(name, address))
+        .subject(letter.subject)
+        .message_id(Some(message_id.to_owned()))
+        .date_now()
+        .header(AutoSubmitted)
+        .header(ContentType::TEXT_PLAIN)
+        .body(letter.text)
+        .map_err(|_| "the mail cannot be written".to_owned())
+}
+
+/// Asks automatic answerers to keep silent (RFC 3834).
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+/// Under another name first, so that nobody ever sees half a mail; a duplicate replaces the first.
+async fn file(folder: &std::path::Path, event_id: Uuid, mail: &Message) -> std::io::Result<()> {
+    tokio::fs::create_dir_all(folder).await?;
+    let unfinished = folder.join(format!(".{event_id}.{}.part", std::process::id()));
+    tokio::fs::write(&unfinished, mail.formatted()).await?;
+    tokio::fs::rename(&unfinished, folder.join(format!("{event_id}.eml"))).await
+}
+
+/// Keeps the status code and the kind of failure, and drops the words.
+fn reduce(error: &smtp::Error) -> Undelivered {
+    /// "Authenticate first" and its relatives: they refuse us, not this mail.
+    const REFUSES_US: [u16; 4] = [530, 534, 535, 538];
+    match error.status().map(u16::from) {
+        Some(code) if error.is_permanent() && !REFUSES_US.contains(&code) => {
+            Undelivered::Refused(format!("smtp {code}"))
+        }
+        Some(code) => Undelivered::NotNow(format!("smtp {code}")),
+        None if error.is_timeout() => Undelivered::NotNow("smtp: no answer".to_owned()),
+        None if error.is_tls() => Undelivered::NotNow("smtp: TLS failed".to_owned()),
+        None if error.is_client() => Undelivered::Refused("smtp: cannot be sent".to_owned()),
+        None => Undelivered::NotNow("smtp: no connection".to_owned()),
+    }
+}

@@ -1,0 +1,29 @@
+//! Sends mail about orders.
+//!
+//! **Guarantee.** Every event of [`MailKind`] sends one mail, however often it is delivered, to
+//! however many workers: the worker that sends holds a lease on the event's row ([`ledger`]), and a
+//! row that is settled stays settled. One thing cannot be excluded by anybody who speaks SMTP: when
+//! a worker dies between the mail server's acceptance and its own record, the mail is sent once
+//! more, with the same Message-ID.
+//!
+//! A mail server that is away or says "later" costs nothing but time: the event is put off with
+//! growing, bounded pauses, for ever. One that refuses a mail for good is asked a few times more,
+//! since the refusal may be its own mistake; then the row is left as `failed` for somebody to look
+//! at.
+//!
+//! Addresses and names are asked for at the moment of sending ([`Directory`]) and kept nowhere. No
+//! log line and no row holds an address; a mail server's words, which may quote one, are reduced to
+//! their status code.
+
+mod directory;
+mod kind;
+mod ledger;
+mod letters;
+mod mailer;
+mod worker;
+
+pub use directory::{Directory, DirectoryError, OrderMail};
+pub use kind::MailKind;
+pub use letters::{Letter, letter};
+pub use mailer::{Mailer, MailerError, Sender};
+pub use worker::{Notifier, NotifyConfig};

@@ -1,0 +1,185 @@
+//! Compares the stream with the journal, and makes it again where it can only be made again.
+
+use super::{Divergence, Trouble};
+use crate::stream::{EPOCH_METADATA, EVENT_ID_HEADER, StreamConfig};
+use async_nats::jetstream::context::{Context, GetStreamErrorKind};
+use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::{ErrorCode, message::StreamMessage};
+use domain::{EventSource, RecordedEvent};
+use std::fmt::Display;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What the comparison showed.
+pub(super) enum Standing {
+    /// The stream is the beginning of the journal, up to a position.
+    Copy(Copy),
+    /// It is not.
+    Diverged(Divergence),
+}
+
+/// A stream that is the beginning of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Copy {
+    /// Publishing goes on after this position.
+    pub(super) position: u64,
+    /// Where the stream begins.
+    pub(super) first: u64,
+    /// How many of the messages between are missing; only when it may not be filled again.
+    pub(super) missing: u64,
+    /// Whether it was made again because it had lost messages.
+    pub(super) refilled: bool,
+}
+
+pub(super) struct Synchronizer<'a, S> {
+    pub(super) source: &'a S,
+    pub(super) jetstream: &'a Context,
+    pub(super) config: &'a StreamConfig,
+    pub(super) epoch: Uuid,
+    /// Whether a stream that has lost messages may be made again.
+    pub(super) may_refill: bool,
+}
+
+impl<S: EventSource> Synchronizer<'_, S> {
+    pub(super) async fn run(&self) -> Result<Standing, Trouble> {
+        // A journal may have been cut in front; the stream then begins where the journal does.
+        let first = self.event_after(0).await?.map_or(1, |event| event.position);
+        match self.existing().await? {
+            None => self.create(first, false).await.map(Standing::Copy),
+            Some(stream) => {
+                let standing = self.compare(&stream, first).await?;
+                if matches!(&standing, Standing::Copy(copy) if !copy.refilled) {
+                    self.correct(&stream).await;
+                }
+                Ok(standing)
+            }
+        }
+    }
+
+    async fn compare(&self, stream: &Stream, first: u64) -> Result<Standing, Trouble> {
+        let info = stream.cached_info();
+        if let Some(stream_epoch) = info.config.metadata.get(EPOCH_METADATA)
+            && *stream_epoch != self.epoch.to_string()
+        {
+            return Ok(Standing::Diverged(Divergence::ForeignEpoch {
+                journal_epoch: self.epoch,
+                stream_epoch: stream_epoch.clone(),
+            }));
+        }
+        let last = info.state.last_sequence;
+        if last >= first {
+            let journal = self.event_after(last - 1).await?.filter(|it| it.position == last);
+            let Some(journal) = journal else {
+                return Ok(Standing::Diverged(Divergence::Ahead { stream_position: last }));
+            };
+            // A stream that was emptied still knows its last sequence, but not which event it was.
+            if let Some(message) = message(stream, last).await? {
+                let stream_event = event_id(&message);
+                if stream_event != Some(journal.event_id) {
+                    return Ok(Standing::Diverged(Divergence::Forked {
+                        position: last,
+                        journal_event: journal.event_id,
+                        stream_event,
+                    }));
+                }
+            }
+        }
+        let missing = missing(info, first);
+        if missing == 0 && last + 1 >= first {
+            let copy = Copy { position: last, first, missing, refilled: false };
+            return Ok(Standing::Copy(copy));
+        }
+        if self.may_refill || last + 1 < first {
+            tracing::warn!(
+                nats.stream = %self.config.name,
+                nats.messages_missing = missing,
+                "the stream has lost messages and is filled again from the journal"
+            );
+            return self.recreate(first).await.map(Standing::Copy);
+        }
+        tracing::error!(
+            nats.stream = %self.config.name,
+            nats.messages_missing = missing,
+            "the stream has lost messages again, soon after it was filled; somebody deletes them"
+        );
+        Ok(Standing::Copy(Copy { position: last, first, missing, refilled: false }))
+    }
+
+    async fn existing(&self) -> Result<Option<Stream>, Trouble> {
+        match self.jetstream.get_stream(&self.config.name).await {
+            Ok(stream) => Ok(Some(stream)),
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(reason)
+                    if reason.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                {
+                    Ok(None)
+                }
+                _ => Err(trouble(error)),
+            },
+        }
+    }
+
+    async fn create(&self, first: u64, refilled: bool) -> Result<Copy, Trouble> {
+        let config = self.config.to_create(first, self.epoch);
+        let stream = self.jetstream.create_stream(config).await.map_err(trouble)?;
+        // Somebody else may have made it a moment earlier and put something into it.
+        let state = &stream.cached_info().state;
+        if state.messages > 0 {
+            return Err(Trouble::JetStream("the stream was made by somebody else".to_owned()));
+        }
+        tracing::info!(nats.stream = %self.config.name, event.position = first, "made the stream");
+        Ok(Copy { position: first - 1, first, missing: 0, refilled })
+    }
+
+    async fn recreate(&self, first: u64) -> Result<Copy, Trouble> {
+        self.jetstream.delete_stream(&self.config.name).await.map_err(trouble)?;
+        self.create(first, true).await
+    }
+
+    /// Brings back what somebody has configured otherwise. Not being able to is no reason to stop
+    /// publishing.
+    async fn correct(&self, stream: &Stream) {
+        let existing = &stream.cached_info().config;
+        let wanted = self.config.corrected(existing.clone(), self.epoch);
+        if wanted == *existing {
+            return;
+        }
+        match self.jetstream.update_stream(wanted).await {
+            Ok(_) => {
+                tracing::info!(nats.stream = %self.config.name, "corrected the stream's configuration")
+            }
+            Err(error) => tracing::warn!(
+                nats.stream = %self.config.name, %error,
+                "the stream is not configured as it should be"
+            ),
+        }
+    }
+
+    async fn event_after(&self, position: u64) -> Result<Option<Arc<RecordedEvent>>, Trouble> {
+        Ok(self.source.read_after(position, 1).await?.into_iter().next())
+    }
+}
+
+/// How many messages from `first` to the stream's last are not there.
+pub(super) fn missing(info: &Info, first: u64) -> u64 {
+    let expected = (info.state.last_sequence + 1).saturating_sub(first);
+    expected.saturating_sub(info.state.messages)
+}
+
+async fn message(stream: &Stream, sequence: u64) -> Result<Option<StreamMessage>, Trouble> {
+    match stream.get_raw_message(sequence).await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            _ => Err(trouble(error)),
+        },
+    }
+}
+
+fn event_id(message: &StreamMessage) -> Option<Uuid> {
+    Uuid::try_parse(message.headers.get(EVENT_ID_HEADER)?.as_str()).ok()
+}
+
+pub(super) fn trouble(error: impl Display) -> Trouble {
+    Trouble::JetStream(error.to_string())
+}

@@ -1,0 +1,10 @@
+//! Publishing, consuming and notifying against real servers.
+
+mod consumer;
+mod faults;
+mod hints;
+mod notify;
+mod public_event;
+mod relay;
+mod smtp_sink;
+mod support;

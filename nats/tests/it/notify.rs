@@ -1,0 +1,363 @@
+use crate::smtp_sink::{Mood, Sink};
+use crate::support::{Running, Shop, eventually, new_id};
+use domain::order::{OrderEvent, OrderLine, PaymentEnd, Totals};
+use domain::{Currency, EmailAddress, Locale, Money, Name, Sku, Timestamp, encode_event};
+use nats::notify::{Directory, DirectoryError, Mailer, Notifier, NotifyConfig, OrderMail, Sender};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const PLACED: &str = r#"{"number":7,"contact":{"$sealed":"c2VjcmV0"}}"#;
+
+/// Everybody's address is `<order id>@example.com`.
+#[derive(Clone, Default)]
+struct People {
+    erased: Arc<Mutex<HashSet<Uuid>>>,
+    away: Arc<AtomicBool>,
+    chinese: bool,
+}
+
+impl Directory for People {
+    async fn order_mail(
+        &self,
+        order_id: Uuid,
+        _position: u64,
+    ) -> Result<Option<OrderMail>, DirectoryError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(DirectoryError("the read model is behind".into()));
+        }
+        if self.erased.lock().expect("not poisoned").contains(&order_id) {
+            return Ok(None);
+        }
+        let usd = |minor| Money::new(minor, Currency::USD).expect("a small amount");
+        Ok(Some(OrderMail {
+            email: EmailAddress::parse(address(order_id)).expect("an address"),
+            locale: Locale::parse(if self.chinese { "zh" } else { "en" }).expect("a language"),
+            name: Some(Name::parse("Ada").expect("a name")),
+            number: 7,
+            lines: vec![OrderLine {
+                sku: Sku::parse("notebook").expect("a SKU"),
+                product_id: Uuid::nil(),
+                name: Name::parse("Notebook").expect("a name"),
+                picture: None,
+                quantity: 1,
+                unit_price: usd(990),
+                total: usd(990),
+            }],
+            totals: Totals {
+                items: usd(990),
+                discount: usd(0),
+                shipping: usd(0),
+                tax: usd(0),
+                total: usd(990),
+            },
+            pay_by: Timestamp::EPOCH,
+        }))
+    }
+}
+
+fn address(order: Uuid) -> String {
+    format!("{}@example.com", order.simple())
+}
+
+struct Office {
+    shop: Shop,
+    people: People,
+    _relay: Running,
+}
+
+struct Worker {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("it ends in order");
+    }
+}
+
+impl Office {
+    async fn open() -> Self {
+        let shop = Shop::open().await;
+        let relay = shop.start_relay();
+        Self { shop, people: People::default(), _relay: relay }
+    }
+
+    fn start(&self, mailer: Mailer) -> Worker {
+        self.start_with(mailer, Duration::from_secs(10))
+    }
+
+    fn start_with(&self, mailer: Mailer, lease: Duration) -> Worker {
+        let sender = Sender::parse("GoMall <shop@shop.test>").expect("an address");
+        let config = NotifyConfig {
+            stream: self.shop.stream.clone(),
+            lease,
+            first_pause: Duration::from_millis(50),
+            longest_pause: Duration::from_millis(200),
+            ..NotifyConfig::new(sender, mailer)
+        };
+        let notifier = Notifier::new(self.shop.pool.clone(), self.people.clone(), config);
+        let stop = CancellationToken::new();
+        let journal = Arc::clone(&self.shop.journal);
+        let task = tokio::spawn(notifier.run(journal, self.shop.client.clone(), stop.clone()));
+        Worker { stop, task }
+    }
+
+    fn place(&self) -> Uuid {
+        let order = new_id();
+        self.shop.journal.append(order, "OrderPlaced", PLACED);
+        order
+    }
+
+    fn payment_ended(&self, order: Uuid, end: PaymentEnd) {
+        let event = OrderEvent::OrderPaymentEnded { payment_id: new_id(), end };
+        let payload = encode_event(&event).expect("it can be written");
+        self.shop.journal.append(order, "OrderPaymentEnded", &payload);
+    }
+
+    async fn count(&self, state: &str) -> i64 {
+        sqlx::query_scalar("select count(*) from mails where state = $1")
+            .bind(state)
+            .fetch_one(&self.shop.pool)
+            .await
+            .expect("the table is there")
+    }
+
+    async fn settle(&self, sent: i64) {
+        eventually("every mail is recorded as sent", async || self.count("sent").await == sent)
+            .await;
+    }
+
+    /// Everything that the mails' rows say.
+    async fn rows(&self) -> String {
+        sqlx::query_scalar("select coalesce(string_agg(to_json(mails)::text, ' '), '') from mails")
+            .fetch_one(&self.shop.pool)
+            .await
+            .expect("the table is there")
+    }
+}
+
+fn smtp(sink: &Sink) -> Mailer {
+    Mailer::smtp(&sink.url()).expect("an address")
+}
+
+fn subjects(sink: &Sink) -> Vec<String> {
+    let mails = sink.mails();
+    let mut subjects: Vec<_> =
+        mails.iter().map(|mail| mail.header("Subject").unwrap_or_default().to_owned()).collect();
+    subjects.sort();
+    subjects
+}
+
+#[tokio::test]
+async fn each_step_of_an_order_sends_its_mail_to_the_customer() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let worker = office.start(smtp(&sink));
+    let order = office.place();
+    office.shop.journal.append(order, "OrderPaymentStarted", "{}");
+    office.payment_ended(order, PaymentEnd::Declined);
+    office.payment_ended(order, PaymentEnd::Failed);
+    office.shop.journal.append(order, "OrderPaid", r#"{"payment_id":"p"}"#);
+    office.settle(3).await;
+    assert_eq!(
+        subjects(&sink),
+        [
+            "We received your payment for order 7",
+            "Your order 7",
+            "Your payment for order 7 was declined",
+        ]
+    );
+    for mail in sink.mails() {
+        assert_eq!(mail.recipient, address(order));
+        assert_eq!(mail.header("From"), Some("GoMall <shop@shop.test>"));
+        assert_eq!(mail.header("Auto-Submitted"), Some("auto-generated"));
+        assert!(mail.text.contains("Hello Ada,"), "{}", mail.text);
+    }
+    let confirmation = office.shop.journal.all()[0].event_id;
+    let message_id = format!("<{confirmation}@shop.test>");
+    assert!(sink.mails().iter().any(|mail| mail.header("Message-ID") == Some(&message_id)));
+    assert!(!office.rows().await.contains("example.com"), "no address is kept");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_of_chinese_gets_chinese() {
+    let mut office = Office::open().await;
+    office.people.chinese = true;
+    let sink = Sink::start().await;
+    let worker = office.start(smtp(&sink));
+    office.place();
+    office.settle(1).await;
+    let mail = sink.mails().remove(0);
+    assert!(mail.header("Subject").is_some_and(|it| it.starts_with("=?utf-8?b?")), "{}", mail.text);
+    assert!(mail.text.contains("Content-Type: text/plain; charset=utf-8"), "{}", mail.text);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_sent_twice_by_two_workers_a_restart_or_a_refilled_stream() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let workers = [office.start(smtp(&sink)), office.start(smtp(&sink))];
+    for _ in 0..20 {
+        office.place();
+    }
+    office.settle(20).await;
+    let [first, second] = workers;
+    first.stop().await;
+
+    // Whatever the cursor says, everything is delivered again.
+    sqlx::query("delete from consumer_positions").execute(&office.shop.pool).await.expect("ours");
+    office.shop.jetstream.delete_stream(&office.shop.stream.name).await.expect("it is there");
+    office.shop.is_published().await;
+    second.stop().await;
+    sqlx::query("delete from consumer_positions").execute(&office.shop.pool).await.expect("ours");
+    let stream =
+        office.shop.jetstream.get_stream(&office.shop.stream.name).await.expect("a stream");
+    let _there_or_not = stream.delete_consumer("notify").await;
+
+    let worker = office.start(smtp(&sink));
+    office.place();
+    office.settle(21).await;
+    eventually("everything was delivered again", async || {
+        let info = stream.consumer_info("notify").await;
+        info.is_ok_and(|it| it.ack_floor.stream_sequence == 21 && it.num_ack_pending == 0)
+    })
+    .await;
+    assert_eq!(sink.mails().len(), 21);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_down_gets_its_mails_later() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let (port, mailer) = (sink.port(), smtp(&sink));
+    drop(sink);
+    let worker = office.start(mailer);
+    for _ in 0..5 {
+        office.place();
+    }
+    eventually("they wait", async || office.rows().await.contains("smtp: no connection")).await;
+    let sink = Sink::on_port(port).await;
+    office.settle(5).await;
+    assert_eq!(sink.mails().len(), 5);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_mail_server_that_says_later_is_asked_again_and_no_mail_is_given_up() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let order = new_id();
+    let recipient = address(order);
+    sink.set_mood(Mood::Refusing { recipient, answer: "450 greylisted, try later" });
+    let worker = office.start(smtp(&sink));
+    office.shop.journal.append(order, "OrderPlaced", PLACED);
+    office.place();
+    office.settle(1).await;
+    eventually("it is tried more often than a refusal is", async || sink.tries() > 10).await;
+    assert_eq!(office.count("failed").await, 0);
+    sink.set_mood(Mood::Accepting);
+    office.settle(2).await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_mail_that_is_refused_for_good_is_given_up_visibly_and_alone() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let order = new_id();
+    let recipient = address(order);
+    sink.set_mood(Mood::Refusing { recipient, answer: "550 5.1.1 no such user" });
+    let worker = office.start(smtp(&sink));
+    office.shop.journal.append(order, "OrderPlaced", PLACED);
+    office.place();
+    office.settle(1).await;
+    eventually("it is given up", async || office.count("failed").await == 1).await;
+    let rows = office.rows().await;
+    assert!(rows.contains("smtp 550") && !rows.contains("no such user"), "{rows}");
+    assert_eq!(sink.tries(), 9, "eight refusals and one mail");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_erased_person_gets_no_mail() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let order = new_id();
+    office.people.erased.lock().expect("not poisoned").insert(order);
+    let worker = office.start(smtp(&sink));
+    office.shop.journal.append(order, "OrderPlaced", PLACED);
+    office.place();
+    office.settle(1).await;
+    eventually("it is recorded", async || office.count("skipped").await == 1).await;
+    assert_eq!(sink.mails().len(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_answer_yet_is_asked_again() {
+    let office = Office::open().await;
+    office.people.away.store(true, Ordering::Relaxed);
+    let sink = Sink::start().await;
+    let worker = office.start(smtp(&sink));
+    office.place();
+    eventually("it waits", async || office.count("waiting").await == 1).await;
+    office.people.away.store(false, Ordering::Relaxed);
+    office.settle(1).await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn dying_between_acceptance_and_record_sends_once_more_with_the_same_message_id() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    sink.set_mood(Mood::Speechless);
+    let lease = Duration::from_secs(2);
+    let worker = office.start_with(smtp(&sink), lease);
+    office.place();
+    sink.accepted().await;
+    worker.task.abort();
+    sink.set_mood(Mood::Accepting);
+    assert_eq!(office.count("sending").await, 1);
+
+    let workers = [office.start_with(smtp(&sink), lease), office.start_with(smtp(&sink), lease)];
+    office.settle(1).await;
+    let mails = sink.mails();
+    assert_eq!(mails.len(), 2, "one duplicate, not more");
+    assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
+    assert!(mails[0].header("Message-ID").is_some());
+    for worker in workers {
+        worker.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_folder_holds_one_whole_file_for_each_mail() {
+    let office = Office::open().await;
+    let folder = std::env::temp_dir().join(format!("gomall-mails-{}", new_id()));
+    let worker = office.start(Mailer::Folder(folder.clone()));
+    let order = office.place();
+    office.settle(1).await;
+    let event_id = office.shop.journal.all()[0].event_id;
+    let text = std::fs::read_to_string(folder.join(format!("{event_id}.eml"))).expect("the mail");
+    assert!(text.contains(&address(order)) && text.contains("Your order 7"), "{text}");
+    assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 1);
+    worker.stop().await;
+    std::fs::remove_dir_all(folder).expect("it is ours");
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_refused_without_repeating_them() {
+    let refused = Mailer::smtp("ftp://user:secret@host").expect_err("not SMTP");
+    assert!(!format!("{refused} {refused:?}").contains("secret"));
+    Sender::parse("nobody").expect_err("no address");
+}

@@ -1,0 +1,291 @@
+use crate::support::{Shop, database, event, eventually, new_id};
+use async_nats::HeaderMap;
+use async_nats::jetstream::stream;
+use nats::{Divergence, RelayState, StreamConfig};
+use uuid::Uuid;
+
+#[tokio::test]
+async fn message_n_is_event_n() {
+    let shop = Shop::open().await;
+    shop.journal.append_many(1500);
+    let mut relay = shop.start_relay();
+    shop.is_published().await;
+    shop.journal.append_many(3);
+    shop.is_published().await;
+
+    let stream = shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");
+    let config = &stream.cached_info().config;
+    assert!(config.deny_delete && config.deny_purge && config.max_messages == -1);
+    let message = stream.direct_get(2).await.expect("the second message");
+    let event = &shop.journal.all()[1];
+    assert_eq!(message.subject.as_str(), format!("{}.order.OrderAddressChanged", shop.stream.name));
+    let aggregate = message.headers.get(nats::stream::AGGREGATE_ID_HEADER).expect("a header");
+    assert_eq!(aggregate.as_str(), event.aggregate_id);
+    relay.status.wait_for(|status| status.published_position == 1503).await.expect("it runs");
+}
+
+#[tokio::test]
+async fn a_relay_that_was_killed_anywhere_is_continued_by_the_next() {
+    let shop = Shop::open().await;
+    for kill_at in [1, 600, 601, 1700] {
+        shop.journal.append_many(600);
+        let relay = shop.start_relay();
+        eventually("it got so far", async || shop.published().await >= Some(kill_at)).await;
+        drop(relay);
+    }
+    let _relay = shop.start_relay();
+    shop.is_published().await;
+}
+
+#[tokio::test]
+async fn two_relays_that_both_publish_give_every_event_once_and_in_order() {
+    let shop = Shop::open().await;
+    // Leases do not reach from one database into the other, so nothing but the stream keeps these
+    // two apart. Both databases are copies of one, so the epoch is the same.
+    let other = Shop { pool: database().await, ..shop.with_journal(&shop.journal) };
+    let mut relays = [shop.start_relay(), other.start_relay()];
+    for relay in &mut relays {
+        relay.publishes().await;
+    }
+    for _ in 0..20 {
+        shop.journal.append_many(100);
+        tokio::task::yield_now().await;
+    }
+    shop.is_published().await;
+}
+
+#[tokio::test]
+async fn one_relay_of_a_database_publishes_and_the_other_takes_over() {
+    let shop = Shop::open().await;
+    let mut first = shop.start_relay();
+    first.publishes().await;
+    let mut second = shop.start_relay();
+    shop.journal.append_many(10);
+    shop.is_published().await;
+    assert_eq!(second.status.borrow().state, RelayState::Standby);
+    drop(first);
+    let before = std::time::Instant::now();
+    second.publishes().await;
+    assert!(before.elapsed().as_secs_f64() < 2.0, "took {:?}", before.elapsed());
+    shop.journal.append_many(10);
+    shop.is_published().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_hangs_is_followed_by_another() {
+    let shop = Shop::open().await;
+    let relay = shop.relay();
+    let mut status = relay.status();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let frozen = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async move {
+            let working = tokio::spawn(relay.run(tokio_util::sync::CancellationToken::new()));
+            status.wait_for(|it| it.state == RelayState::Publishing).await.expect("it runs");
+            // Blocks the only thread of this runtime, as SIGSTOP would.
+            let _released = released.recv();
+            working.abort();
+        });
+    });
+    let mut other = shop.start_relay();
+    other.publishes().await;
+    shop.journal.append_many(10);
+    shop.is_published().await;
+    drop(release);
+    frozen.join().expect("the frozen thread ends");
+}
+
+#[tokio::test]
+async fn a_deleted_stream_is_filled_again_without_anything_new_to_publish() {
+    let shop = Shop::open().await;
+    shop.journal.append_many(700);
+    let _relay = shop.start_relay();
+    shop.is_published().await;
+    shop.jetstream.delete_stream(&shop.stream.name).await.expect("it is there");
+    shop.is_published().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_behind_is_caught_up() {
+    let shop = Shop::open().await;
+    let backup = shop.with_journal(&shop.journal.restored(0));
+    backup.journal.append_many(40);
+    for event in backup.journal.all() {
+        shop.journal.push(domain::RecordedEvent::clone(&event));
+    }
+    let relay = backup.start_relay();
+    backup.is_published().await;
+    drop(relay);
+    shop.journal.append_many(60);
+    let _relay = shop.start_relay();
+    shop.is_published().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_lost_its_first_messages_is_filled_again_and_configured_again() {
+    let shop = Shop::open().await;
+    shop.journal.append_many(50);
+    let _relay = shop.start_relay();
+    shop.is_published().await;
+    let mut stream = shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");
+    let mut config = stream.info().await.expect("its state").config.clone();
+    config.max_messages = 10;
+    config.discard = stream::DiscardPolicy::Old;
+    shop.jetstream.update_stream(config).await.expect("an administrator may");
+    eventually("it is complete again", async || {
+        let stream = shop.jetstream.get_stream(&shop.stream.name).await;
+        stream.is_ok_and(|stream| {
+            let info = stream.cached_info();
+            info.state.messages == 50 && info.config.max_messages == -1
+        })
+    })
+    .await;
+    shop.check_copy().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_was_emptied_is_filled_again() {
+    let shop = Shop::open().await;
+    shop.journal.append_many(20);
+    let stream = hand_made(&shop, 1).await;
+    for event in shop.journal.all() {
+        put(&shop, event.event_id).await;
+    }
+    stream.purge().await.expect("nothing denies it");
+    assert_eq!(shop.published().await, Some(20), "an emptied stream keeps its last sequence");
+    let _relay = shop.start_relay();
+    eventually("it is complete again", async || {
+        let stream = shop.jetstream.get_stream(&shop.stream.name).await;
+        stream.is_ok_and(|stream| stream.cached_info().state.messages == 20)
+    })
+    .await;
+    shop.check_copy().await;
+}
+
+#[tokio::test]
+async fn a_journal_that_was_cut_in_front_gives_a_stream_that_begins_there() {
+    let shop = Shop::open().await;
+    for position in 101..=120 {
+        shop.journal.push(event(position, new_id(), "OrderPaid", "{}"));
+    }
+    let _relay = shop.start_relay();
+    shop.is_published().await;
+    let stream = shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");
+    assert_eq!(stream.cached_info().state.first_sequence, 101);
+}
+
+#[tokio::test]
+async fn another_event_at_the_same_position_stops_the_relay_until_the_stream_is_gone() {
+    let shop = Shop::open().await;
+    shop.journal.append_many(30);
+    let relay = shop.start_relay();
+    shop.is_published().await;
+    drop(relay);
+
+    // Restored from a backup, and gone on differently.
+    let fork = shop.with_journal(&shop.journal.restored(25));
+    fork.journal.append_many(10);
+    let mut relay = fork.start_relay();
+    let status = relay.is(|state| matches!(state, RelayState::Diverged(_))).await;
+    let journal_event = fork.journal.all()[29].event_id;
+    let stream_event = Some(shop.journal.all()[29].event_id);
+    let forked = Divergence::Forked { position: 30, journal_event, stream_event };
+    assert_eq!(status.state, RelayState::Diverged(forked));
+    shop.check_copy().await;
+
+    shop.jetstream.delete_stream(&shop.stream.name).await.expect("the repair");
+    relay.publishes().await;
+    fork.is_published().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_ahead_of_the_journal_stops_the_relay() {
+    let shop = Shop::open().await;
+    shop.journal.append_many(30);
+    let relay = shop.start_relay();
+    shop.is_published().await;
+    drop(relay);
+    let behind = shop.with_journal(&shop.journal.restored(25));
+    let mut relay = behind.start_relay();
+    let status = relay.is(|state| matches!(state, RelayState::Diverged(_))).await;
+    let ahead = Divergence::Ahead { stream_position: 30 };
+    assert_eq!(status.state, RelayState::Diverged(ahead));
+    shop.check_copy().await;
+}
+
+#[tokio::test]
+async fn a_stream_of_another_epoch_is_left_alone() {
+    let shop = Shop::open().await;
+    shop.journal.append_many(5);
+    let relay = shop.start_relay();
+    shop.is_published().await;
+    drop(relay);
+    let stream_epoch = nats::epoch::current(&shop.pool).await.expect("an epoch").to_string();
+    let journal_epoch = nats::epoch::begin_anew(&shop.pool).await.expect("a new one");
+    shop.journal.append_many(5);
+    let mut relay = shop.start_relay();
+    let status = relay.is(|state| matches!(state, RelayState::Diverged(_))).await;
+    let foreign = Divergence::ForeignEpoch { journal_epoch, stream_epoch };
+    assert_eq!(status.state, RelayState::Diverged(foreign));
+    assert_eq!(shop.published().await, Some(5));
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_goes_out_as_a_stub_at_its_position() {
+    let shop = Shop::open().await;
+    shop.journal.append_many(1);
+    let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(shop.client.max_payload()));
+    let large = shop.journal.append(new_id(), "OrderPaid", &large);
+    shop.journal.append_many(1);
+    let _relay = shop.start_relay();
+    eventually("all three are published", async || shop.published().await == Some(3)).await;
+    let stream = shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");
+    let stub = stream.direct_get(2).await.expect("the stub").payload;
+    let stub: nats::PublicEvent = serde_json::from_slice(&stub).expect("an event");
+    assert!(stub.oversized && stub.data.is_none());
+    assert_eq!((stub.id, stub.position), (large.event_id, 2));
+    assert_eq!(stub.dataref.as_deref(), Some("/api/v1/events?after=1&limit=1"));
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_for_a_while_is_read_later() {
+    let shop = Shop::open().await;
+    shop.journal.append_many(5);
+    let mut relay = shop.start_relay();
+    shop.is_published().await;
+    shop.journal.set_broken(true);
+    shop.journal.append_many(5);
+    relay.is(|state| *state == RelayState::Waiting).await;
+    shop.journal.set_broken(false);
+    shop.is_published().await;
+}
+
+#[tokio::test]
+async fn a_gap_in_the_journal_is_never_published_over() {
+    let shop = Shop::open().await;
+    shop.journal.append_many(5);
+    shop.journal.push(event(7, new_id(), "OrderPaid", "{}"));
+    let mut relay = shop.start_relay();
+    relay.is(|state| *state == RelayState::Waiting).await;
+    assert_eq!(shop.published().await, Some(5));
+}
+
+/// A stream that somebody made without our configuration.
+async fn hand_made(shop: &Shop, first_sequence: u64) -> stream::Stream {
+    let StreamConfig { name, .. } = &shop.stream;
+    let config = stream::Config {
+        name: name.clone(),
+        subjects: vec![shop.stream.all_subjects()],
+        first_sequence: Some(first_sequence),
+        ..stream::Config::default()
+    };
+    shop.jetstream.create_stream(config).await.expect("nobody else made it")
+}
+
+async fn put(shop: &Shop, event_id: Uuid) {
+    let mut headers = HeaderMap::new();
+    headers.insert(nats::stream::EVENT_ID_HEADER, event_id.to_string());
+    let subject = shop.stream.subject("order", "OrderPaid");
+    let stored = shop.jetstream.publish_with_headers(subject, headers, "{}".into()).await;
+    stored.expect("it is connected").await.expect("it is stored");
+}

@@ -1,0 +1,247 @@
+//! A small journal in memory, and what every test here needs from the servers.
+
+use async_nats::Client;
+use async_nats::jetstream::{self, Context};
+use compose::testing::TestStack;
+use domain::{EventSource, RecordedEvent, SourceError};
+use nats::{Relay, RelayConfig, RelayState, RelayStatus, StreamConfig, write_public_event};
+use sqlx::PgPool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(10);
+
+/// A journal in memory.
+pub(crate) struct Journal {
+    events: Mutex<Vec<Arc<RecordedEvent>>>,
+    head: watch::Sender<u64>,
+    broken: AtomicBool,
+}
+
+impl Journal {
+    pub(crate) fn new() -> Arc<Self> {
+        let (head, broken) = (watch::Sender::new(0), AtomicBool::new(false));
+        Arc::new(Self { events: Mutex::default(), head, broken })
+    }
+
+    /// The same history up to a position, as a restored backup has it.
+    pub(crate) fn restored(&self, until: u64) -> Arc<Self> {
+        let journal = Self::new();
+        for event in self.all().iter().filter(|event| event.position <= until) {
+            journal.push(RecordedEvent::clone(event));
+        }
+        journal
+    }
+
+    pub(crate) fn push(&self, event: RecordedEvent) {
+        let mut events = self.events.lock().expect("no test panics while it holds the lock");
+        self.head.send_replace(event.position);
+        events.push(Arc::new(event));
+    }
+
+    /// Appends an event about an order, and returns it.
+    pub(crate) fn append(&self, order: Uuid, event_type: &str, payload: &str) -> RecordedEvent {
+        let event = event(self.head() + 1, order, event_type, payload);
+        self.push(event.clone());
+        event
+    }
+
+    /// Appends so many events that send no mail.
+    pub(crate) fn append_many(&self, count: u64) {
+        for _ in 0..count {
+            self.append(new_id(), "OrderAddressChanged", "{}");
+        }
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        *self.head.borrow()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<RecordedEvent>> {
+        self.events.lock().expect("no test panics while it holds the lock").clone()
+    }
+
+    pub(crate) fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::Relaxed);
+    }
+}
+
+impl EventSource for Journal {
+    async fn read_after(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(SourceError("the test broke it".into()));
+        }
+        let events = self.events.lock().expect("no test panics while it holds the lock");
+        let first = events.partition_point(|event| event.position <= after);
+        Ok(events[first..].iter().take(limit).cloned().collect())
+    }
+
+    async fn wait_after(&self, after: u64) {
+        let mut head = self.head.subscribe();
+        let more = head.wait_for(|head| *head > after);
+        let _more_or_poll = tokio::time::timeout(Duration::from_millis(200), more).await;
+    }
+}
+
+/// An id that no other test has.
+#[expect(clippy::disallowed_methods, reason = "a test is its own composition root")]
+pub(crate) fn new_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+pub(crate) fn event(position: u64, order: Uuid, event_type: &str, payload: &str) -> RecordedEvent {
+    let event_id = new_id();
+    RecordedEvent {
+        position,
+        aggregate_type: "order".into(),
+        aggregate_id: order.to_string(),
+        sequence: position,
+        event_type: event_type.into(),
+        event_version: "1".into(),
+        payload: payload.into(),
+        metadata: format!(
+            r#"{{"event_id":"{event_id}","actor":"user:{order}","correlation_id":"{order}"}}"#
+        ),
+        event_id,
+        recorded_at: OffsetDateTime::UNIX_EPOCH + time::Duration::seconds_f64(position as f64),
+    }
+}
+
+/// A journal, a database and a stream of a test's own.
+pub(crate) struct Shop {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) pool: PgPool,
+    pub(crate) client: Client,
+    pub(crate) jetstream: Context,
+    pub(crate) stream: StreamConfig,
+}
+
+/// A relay at work. Dropping it is a crash: nothing is finished.
+pub(crate) struct Running {
+    pub(crate) status: watch::Receiver<RelayStatus>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shop {
+    pub(crate) async fn open() -> Self {
+        let stack = TestStack::shared().await;
+        let stream = StreamConfig::named(&stack.unique("journal"));
+        Self::on(database().await, &stack.nats_url(), stream).await
+    }
+
+    pub(crate) async fn on(pool: PgPool, nats_url: &str, stream: StreamConfig) -> Self {
+        let client = nats::connect(nats_url, "test").await.expect("the address is right");
+        eventually("a connection", async || {
+            client.connection_state() == async_nats::connection::State::Connected
+        })
+        .await;
+        let jetstream = jetstream::new(client.clone());
+        Self { journal: Journal::new(), pool, client, jetstream, stream }
+    }
+
+    /// Another process of the same shop, or of one with another journal.
+    pub(crate) fn with_journal(&self, journal: &Arc<Journal>) -> Self {
+        Self {
+            journal: Arc::clone(journal),
+            pool: self.pool.clone(),
+            client: self.client.clone(),
+            jetstream: self.jetstream.clone(),
+            stream: self.stream.clone(),
+        }
+    }
+
+    pub(crate) fn relay(&self) -> Relay<Journal> {
+        let recheck_after = Duration::from_millis(100);
+        let config = RelayConfig { stream: self.stream.clone(), recheck_after };
+        Relay::new(Arc::clone(&self.journal), self.pool.clone(), self.client.clone(), config)
+    }
+
+    pub(crate) fn start_relay(&self) -> Running {
+        let relay = self.relay();
+        let status = relay.status();
+        Running { status, task: tokio::spawn(relay.run(CancellationToken::new())) }
+    }
+
+    /// The stream's last sequence, if there is a stream.
+    pub(crate) async fn published(&self) -> Option<u64> {
+        let stream = self.jetstream.get_stream(&self.stream.name).await.ok()?;
+        Some(stream.cached_info().state.last_sequence)
+    }
+
+    /// Waits until the stream ends where the journal does, and checks every message.
+    pub(crate) async fn is_published(&self) {
+        let head = self.journal.head();
+        eventually("everything is published", async || self.published().await >= Some(head)).await;
+        self.check_copy().await;
+    }
+
+    pub(crate) async fn check_copy(&self) {
+        let stream = self.jetstream.get_stream(&self.stream.name).await.expect("a stream");
+        let state = &stream.cached_info().state;
+        let events = self.journal.all();
+        assert_eq!(state.messages, events.len() as u64, "no message is missing or too many");
+        for event in events {
+            let message = stream.direct_get(event.position).await.expect("message n for event n");
+            let mut body = Vec::new();
+            write_public_event(&event, &mut body);
+            assert_eq!(message.payload, body, "position {}", event.position);
+            let id = message.headers.get(nats::stream::EVENT_ID_HEADER).map(|id| id.as_str());
+            assert_eq!(id, Some(event.event_id.to_string().as_str()));
+        }
+    }
+}
+
+impl Running {
+    pub(crate) async fn is(&mut self, wanted: impl Fn(&RelayState) -> bool) -> RelayStatus {
+        let status = self.status.wait_for(|status| wanted(&status.state));
+        tokio::time::timeout(PATIENCE, status)
+            .await
+            .expect("the relay gets there in time")
+            .expect("the relay runs")
+            .clone()
+    }
+
+    pub(crate) async fn publishes(&mut self) {
+        self.is(|state| *state == RelayState::Publishing).await;
+    }
+}
+
+/// A database with this crate's tables.
+pub(crate) async fn database() -> PgPool {
+    let stack = TestStack::shared().await;
+    let database = stack.database_from("publication", async |url| migrate(&url).await).await;
+    PgPool::connect(database.url()).await.expect("it was just made")
+}
+
+pub(crate) async fn migrate(url: &str) {
+    let pool = PgPool::connect(url).await.expect("it was just made");
+    let tables = include_str!("../../../migrations/0003_publication.sql");
+    sqlx::raw_sql(tables).execute(&pool).await.expect("the migration runs on an empty database");
+    pool.close().await;
+}
+
+/// Polls until it is so.
+pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}

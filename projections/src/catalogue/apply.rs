@@ -1,0 +1,229 @@
+use super::deltas::Deltas;
+use super::search;
+use super::view::{ProductRow, StockView, VariantRow};
+use crate::projection::{ApplyError, decode, stream_uuid};
+use crate::rows::Rows;
+use cqrs_es::Aggregate;
+use domain::product::{Product, ProductEvent, ProductStatus, Variant};
+use domain::stock::StockEvent;
+use domain::{RecordedEvent, Sku};
+use sqlx::PgConnection;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use uuid::Uuid;
+
+pub(super) async fn apply(
+    conn: &mut PgConnection,
+    events: &[Arc<RecordedEvent>],
+) -> Result<(), ApplyError> {
+    let (products, stock): (Vec<_>, Vec<_>) =
+        events.iter().map(AsRef::as_ref).partition(|event| event.aggregate_type == Product::TYPE);
+    // The two kinds of streams touch no row in common, so each is folded by itself.
+    if !products.is_empty() {
+        apply_products(conn, &products).await?;
+    }
+    if !stock.is_empty() {
+        apply_stock(conn, &stock).await?;
+    }
+    Ok(())
+}
+
+async fn apply_products(
+    conn: &mut PgConnection,
+    events: &[&RecordedEvent],
+) -> Result<(), ApplyError> {
+    let ids: BTreeSet<Uuid> =
+        events.iter().map(|event| stream_uuid(event)).collect::<Result<_, _>>()?;
+    let mut products: Rows<ProductRow> = Rows::load(conn, &ids).await?;
+    let mut variants: Rows<VariantRow> =
+        Rows::load_by(conn, ("product_id", "uuid"), ids.iter().map(Uuid::to_string).collect())
+            .await?;
+    let mut deltas = Deltas::default();
+    products.iter().for_each(|product| deltas.leave(product));
+    for event in events {
+        fold_product(&mut products, &mut variants, event)?;
+    }
+    for product_id in &ids {
+        if let Some(product) = products.get_mut(product_id) {
+            derive(product, &variants);
+            deltas.enter(product);
+        }
+    }
+    products.save(conn).await?;
+    variants.save(conn).await?;
+    Ok(deltas.save(conn).await?)
+}
+
+fn fold_product(
+    products: &mut Rows<ProductRow>,
+    all_variants: &mut Rows<VariantRow>,
+    event: &RecordedEvent,
+) -> Result<(), ApplyError> {
+    let product_id = stream_uuid(event)?;
+    let fact: ProductEvent = decode(event)?;
+    if let ProductEvent::ProductCreated { name, description, picture, categories, variants } = fact
+    {
+        let number = replace_variants(all_variants, product_id, variants);
+        products.put(ProductRow {
+            product_id,
+            number,
+            name,
+            description,
+            picture,
+            categories,
+            status: ProductStatus::Draft,
+            sort_name: String::new(),
+            sort_price: -1,
+            price_currency: None,
+            created_position: event.position,
+            search_name: String::new(),
+            search_text: String::new(),
+            words: Vec::new(),
+            version: event.sequence,
+            position: event.position,
+        });
+        return Ok(());
+    }
+    let product = products
+        .get_mut(&product_id)
+        .ok_or_else(|| ApplyError::contradiction(event, "that was never created"))?;
+    product.version = event.sequence;
+    product.position = event.position;
+    match fact {
+        ProductEvent::ProductCreated { .. } => {}
+        ProductEvent::ProductRevised { name, description, picture, categories, variants } => {
+            product.number = replace_variants(all_variants, product_id, variants);
+            product.name = name;
+            product.description = description;
+            product.picture = picture;
+            product.categories = categories;
+        }
+        ProductEvent::ProductPriced { sku, price } => {
+            let variant = all_variants
+                .get_mut(&sku)
+                .ok_or_else(|| ApplyError::contradiction(event, "without this SKU"))?;
+            variant.price_minor = Some(price.amount_minor());
+            variant.currency = Some(price.currency());
+        }
+        ProductEvent::ProductPublished {} => product.status = ProductStatus::Published,
+        ProductEvent::ProductRetired {} => product.status = ProductStatus::Retired,
+    }
+    Ok(())
+}
+
+/// Makes these the variants that are sold, and gives the product's number. The others keep their
+/// rows; one that comes back is sold again when it has a price again.
+fn replace_variants(rows: &mut Rows<VariantRow>, product_id: Uuid, variants: Vec<Variant>) -> i32 {
+    let number = variants.first().map_or(0, |variant| variant.number);
+    let dropped: Vec<Sku> = rows
+        .iter()
+        .filter(|row| row.product_id == product_id && row.sold)
+        .filter(|row| variants.iter().all(|variant| variant.sku != row.sku))
+        .map(|row| row.sku.clone())
+        .collect();
+    for sku in dropped {
+        if let Some(row) = rows.get_mut(&sku) {
+            row.sold = false;
+        }
+    }
+    for (ordinal, variant) in (0..).zip(variants) {
+        let priced = rows.get(&variant.sku).filter(|row| row.sold);
+        let (price_minor, currency) =
+            priced.map_or((None, None), |row| (row.price_minor, row.currency));
+        rows.put(VariantRow {
+            sku: variant.sku,
+            product_id,
+            ordinal,
+            number: variant.number,
+            name: variant.name,
+            price_minor,
+            currency,
+            sold: true,
+        });
+    }
+    number
+}
+
+/// Fills the columns that lists are sorted and searched by.
+fn derive(product: &mut ProductRow, variants: &Rows<VariantRow>) {
+    let mut sold: Vec<&VariantRow> = variants
+        .iter()
+        .filter(|variant| variant.product_id == product.product_id && variant.sold)
+        .collect();
+    sold.sort_by_key(|variant| variant.ordinal);
+    product.price_currency = sold.iter().find_map(|variant| variant.currency);
+    product.sort_price = sold
+        .iter()
+        .filter(|variant| variant.currency == product.price_currency)
+        .filter_map(|variant| variant.price_minor)
+        .min()
+        .unwrap_or(-1);
+    product.sort_name = product.name.as_str().to_lowercase();
+
+    let names = sold.iter().filter_map(|variant| variant.name.as_ref());
+    let names: Vec<&str> =
+        std::iter::once(&product.name).chain(names).map(|name| name.as_str()).collect();
+    let categories: Vec<&str> = product.categories.iter().map(|slug| slug.as_str()).collect();
+    product.search_name = search::index_words(&names.join(" "));
+    product.search_text =
+        search::index_words(&format!("{} {}", categories.join(" "), product.description));
+    product.words =
+        search::vocabulary([product.search_name.as_str(), product.search_text.as_str()]);
+}
+
+async fn apply_stock(conn: &mut PgConnection, events: &[&RecordedEvent]) -> Result<(), ApplyError> {
+    let skus = events.iter().map(|event| stream_sku(event)).collect::<Result<_, _>>()?;
+    let mut stock: Rows<StockView> = Rows::load(conn, &skus).await?;
+    for event in events {
+        fold_stock(&mut stock, event)?;
+    }
+    Ok(stock.save(conn).await?)
+}
+
+fn fold_stock(stock: &mut Rows<StockView>, event: &RecordedEvent) -> Result<(), ApplyError> {
+    let sku = stream_sku(event)?;
+    let fact: StockEvent = decode(event)?;
+    if let StockEvent::StockItemOpened { product_id } = fact {
+        stock.put(StockView {
+            sku,
+            product_id,
+            on_hand: 0,
+            reserved: 0,
+            version: event.sequence,
+            position: event.position,
+        });
+        return Ok(());
+    }
+    let item = stock
+        .get_mut(&sku)
+        .ok_or_else(|| ApplyError::contradiction(event, "that was never opened"))?;
+    item.version = event.sequence;
+    item.position = event.position;
+    match fact {
+        StockEvent::StockItemOpened { product_id: _ } => {}
+        StockEvent::StockReceived { quantity, reason: _ } => {
+            item.on_hand = item.on_hand.saturating_add(u64::from(quantity));
+        }
+        StockEvent::StockAdjusted { delta, reason: _ } => {
+            item.on_hand = item.on_hand.saturating_add_signed(delta);
+        }
+        StockEvent::StockReserved { order_id: _, quantity, until: _ } => {
+            item.reserved = item.reserved.saturating_add(u64::from(quantity));
+        }
+        StockEvent::StockCommitted { order_id: _, quantity } => {
+            item.reserved = item.reserved.saturating_sub(u64::from(quantity));
+            item.on_hand = item.on_hand.saturating_sub(u64::from(quantity));
+        }
+        StockEvent::StockReleased { order_id: _, quantity, reason: _ } => {
+            item.reserved = item.reserved.saturating_sub(u64::from(quantity));
+        }
+    }
+    Ok(())
+}
+
+fn stream_sku(event: &RecordedEvent) -> Result<Sku, ApplyError> {
+    Sku::parse(event.aggregate_id.as_str()).map_err(|_| ApplyError::Event {
+        position: event.position,
+        reason: "the id of this stock item is not a SKU".to_owned(),
+    })
+}

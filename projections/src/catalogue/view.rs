@@ -1,0 +1,209 @@
+use crate::rows::Row;
+use domain::product::ProductStatus;
+use domain::{Currency, Money, Name, Sku, Slug, Text};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A product as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ProductView {
+    /// The stream's id.
+    pub product_id: Uuid,
+    /// Its first variant's number.
+    pub number: i32,
+    /// What it is called.
+    pub name: Name,
+    /// Prose for the customer; may be empty.
+    pub description: String,
+    /// A path on our host or an absolute URL.
+    pub picture: Option<Text>,
+    /// The categories that it is listed in.
+    pub categories: Vec<Slug>,
+    /// Whether it is on sale.
+    pub status: ProductStatus,
+    /// Those that are sold, in the product's order; at least one.
+    pub variants: Vec<VariantView>,
+    /// The aggregate's sequence.
+    pub version: u64,
+    /// The journal position of the last event applied to it or to the stock of its variants.
+    pub position: u64,
+}
+
+/// A variant as it is shown with its product.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct VariantView {
+    /// Its stock keeping unit.
+    pub sku: Sku,
+    /// A small positive number for people and old clients.
+    pub number: i32,
+    /// What tells it from its siblings, if there are any.
+    pub name: Option<Name>,
+    /// For one piece; none only while the product is a draft.
+    pub price: Option<Money>,
+    /// Pieces that can be sold now.
+    pub available: u64,
+}
+
+/// A variant with what a cart and a checkout need to know of its product.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct OfferView {
+    /// Its stock keeping unit.
+    pub sku: Sku,
+    /// A small positive number for people and old clients.
+    pub number: i32,
+    /// The product.
+    pub product_id: Uuid,
+    /// The product's name.
+    pub product_name: Name,
+    /// What tells the variant from its siblings, if there are any.
+    pub variant_name: Option<Name>,
+    /// The product's picture.
+    pub picture: Option<Text>,
+    /// For one piece; none only while the product is a draft.
+    pub price: Option<Money>,
+    /// Whether it can be bought: its product is published, and the variant is still part of it.
+    pub on_sale: bool,
+    /// Pieces that can be sold now.
+    pub available: u64,
+}
+
+/// A category with published products.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CategoryView {
+    /// Its name in addresses.
+    pub slug: Slug,
+    /// Its name for people: the slug, as long as nobody can give it another.
+    pub name: String,
+    /// How many published products it lists; at least one.
+    pub product_count: u64,
+}
+
+impl Row for CategoryView {
+    type Key = Slug;
+    const TABLE: &'static str = "categories";
+    const KEY: (&'static str, &'static str) = ("slug", "text");
+    const COLUMNS: &'static str = "slug, name, product_count";
+
+    fn key(&self) -> Slug {
+        self.slug.clone()
+    }
+}
+
+/// The stock of one SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockView {
+    /// Its stock keeping unit, the stream's id.
+    pub sku: Sku,
+    /// The product that the SKU belongs to.
+    pub product_id: Uuid,
+    /// Pieces in the house.
+    pub on_hand: u64,
+    /// Pieces of these that are set aside for orders.
+    pub reserved: u64,
+    /// The aggregate's sequence.
+    pub version: u64,
+    /// The journal position of the last event applied.
+    pub position: u64,
+}
+
+impl StockView {
+    /// Pieces that can be sold now.
+    #[must_use]
+    pub fn available(&self) -> u64 {
+        self.on_hand.saturating_sub(self.reserved)
+    }
+}
+
+impl Row for StockView {
+    type Key = Sku;
+    const TABLE: &'static str = "stock_items";
+    const KEY: (&'static str, &'static str) = ("sku", "text");
+    const COLUMNS: &'static str = "sku, product_id, on_hand, reserved, version, position";
+
+    fn key(&self) -> Sku {
+        self.sku.clone()
+    }
+}
+
+/// A product's row; its variants have a table of their own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ProductRow {
+    pub(super) product_id: Uuid,
+    pub(super) number: i32,
+    pub(super) name: Name,
+    pub(super) description: String,
+    pub(super) picture: Option<Text>,
+    pub(super) categories: Vec<Slug>,
+    pub(super) status: ProductStatus,
+    /// The name folded, so that every server sorts alike.
+    pub(super) sort_name: String,
+    /// The lowest price among the variants that are sold, in the first one's currency; -1 without.
+    pub(super) sort_price: i64,
+    pub(super) price_currency: Option<Currency>,
+    pub(super) created_position: u64,
+    /// The words of the names, as the full-text index reads them.
+    pub(super) search_name: String,
+    /// The words of everything else.
+    pub(super) search_text: String,
+    /// The distinct words that the vocabulary counts, sorted.
+    pub(super) words: Vec<String>,
+    pub(super) version: u64,
+    pub(super) position: u64,
+}
+
+impl Row for ProductRow {
+    type Key = Uuid;
+    const TABLE: &'static str = "products";
+    const KEY: (&'static str, &'static str) = ("product_id", "uuid");
+    const COLUMNS: &'static str = "product_id, number, name, description, picture, categories, \
+         status, sort_name, sort_price, price_currency, created_position, search_name, \
+         search_text, words, version, position";
+
+    fn key(&self) -> Uuid {
+        self.product_id
+    }
+}
+
+/// A variant's row. It stays when a revision leaves the variant out, no longer sold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct VariantRow {
+    pub(super) sku: Sku,
+    pub(super) product_id: Uuid,
+    pub(super) ordinal: u32,
+    pub(super) number: i32,
+    pub(super) name: Option<Name>,
+    pub(super) price_minor: Option<i64>,
+    pub(super) currency: Option<Currency>,
+    pub(super) sold: bool,
+}
+
+impl Row for VariantRow {
+    type Key = Sku;
+    const TABLE: &'static str = "product_variants";
+    const KEY: (&'static str, &'static str) = ("sku", "text");
+    const COLUMNS: &'static str =
+        "sku, product_id, ordinal, number, name, price_minor, currency, sold";
+
+    fn key(&self) -> Sku {
+        self.sku.clone()
+    }
+}
+
+/// A word of published products.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct WordRow {
+    pub(super) word: String,
+    pub(super) uses: u64,
+    pub(super) deletions: Vec<String>,
+}
+
+impl Row for WordRow {
+    type Key = String;
+    const TABLE: &'static str = "catalogue_words";
+    const KEY: (&'static str, &'static str) = ("word", "text");
+    const COLUMNS: &'static str = "word, uses, deletions";
+
+    fn key(&self) -> String {
+        self.word.clone()
+    }
+}

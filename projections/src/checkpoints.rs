@@ -1,0 +1,191 @@
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// The pause between two looks while somebody waits: what a reader waits for is applied within a
+/// few milliseconds, and this bounds what is added to that by a worker in another process.
+const WAITED_POLL: Duration = Duration::from_millis(10);
+
+/// The pause while nobody waits: keeps positions fresh enough that most reads need not wait.
+const IDLE_POLL: Duration = Duration::from_millis(100);
+
+/// The least pause between two looks, however many ask for one: bounds what waiting costs.
+const LEAST_PAUSE: Duration = Duration::from_millis(2);
+
+/// The pause after the database could not be asked.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// The longest that one look may take before the connection counts as dead.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A projection did not get there in time; nothing is lost, it may be asked again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the projection {projection} is at position {reached}, {wanted} was asked for")]
+pub struct Behind {
+    /// The projection.
+    pub projection: String,
+    /// The position that was asked for.
+    pub wanted: u64,
+    /// How far it is, as last seen; 0 when it was never seen.
+    pub reached: u64,
+}
+
+/// How far every projection is, as known in this process: one poller for everybody who waits, and
+/// at once whatever the workers of this process report. Cheap to clone.
+///
+/// Once a position is reported, a query that starts afterwards on the same database sees its rows.
+#[derive(Clone)]
+pub struct Checkpoints(Arc<Shared>);
+
+struct Shared {
+    positions: watch::Sender<BTreeMap<String, u64>>,
+    waiting: AtomicUsize,
+    look_now: Notify,
+}
+
+impl Checkpoints {
+    /// Starts the poller on a connection of its own, so that a pool that is used up delays
+    /// nobody's wait; it ends with `cancel`. Must be called within a Tokio runtime.
+    #[must_use]
+    pub fn start(connect: PgConnectOptions, cancel: CancellationToken) -> Self {
+        let checkpoints = Self(Arc::new(Shared {
+            positions: watch::Sender::new(BTreeMap::new()),
+            waiting: AtomicUsize::new(0),
+            look_now: Notify::new(),
+        }));
+        let poller = checkpoints.clone();
+        tokio::spawn(async move {
+            // Abandoning a look is harmless: the connection goes with it.
+            cancel.run_until_cancelled(poller.poll(connect)).await;
+        });
+        checkpoints
+    }
+
+    /// Returns as soon as the projection has reached the position.
+    ///
+    /// # Errors
+    /// [`Behind`] when it has not within `timeout`.
+    pub async fn wait_for(
+        &self,
+        projection: &str,
+        position: u64,
+        timeout: Duration,
+    ) -> Result<(), Behind> {
+        let reached =
+            |positions: &BTreeMap<String, u64>| positions.get(projection).copied().unwrap_or(0);
+        if reached(&self.0.positions.borrow()) >= position {
+            return Ok(());
+        }
+        let _waiting = Waiting::enter(&self.0);
+        let mut positions = self.0.positions.subscribe();
+        let arrived = positions.wait_for(|positions| reached(positions) >= position);
+        match tokio::time::timeout(timeout, arrived).await {
+            Ok(Ok(_)) => Ok(()),
+            // The sender lives as long as `self`, so what ended is the time.
+            Ok(Err(_)) | Err(_) => Err(Behind {
+                projection: projection.to_owned(),
+                wanted: position,
+                reached: reached(&self.0.positions.borrow()),
+            }),
+        }
+    }
+
+    /// All positions as last seen, by projection.
+    #[must_use]
+    pub fn positions(&self) -> BTreeMap<String, u64> {
+        self.0.positions.borrow().clone()
+    }
+
+    /// Looks at once: somebody heard that a projection elsewhere has moved.
+    pub fn nudge(&self) {
+        self.0.look_now.notify_one();
+    }
+
+    /// A worker of this process has committed this position.
+    pub(crate) fn reached(&self, projection: &str, position: u64) {
+        self.0.positions.send_if_modified(|positions| advance(positions, projection, position));
+    }
+
+    async fn poll(&self, connect: PgConnectOptions) {
+        let connect = connect.application_name("gomall checkpoints");
+        loop {
+            let looked = async {
+                let mut conn = PgConnection::connect_with(&connect).await?;
+                // A crash of the database may have taken commits that were reported but not yet
+                // flushed, so what was known before a reconnection no longer counts.
+                let fresh = look(&mut conn).await?;
+                self.0.positions.send_replace(fresh.into_iter().collect());
+                loop {
+                    self.pause().await;
+                    let seen = tokio::time::timeout(LOOK_TIMEOUT, look(&mut conn))
+                        .await
+                        .map_err(|_| sqlx::Error::PoolTimedOut)??;
+                    self.0.positions.send_if_modified(|positions| {
+                        // Not replaced: a local worker may have reported a later commit meanwhile.
+                        seen.iter().fold(false, |changed, (name, position)| {
+                            advance(positions, name, *position) || changed
+                        })
+                    });
+                }
+            };
+            let outcome: Result<(), sqlx::Error> = looked.await;
+            if let Err(error) = outcome {
+                warn!(%error, "the projections' checkpoints could not be read");
+                self.0.positions.send_replace(BTreeMap::new());
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(LEAST_PAUSE).await;
+        let waited = self.0.waiting.load(Ordering::Acquire) > 0;
+        let pause = if waited { WAITED_POLL } else { IDLE_POLL };
+        // Either outcome means "look now".
+        let _ = tokio::time::timeout(pause, self.0.look_now.notified()).await;
+    }
+}
+
+/// Counts somebody in who waits, and out again however the wait ends.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn enter(shared: &'a Shared) -> Self {
+        shared.waiting.fetch_add(1, Ordering::AcqRel);
+        shared.look_now.notify_one();
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn look(conn: &mut PgConnection) -> Result<Vec<(String, u64)>, sqlx::Error> {
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as("select name, position from projections").fetch_all(conn).await?;
+    // The column is checked to be at least 0.
+    Ok(rows.into_iter().map(|(name, position)| (name, position.unsigned_abs())).collect())
+}
+
+fn advance(positions: &mut BTreeMap<String, u64>, projection: &str, position: u64) -> bool {
+    match positions.get_mut(projection) {
+        Some(known) if *known >= position => false,
+        Some(known) => {
+            *known = position;
+            true
+        }
+        None => {
+            positions.insert(projection.to_owned(), position);
+            true
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The read side on a real PostgreSQL: given events / then rows, and the runner's promises.
+
+mod batches;
+mod carts;
+mod catalogue;
+mod checkpoints;
+mod orders;
+mod permissions;
+mod poison;
+mod runner;
+mod search;
+mod support;
+mod tally;
+mod users;

@@ -1,0 +1,185 @@
+use crate::support::{History, given, id, name, recorded_at, sku, usd};
+use domain::order::{OrderEvent, OrderLine, OrderStatus, PaymentEnd, Totals};
+use domain::payment::{PaymentEvent, PaymentStatus};
+use domain::{Sealed, Timestamp};
+use projections::Limit;
+use projections::orders::{self, OrderFilter};
+
+fn placed(number: i32, customer: u128) -> OrderEvent {
+    OrderEvent::OrderPlaced {
+        number,
+        customer_id: id(customer),
+        cart_id: id(customer),
+        lines: vec![OrderLine {
+            sku: sku("MOUSE"),
+            product_id: id(7),
+            name: name("Mouse-Pad"),
+            picture: None,
+            quantity: 2,
+            unit_price: usd(880),
+            total: usd(1_760),
+        }],
+        totals: Totals {
+            items: usd(1_760),
+            discount: usd(0),
+            shipping: usd(0),
+            tax: usd(0),
+            total: usd(1_760),
+        },
+        contact: Sealed::from_ciphertext("contact".to_owned()),
+        pay_by: Timestamp::from(recorded_at(900)),
+    }
+}
+
+fn requested(order: u128) -> PaymentEvent {
+    PaymentEvent::PaymentRequested {
+        order_id: id(order),
+        customer_id: id(1),
+        amount: usd(1_760),
+        method: "card".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn an_order_shows_what_was_frozen_when_it_was_placed() {
+    let mut history = History::default();
+    history.record_foreign();
+    history.record("order", id(10), &placed(1, 1));
+    let changed = Sealed::from_ciphertext("contact, changed".to_owned());
+    history.record("order", id(10), &OrderEvent::OrderAddressChanged { contact: changed });
+    let pool = given(&history).await;
+
+    let order = orders::by_id(&pool, id(10)).await.expect("a query").expect("an order");
+    assert_eq!((order.number, order.customer_id, order.cart_id), (1, id(1), id(1)));
+    assert_eq!(order.status, OrderStatus::AwaitingPayment);
+    assert_eq!((order.lines.len(), order.lines[0].total), (1, usd(1_760)));
+    assert_eq!(order.totals.total, usd(1_760));
+    assert_eq!(order.contact.ciphertext(), "contact, changed");
+    assert_eq!(order.pay_by, recorded_at(900).into());
+    assert_eq!(order.placed_at, recorded_at(2).into());
+    assert_eq!(order.payment_status, None);
+    assert_eq!((order.version, order.position, order.placed_position), (2, 3, 2));
+    assert_eq!(orders::by_id(&pool, id(11)).await.expect("a query"), None);
+}
+
+#[tokio::test]
+async fn an_order_shows_the_status_of_its_last_payment() {
+    let mut history = History::default();
+    history.record("order", id(10), &placed(1, 1));
+    let (first, second) = (id(21), id(20));
+    history.record("order", id(10), &OrderEvent::OrderPaymentStarted { payment_id: first });
+    history.record("payment", first, &requested(10));
+    let declined = PaymentEvent::PaymentDeclined { code: "insufficient_funds".to_owned() };
+    history.record("payment", first, &declined);
+    let ended = OrderEvent::OrderPaymentEnded { payment_id: first, end: PaymentEnd::Declined };
+    history.record("order", id(10), &ended);
+    history.record("payment", second, &requested(10));
+    let captured = PaymentEvent::PaymentCaptured { amount: usd(1_760) };
+    history.record("payment", second, &captured);
+    let paid = history.record("order", id(10), &OrderEvent::OrderPaid { payment_id: second });
+    let pool = given(&history).await;
+
+    let order = orders::by_id(&pool, id(10)).await.expect("a query").expect("an order");
+    assert_eq!(order.status, OrderStatus::Paid);
+    assert_eq!(order.payment_status, Some(PaymentStatus::Captured));
+    assert_eq!((order.version, order.position), (4, paid));
+
+    let payments = orders::payments_of(&pool, id(10)).await.expect("a query");
+    let listed: Vec<_> = payments
+        .iter()
+        .map(|payment| (payment.payment_id, payment.status, payment.failure_code.as_deref()))
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            (second, PaymentStatus::Captured, None),
+            (first, PaymentStatus::Declined, Some("insufficient_funds")),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_payments_news_change_the_position_of_its_order() {
+    let mut history = History::default();
+    history.record("order", id(10), &placed(1, 1));
+    history.record("payment", id(20), &requested(10));
+    let last = history.record("payment", id(20), &PaymentEvent::PaymentAuthorized {});
+    let pool = given(&history).await;
+    let order = orders::by_id(&pool, id(10)).await.expect("a query").expect("an order");
+    assert_eq!((order.version, order.position), (1, last));
+}
+
+#[tokio::test]
+async fn a_payment_goes_through_its_statuses() {
+    let steps = [
+        (PaymentEvent::PaymentOutcomeUnknown {}, PaymentStatus::Unknown),
+        (
+            PaymentEvent::PaymentActionRequired { url: "https://bank.example".to_owned() },
+            PaymentStatus::ActionRequired,
+        ),
+        (PaymentEvent::PaymentAuthorized {}, PaymentStatus::Authorized),
+        (
+            PaymentEvent::PaymentFailed { code: "provider_unavailable".to_owned() },
+            PaymentStatus::Failed,
+        ),
+        (PaymentEvent::PaymentVoided {}, PaymentStatus::Voided),
+        (PaymentEvent::PaymentCaptured { amount: usd(1_760) }, PaymentStatus::Captured),
+        (
+            PaymentEvent::PaymentOrphaned { code: "order_already_paid".to_owned() },
+            PaymentStatus::Captured,
+        ),
+    ];
+    // One payment a prefix of the steps, so that every status is seen.
+    let mut history = History::default();
+    for last in 0..steps.len() {
+        let payment_id = id(100 + last as u128);
+        history.record("payment", payment_id, &requested(10));
+        for (event, _) in &steps[..=last] {
+            history.record("payment", payment_id, event);
+        }
+    }
+    let pool = given(&history).await;
+    for (last, (_, status)) in steps.iter().enumerate() {
+        let payment = orders::payment_by_id(&pool, id(100 + last as u128))
+            .await
+            .expect("a query")
+            .expect("a payment");
+        assert_eq!(payment.status, *status);
+        assert_eq!(payment.action_url.is_some(), *status == PaymentStatus::ActionRequired);
+        assert_eq!(payment.failure_code.is_some(), *status == PaymentStatus::Failed);
+        assert_eq!(payment.orphaned, last == steps.len() - 1);
+        assert_eq!((payment.order_id, payment.amount), (id(10), usd(1_760)));
+        assert_eq!(payment.version, last as u64 + 2);
+    }
+}
+
+#[tokio::test]
+async fn a_customer_sees_their_own_orders_newest_first_page_by_page() {
+    let mut history = History::default();
+    for number in 1..=5 {
+        history.record("order", id(10 + number as u128), &placed(number, 1));
+        history.record("order", id(20 + number as u128), &placed(100 + number, 2));
+    }
+    let paid = OrderEvent::OrderPaid { payment_id: id(50) };
+    history.record("order", id(12), &paid);
+    let pool = given(&history).await;
+
+    let limit = Limit::new(2).expect("2 is a limit");
+    let (mut numbers, mut cursor) = (Vec::new(), None);
+    loop {
+        let page =
+            orders::by_customer(&pool, id(1), cursor.as_deref(), limit).await.expect("a query");
+        numbers.push(page.items.iter().map(|order| order.number).collect::<Vec<_>>());
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(numbers, [vec![5, 4], vec![3, 2], vec![1]]);
+
+    let all = orders::list(&pool, OrderFilter::default(), None, Limit::DEFAULT).await;
+    assert_eq!(all.expect("a query").items.len(), 10);
+    let filter = OrderFilter { customer_id: None, status: Some(OrderStatus::Paid) };
+    let paid = orders::list(&pool, filter, None, Limit::DEFAULT).await.expect("a query");
+    assert_eq!(paid.items.iter().map(|order| order.number).collect::<Vec<_>>(), [2]);
+}

@@ -1,0 +1,260 @@
+use crate::support::{History, PATIENCE, Running, Source, database, eventually, options};
+use crate::tally::{self, Mishap, Tally};
+use domain::{EventSource, RecordedEvent, SourceError};
+use projections::{Options, Projection, list_projections};
+use sqlx::PgPool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+async fn prepared() -> PgPool {
+    let pool = database().await;
+    tally::create_table(&pool).await;
+    pool
+}
+
+fn small_batches(pool: &PgPool, projections: &'static [&'static dyn Projection]) -> Options {
+    Options { batch_events: 7, ..options(pool, projections) }
+}
+
+/// Rows and checkpoint have to agree in every snapshot, until the checkpoint is at the end.
+async fn watch_to_the_end(pool: &PgPool, history: &History) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (position, counts) = tally::snapshot(pool).await;
+        assert_eq!(counts, tally::expected(history, position), "at {position}");
+        if position == history.head() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "stuck at {position}");
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn sessions(pool: &PgPool) -> Vec<i32> {
+    sqlx::query_scalar(
+        "select pid from pg_stat_activity where datname = current_database() \
+         and application_name = 'gomall projection tally'",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("a query")
+}
+
+async fn leaders(pool: &PgPool) -> Vec<i32> {
+    sqlx::query_scalar(
+        "select pid from pg_locks where locktype = 'advisory' and granted and objsubid = 2 \
+         and database = (select oid from pg_database where datname = current_database())",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("a query")
+}
+
+async fn terminate(pool: &PgPool, pid: i32) {
+    sqlx::query("select pg_terminate_backend($1)")
+        .bind(pid)
+        .execute(pool)
+        .await
+        .expect("a superuser may");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_workers_on_one_projection_apply_every_event_once() {
+    let pool = prepared().await;
+    let history = tally::history(3_000);
+    let source = history.source();
+    // Nothing keeps them apart but the compare-and-set.
+    let race = Options { elect: false, ..small_batches(&pool, Tally::new().leak()) };
+    let workers: Vec<Running> =
+        (0..3).map(|_| Running::start(race.clone(), source.clone())).collect();
+    watch_to_the_end(&pool, &history).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_between_rows_and_commit_changes_nothing() {
+    let pool = prepared().await;
+    let history = tally::history(300);
+    let crashing = [1, 7, 8, 50, 151, 300 - 1]
+        .into_iter()
+        .fold(Tally::new(), |tally, at| tally.with_mishap(at, Mishap::ConnectionLost, 2));
+    let running = Running::start(small_batches(&pool, crashing.leak()), history.source());
+    watch_to_the_end(&pool, &history).await;
+    running.stop().await;
+    let statuses = list_projections(&pool).await.expect("a query");
+    assert_eq!(statuses[0].status, projections::Status::Running);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_cut_at_any_moment_change_nothing() {
+    let pool = prepared().await;
+    let history = tally::history(4_000);
+    let running = Running::start(small_batches(&pool, Tally::new().leak()), history.source());
+    let cut = CancellationToken::new();
+    let cutter = tokio::spawn({
+        let (pool, cut) = (pool.clone(), cut.clone());
+        async move {
+            let mut cuts = 0;
+            while !cut.is_cancelled() && cuts < 10 {
+                for pid in sessions(&pool).await {
+                    terminate(&pool, pid).await;
+                    cuts += 1;
+                }
+                tokio::task::yield_now().await;
+            }
+            cuts
+        }
+    });
+    watch_to_the_end(&pool, &history).await;
+    cut.cancel();
+    assert!(cutter.await.expect("no panic") > 0);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_process_works_and_another_takes_over_when_it_dies() {
+    let pool = prepared().await;
+    let mut history = tally::history(10);
+    let source = history.source();
+    let elected = small_batches(&pool, Tally::new().leak());
+    let first =
+        tokio::spawn(projections::run(elected.clone(), source.clone(), CancellationToken::new()));
+    watch_to_the_end(&pool, &history).await;
+    let second = Running::start(elected, source.clone());
+    eventually("both are connected", || async { sessions(&pool).await.len() == 2 }).await;
+    let before = leaders(&pool).await;
+    assert_eq!(before.len(), 1);
+
+    // Dies without a word: its tasks and connections are simply gone.
+    first.abort();
+    let died_at = Instant::now();
+    tally::count(&mut history, 1);
+    source.append(history.after(10));
+    watch_to_the_end(&pool, &history).await;
+    let took = died_at.elapsed();
+    let after = leaders(&pool).await;
+    assert!(after.len() == 1 && after != before, "{before:?} {after:?}");
+    // About a second, plus what a busy machine adds.
+    assert!(took.as_secs() < 10, "{took:?}");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_runner_leaves_no_session_and_no_lock() {
+    let pool = prepared().await;
+    let history = tally::history(20);
+    let running = Running::start(small_batches(&pool, Tally::new().leak()), history.source());
+    watch_to_the_end(&pool, &history).await;
+    running.stop().await;
+    eventually("the sessions are gone", || async { sessions(&pool).await.is_empty() }).await;
+    assert!(leaders(&pool).await.is_empty());
+}
+
+#[tokio::test]
+async fn events_of_no_interest_move_the_checkpoint_too() {
+    let pool = prepared().await;
+    let mut history = History::default();
+    let source = history.source();
+    let running = Running::start(small_batches(&pool, Tally::new().leak()), source.clone());
+    for _ in 0..20 {
+        history.record_foreign();
+    }
+    source.append(history.after(0));
+    watch_to_the_end(&pool, &history).await;
+    running.stop().await;
+}
+
+/// Leaves event 6 out until it was asked for it three times.
+struct Gapped {
+    events: Arc<Source>,
+    asked: AtomicUsize,
+}
+
+impl EventSource for Gapped {
+    async fn read_after(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
+        let mut events = self.events.read_after(after, limit).await?;
+        if events.iter().any(|event| event.position == 6)
+            && self.asked.fetch_add(1, Ordering::Relaxed) < 3
+        {
+            events.retain(|event| event.position != 6);
+        }
+        Ok(events)
+    }
+
+    async fn wait_after(&self, after: u64) {
+        self.events.wait_after(after).await;
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_skips_an_event_is_not_believed() {
+    let pool = prepared().await;
+    let mut history = History::default();
+    for stream in 0..10 {
+        tally::count(&mut history, stream);
+    }
+    let source = Arc::new(Gapped { events: history.source(), asked: AtomicUsize::new(0) });
+    let cancel = CancellationToken::new();
+    let options = small_batches(&pool, Tally::new().leak());
+    let running = tokio::spawn(projections::run(options, source.clone(), cancel.clone()));
+    watch_to_the_end(&pool, &history).await;
+    assert!(source.asked.load(Ordering::Relaxed) > 3);
+    cancel.cancel();
+    running.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn rows_of_another_version_are_left_alone() {
+    let pool = prepared().await;
+    let mut history = History::default();
+    tally::count(&mut history, 1);
+    sqlx::query("insert into projections (name, version) values ('tally', 2)")
+        .execute(&pool)
+        .await
+        .expect("the row is new");
+    // The neighbour shows that the runner has been at work.
+    let both: &'static [&'static dyn Projection] =
+        Box::leak(vec![Tally::new().leak()[0], &projections::carts::Carts].into());
+    let running = Running::start(options(&pool, both), history.source());
+    let position = |name: &'static str| {
+        let pool = &pool;
+        async move {
+            let statuses = list_projections(pool).await.expect("a query");
+            statuses.into_iter().find(|status| status.name == name).map(|found| found.position)
+        }
+    };
+    eventually("the neighbour is at the end", || async { position("carts").await == Some(1) })
+        .await;
+    assert_eq!(position(tally::NAME).await, Some(0));
+    // A build that keeps this version goes on as soon as the rows are its own again.
+    sqlx::query("update projections set version = 1 where name = 'tally'")
+        .execute(&pool)
+        .await
+        .expect("the row is there");
+    watch_to_the_end(&pool, &history).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_and_parks_nothing() {
+    // The table is not there yet, as while a migration runs.
+    let pool = database().await;
+    let mut history = History::default();
+    tally::count(&mut history, 1);
+    let running = Running::start(options(&pool, Tally::new().leak()), history.source());
+    eventually("it has registered", || async {
+        list_projections(&pool).await.expect("a query").len() == 1
+    })
+    .await;
+    tally::create_table(&pool).await;
+    watch_to_the_end(&pool, &history).await;
+    running.stop().await;
+}

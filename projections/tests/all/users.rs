@@ -1,0 +1,113 @@
+use crate::support::{History, given, id, reason, recorded_at};
+use domain::user::UserEvent;
+use domain::{Locale, RoleName, Sealed, Timestamp};
+use projections::users;
+use projections::{Limit, QueryError};
+
+fn registered(number: i32) -> UserEvent {
+    UserEvent::UserRegistered {
+        number,
+        profile: Sealed::from_ciphertext(format!("profile {number}")),
+        password: Sealed::from_ciphertext(format!("password {number}")),
+        locale: Locale::parse("en").expect("a language of ours"),
+    }
+}
+
+fn granted(role: &'static str) -> UserEvent {
+    UserEvent::RoleGranted { role: RoleName::known(role) }
+}
+
+#[tokio::test]
+async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
+    let until = Timestamp::from(recorded_at(1_000));
+    let mut history = History::default();
+    let mut user = |event| history.record("user", id(1), &event);
+    user(registered(42));
+    user(granted("staff"));
+    user(granted("customer"));
+    user(granted("admin"));
+    user(UserEvent::RoleRevoked { role: RoleName::known("admin") });
+    user(UserEvent::PasswordChanged { password: Sealed::from_ciphertext("other".to_owned()) });
+    user(UserEvent::ProfileChanged {
+        profile: Sealed::from_ciphertext("profile, changed".to_owned()),
+        locale: Locale::parse("zh").expect("a language of ours"),
+    });
+    let last = user(UserEvent::UserBanned { reason: reason("fraud"), until: Some(until) });
+    let pool = given(&history).await;
+
+    let user = users::by_id(&pool, id(1)).await.expect("a query").expect("a user");
+    assert_eq!((user.user_id, user.number), (id(1), 42));
+    assert_eq!(user.profile.ciphertext(), "profile, changed");
+    assert_eq!(user.locale.as_str(), "zh");
+    let roles: Vec<&str> = user.roles.iter().map(RoleName::as_str).collect();
+    assert_eq!(roles, ["customer", "staff"]);
+    let ban = user.ban.clone().expect("a ban");
+    assert_eq!((ban.reason.as_str(), ban.until), ("fraud", Some(until)));
+    assert!(ban.is_in_force(until.plus_seconds(-1)) && !ban.is_in_force(until));
+    assert_eq!(user.created_at, recorded_at(1).into());
+    assert_eq!((user.version, user.position), (8, last));
+    assert_eq!(users::by_number(&pool, 42).await.expect("a query"), Some(user));
+    assert_eq!(users::banned(&pool).await.expect("a query"), [(id(1), ban)]);
+
+    // Nothing of the password reaches the read model.
+    let stored: String = sqlx::query_scalar("select to_json(u)::text from users u")
+        .fetch_one(&pool)
+        .await
+        .expect("one row");
+    assert!(!stored.contains("password"), "{stored}");
+}
+
+#[tokio::test]
+async fn a_lifted_ban_is_gone() {
+    let mut history = History::default();
+    history.record("user", id(1), &registered(1));
+    history.record("user", id(1), &UserEvent::UserBanned { reason: reason("x"), until: None });
+    history.record("user", id(1), &UserEvent::UserUnbanned {});
+    let pool = given(&history).await;
+    let user = users::by_id(&pool, id(1)).await.expect("a query").expect("a user");
+    assert_eq!(user.ban, None);
+    assert_eq!(users::banned(&pool).await.expect("a query"), []);
+}
+
+#[tokio::test]
+async fn erased_and_abandoned_users_leave_no_row() {
+    let mut history = History::default();
+    history.record("user", id(1), &registered(1));
+    history.record("user", id(1), &UserEvent::UserErased {});
+    history.record("user", id(2), &UserEvent::UserRegistrationAbandoned {});
+    history.record("user", id(3), &registered(3));
+    let pool = given(&history).await;
+    let page = users::list(&pool, None, Limit::DEFAULT).await.expect("a query");
+    let ids: Vec<_> = page.items.iter().map(|user| user.user_id).collect();
+    assert_eq!(ids, [id(3)]);
+    assert_eq!(users::by_id(&pool, id(1)).await.expect("a query"), None);
+}
+
+#[tokio::test]
+async fn users_are_listed_by_number_page_by_page() {
+    let mut history = History::default();
+    for number in [5, 3, 1, 4, 2] {
+        history.record("user", id(number as u128 + 100), &registered(number));
+    }
+    let pool = given(&history).await;
+    let limit = Limit::new(2).expect("2 is a limit");
+    let (mut numbers, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = users::list(&pool, cursor.as_deref(), limit).await.expect("a query");
+        numbers.push(page.items.iter().map(|user| user.number).collect::<Vec<_>>());
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(numbers, [vec![1, 2], vec![3, 4], vec![5]]);
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_not_ours_is_refused() {
+    let pool = given(&History::default()).await;
+    for cursor in ["", "x", "bm90IGpzb24", &"A".repeat(10_000)] {
+        let refused = users::list(&pool, Some(cursor), Limit::DEFAULT).await;
+        assert!(matches!(refused, Err(QueryError::InvalidCursor)), "{cursor}");
+    }
+}
