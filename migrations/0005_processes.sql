@@ -14,3 +14,14 @@ create table payment_settlements (
   attempts     integer not null default 0
 );
 create index on payment_settlements (due_at);
+
+-- What payment providers told us on their own accord: the trace of every notification that was
+-- signed, also of payments that nobody here asked for.
+create table payment_notifications (
+  provider    text not null,
+  event_id    text not null,
+  payment_id  uuid not null,
+  known       boolean not null,                 -- whether the payment was known when it came
+  received_at timestamptz not null default now(),
+  primary key (provider, event_id)
+);

@@ -4,6 +4,7 @@ use crate::auth::{AccessTokens, Passwords, RefreshTokens};
 use crate::guard::{AccessCache, LivePolicy};
 use crate::http::{AtLeast, InFlight, Problem};
 use crate::provider::HttpProvider;
+use crate::sandbox::WebhookSecret;
 use commands::bus::{Bus, World};
 use commands::journal::{JournalReader, Tail};
 use commands::numbers::Numbers;
@@ -40,6 +41,8 @@ pub struct App {
     pub passwords: Passwords,
     /// The payment provider.
     pub provider: Arc<HttpProvider>,
+    /// What the payment provider signs its notifications with; none are taken without.
+    pub webhook_secret: Option<WebhookSecret>,
     /// Who may do what: users and sessions.
     pub access: Arc<AccessCache>,
     /// Who may do what: the permission rules in force.

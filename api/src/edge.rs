@@ -13,7 +13,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use domain::Timestamp;
+use commands::bus::World;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +25,8 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the edge of one process needs.
 pub struct Edge {
-    /// The clock.
-    pub clock: fn() -> Timestamp,
+    /// The clock and the source of ids.
+    pub world: World,
     /// Checks access tokens.
     pub tokens: Arc<AccessTokens>,
     /// Users and sessions.

@@ -14,9 +14,11 @@ use axum::routing::get;
 use cqrs_es::Aggregate;
 use domain::RoleName;
 use domain::policy::{CompiledPolicy, Effect, MethodSelector, Policy, PolicyEvent, Rule};
+use domain::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -25,6 +27,12 @@ const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 /// The moment of all these tests.
 fn now() -> Timestamp {
     Timestamp::EPOCH.plus_seconds(1_800_000_000)
+}
+
+/// A new id, the next number.
+fn new_uuid() -> Uuid {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    Uuid::from_u128(0x7000_8000_0000_0000_0000 + u128::from(LAST.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Users and sessions as the test wants them.
@@ -77,7 +85,7 @@ impl Shop {
     fn with(limits: Option<Limits>, trusted_proxies: TrustedProxies) -> Self {
         let people = Arc::new(People::default());
         let edge = Arc::new(Edge {
-            clock: now,
+            world: World { now, new_id: new_uuid },
             tokens: Arc::new(AccessTokens::new(&Keys::for_tests())),
             access: Arc::new(AccessCache::new(people.clone())),
             policy: Arc::new(LivePolicy::new(policy(&[], 1))),
@@ -97,7 +105,7 @@ impl Shop {
 
     /// A token of a user with these roles, in a session that is live for an hour.
     fn sign_in(&self, roles: &[&'static str]) -> (Uuid, String) {
-        let (user_id, session_id) = (Uuid::now_v7(), Uuid::now_v7());
+        let (user_id, session_id) = (new_uuid(), new_uuid());
         let roles: BTreeSet<_> = roles.iter().copied().map(RoleName::known).collect();
         let user = UserAccess { sequence: 1, exists: true, roles: Arc::new(roles), ban: None };
         self.put_user(user_id, user);
@@ -312,17 +320,17 @@ async fn a_token_counts_only_while_its_session_lives_and_its_user_exists() {
         user_id: user,
         live_until: seconds.map(|seconds| now().plus_seconds(seconds)),
     };
-    let user_id = Uuid::now_v7();
+    let user_id = new_uuid();
     let user = UserAccess { sequence: 1, exists: true, roles: Arc::default(), ban: None };
     shop.put_user(user_id, user);
     for (session, status) in [
         (sessions(Some(user_id), Some(1)), 200),
         (sessions(Some(user_id), Some(0)), 401),
         (sessions(Some(user_id), None), 401),
-        (sessions(Some(Uuid::now_v7()), Some(1)), 401),
+        (sessions(Some(new_uuid()), Some(1)), 401),
         (sessions(None, None), 401),
     ] {
-        let session_id = Uuid::now_v7();
+        let session_id = new_uuid();
         shop.put_session(session_id, session.clone());
         let token = shop.edge.tokens.issue(user_id, session_id, now(), session_id);
         let token = token.expect("the key signs");
@@ -502,7 +510,7 @@ async fn a_key_is_the_same_for_a_retry_and_another_for_another_principal() {
 async fn every_request_is_counted_under_its_route() {
     let shop = Shop::new();
     shop.rules(&["public GET /things.*"]);
-    let id = Uuid::now_v7();
+    let id = new_uuid();
     assert_eq!(shop.get(&format!("/things/{id}"), None).await.body, id.to_string());
     shop.get("/nowhere", None).await;
     shop.get("/things/x/y", None).await;

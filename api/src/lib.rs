@@ -1,7 +1,44 @@
-//! x
+//! The edge of the shop and the only place where its parts are wired together.
+//!
+//! **Guarantee.** No request reaches a handler that the permission rules in force do not allow;
+//! whatever a handler takes from a request has been checked; every refusal is a problem document
+//! with a stable code, and nothing that failed is ever a 2xx.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`http`] | what do the contract's conventions look like as types? |
+//! | [`guard`] | may this request come in, and who sends it? |
+//! | [`auth`] | how does somebody prove who they are? |
+//! | [`limits`] | how much may one client ask? |
+//! | [`edge`] | in which order does all that happen? |
+//! | [`routes`] | what can be asked, and what is answered? |
+//! | [`openapi`] | how is that described? |
+//! | [`telemetry`] | what can be seen of it? |
+//! | [`server`] | how are connections served and ended? |
+//! | [`shop`], [`app`] | how do the parts of a shop fit together? |
+//! | [`settings`], [`roles`] | what does one process do, and how is it told? |
+//!
+//! The next route is a function in a module of [`routes`]; the recipe is there.
+
+pub mod access;
+pub mod app;
 pub mod auth;
+pub mod directory;
 pub mod edge;
+pub mod failures;
 pub mod guard;
 pub mod http;
 pub mod limits;
+pub mod openapi;
+pub mod provider;
+pub mod readiness;
+pub mod roles;
+pub mod routes;
+pub mod sandbox;
+pub mod seed;
+pub mod server;
+pub mod settings;
+pub mod shop;
 pub mod telemetry;
+
+pub use roles::main;

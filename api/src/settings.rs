@@ -175,6 +175,9 @@ pub struct ShopArgs {
     /// The key that signed before; its tokens are still accepted.
     #[arg(long, env = "GOMALL_PREVIOUS_SIGNING_KEY")]
     pub previous_signing_key: Option<PathBuf>,
+    /// What authenticates refresh tokens: 32 random bytes in base64; made when absent.
+    #[arg(long, env = "GOMALL_REFRESH_SECRET")]
+    pub refresh_secret: Option<PathBuf>,
     /// The payment provider's address; without it a sandbox is started.
     #[arg(long, env = "GOMALL_PAYMENT_URL")]
     pub payment_url: Option<String>,
@@ -197,7 +200,7 @@ impl ShopArgs {
             directory: data_dir.join("keys"),
             signing_key: self.signing_key.clone(),
             previous_signing_key: self.previous_signing_key.clone(),
-            refresh_secret: None,
+            refresh_secret: self.refresh_secret.clone(),
         }
     }
 }

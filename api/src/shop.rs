@@ -10,7 +10,7 @@ use crate::directory::ReadModelDirectory;
 use crate::guard::{AccessCache, LivePolicy};
 use crate::http::InFlight;
 use crate::provider::HttpProvider;
-use crate::sandbox::{self, SandboxSettings};
+use crate::sandbox::{self, SandboxSettings, WebhookSecret};
 use crate::telemetry::Metrics;
 use anyhow::Context as _;
 use commands::bus::{Bus, World};
@@ -20,7 +20,7 @@ use commands::payments::settlement;
 use commands::vault::Vault;
 use domain::policy::{CompiledPolicy, Policy};
 use nats::notify::{Mailer, Notifier, NotifyConfig, Sender};
-use nats::{Hints, Relay, RelayConfig, RelayState, RelayStatus, StreamConfig};
+use nats::{Hints, Relay, RelayConfig, RelayStatus, StreamConfig};
 use projections::Checkpoints;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -89,7 +89,12 @@ pub enum Provider {
     /// Somebody at this address.
     Http(String),
     /// Our sandbox, started beside the shop on a free port of loopback.
-    Sandbox,
+    Sandbox {
+        /// Where this process serves its routes, for notifications; none are sent without.
+        shop_url: Option<String>,
+        /// What notifications are signed with.
+        webhook_secret: WebhookSecret,
+    },
 }
 
 /// A running shop.
@@ -171,9 +176,14 @@ impl Shop {
             stop.clone(),
         ));
 
-        let provider_url = match config.provider {
-            Provider::Http(url) => url,
-            Provider::Sandbox => start_sandbox(pool.clone(), &stop, &mut workers).await?,
+        let (provider_url, webhook_secret) = match config.provider {
+            Provider::Http(url) => (url, None),
+            Provider::Sandbox { shop_url, webhook_secret } => {
+                let secret = Some(webhook_secret);
+                let url =
+                    start_sandbox(pool.clone(), shop_url, secret.clone(), &stop, &mut workers);
+                (url.await?, secret)
+            }
         };
         let provider = Arc::new(HttpProvider::new(&provider_url)?);
         let source = Arc::new(tail.clone());
@@ -224,6 +234,7 @@ impl Shop {
             access,
             policy,
             provider,
+            webhook_secret,
             in_flight: InFlight::default(),
             variant_numbers: Numbers::of_variants(pool.clone()),
             user_numbers: Numbers::of_users(pool.clone()),
@@ -232,19 +243,6 @@ impl Shop {
             world,
         });
         Ok(Self { app, metrics, relay: relay_status, nats: nats_client, workers, stop, writer })
-    }
-
-    /// What does not work at the moment although the shop does, in stable words.
-    #[must_use]
-    pub fn degraded(&self) -> Vec<&'static str> {
-        let mut degraded = vec![];
-        if self.nats.connection_state() != async_nats::connection::State::Connected {
-            degraded.push("nats");
-        }
-        if matches!(self.relay.borrow().state, RelayState::Diverged(_)) {
-            degraded.push("relay");
-        }
-        degraded
     }
 
     /// Stops the workers, which finish what is under way, and then the journal's writer. Call it
@@ -327,12 +325,20 @@ async fn count_events(metrics: Arc<Metrics>, mut head: watch::Receiver<u64>, sto
 
 async fn start_sandbox(
     pool: PgPool,
+    shop_url: Option<String>,
+    webhook_secret: Option<WebhookSecret>,
     stop: &CancellationToken,
     workers: &mut JoinSet<()>,
 ) -> anyhow::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("no free port for the sandbox")?;
     let url = format!("http://{}", listener.local_addr()?);
-    let settings = SandboxSettings::new(url.parse()?);
+    let webhook_url = shop_url.map(|url| format!("{url}/api/v1/webhooks/payments/sandbox").parse());
+    let settings = SandboxSettings {
+        public_url: url.parse()?,
+        webhook_url: webhook_url.transpose()?,
+        webhook_secret,
+        delay: sandbox::DEFAULT_DELAY,
+    };
     let stop = stop.clone();
     workers.spawn(async move {
         if let Err(error) = sandbox::serve(listener, pool, settings, stop).await {

@@ -97,6 +97,14 @@ pub(crate) async fn take(data_dir: &Path, owner: ProcessId) -> Result<File, Stac
     Ok(file)
 }
 
+/// The living process that has a stack in `data_dir`, for whoever wants to say so before anything
+/// is started; none when the directory is free or has never held one.
+#[must_use]
+pub fn living_owner(data_dir: &Path) -> Option<u32> {
+    let mut file = File::open(data_dir.join("stack.lock")).ok()?;
+    named_owner(&mut file).filter(|owner| owner.is_alive()).map(|owner| owner.pid)
+}
+
 /// The owner that a lock file names; none while a new one is just writing its name.
 fn named_owner(file: &mut File) -> Option<ProcessId> {
     let mut text = String::new();

@@ -46,6 +46,7 @@ mod stack;
 pub mod testing;
 
 pub use error::StackError;
+pub use layout::living_owner;
 pub use nats::Nats;
 pub use postgres::Postgres;
 pub use process::ProcessId;

@@ -90,5 +90,9 @@ pub(crate) fn parse_cursor<C: DeserializeOwned>(
         return Err(QueryError::InvalidCursor);
     }
     let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| QueryError::InvalidCursor)?;
+    // PostgreSQL has no NUL in text; a cursor of ours never holds one.
+    if json.windows(6).any(|escape| escape == br"\u0000") {
+        return Err(QueryError::InvalidCursor);
+    }
     serde_json::from_slice(&json).map(Some).map_err(|_| QueryError::InvalidCursor)
 }

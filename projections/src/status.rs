@@ -3,31 +3,15 @@ use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 
 /// Whether a projection goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Status {
     /// It applies events as they come.
     Running,
     /// It stands before an event that it cannot apply, until somebody retries.
     Parked,
 }
-
-impl TryFrom<String> for Status {
-    type Error = UnknownStatus;
-
-    fn try_from(status: String) -> Result<Self, UnknownStatus> {
-        match status.as_str() {
-            "running" => Ok(Self::Running),
-            "parked" => Ok(Self::Parked),
-            _ => Err(UnknownStatus),
-        }
-    }
-}
-
-/// A newer build wrote a status that this one does not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the status of a projection is not known to this build")]
-pub struct UnknownStatus;
 
 /// How far a projection has come.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -40,14 +24,19 @@ pub struct ProjectionStatus {
     #[sqlx(try_from = "i64")]
     pub position: u64,
     /// Whether it goes on.
-    #[sqlx(try_from = "String")]
     pub status: Status,
-    /// The event before which it stands when it is parked; always the one after `position`.
-    pub parked_position: Option<i64>,
     /// Why, when it is parked; holds no personal data.
     pub parked_reason: Option<String>,
     /// When `position` or `status` changed last, on the database's clock.
     pub updated_at: OffsetDateTime,
+}
+
+impl ProjectionStatus {
+    /// The position of the event before which it stands when it is parked.
+    #[must_use]
+    pub fn parked_position(&self) -> Option<u64> {
+        (self.status == Status::Parked).then_some(self.position + 1)
+    }
 }
 
 /// All projections that ever ran here, by name.
@@ -56,7 +45,7 @@ pub struct ProjectionStatus {
 /// When the database cannot answer.
 pub async fn list_projections(pool: &PgPool) -> Result<Vec<ProjectionStatus>, sqlx::Error> {
     sqlx::query_as(
-        "select name, version, position, status, parked_position, parked_reason, updated_at \
+        "select name, version, position, status, parked_reason, updated_at \
          from projections order by name",
     )
     .fetch_all(pool)

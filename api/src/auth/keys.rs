@@ -211,7 +211,8 @@ mod tests {
 
     impl Folder {
         fn new() -> Self {
-            Self(std::env::temp_dir().join(format!("gomall-keys-{}", uuid::Uuid::new_v4())))
+            let name = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 12]>());
+            Self(std::env::temp_dir().join(format!("gomall-keys-{name}")))
         }
 
         fn paths(&self) -> KeyPaths {

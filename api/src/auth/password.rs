@@ -56,7 +56,9 @@ impl Passwords {
         min_chars: usize,
         cores: usize,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let nobody = hash(uuid::Uuid::new_v4().as_bytes()).map_err(HashError::from)?.into();
+        let mut password = [0; 32];
+        aws_lc_rs::rand::fill(&mut password)?;
+        let nobody = hash(&password).map_err(HashError::from)?.into();
         Ok(Self { cores: Arc::new(Semaphore::new(cores.max(1))), min_chars, nobody })
     }
 

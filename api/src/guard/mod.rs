@@ -64,7 +64,7 @@ async fn admit(
     allowance: &mut Allowance<'_>,
 ) -> Result<(), Problem> {
     let path = RequestPath::parse(request.uri().path())?;
-    let now = (edge.clock)();
+    let now = (edge.world.now)();
     let peer = Peer::of(request.extensions());
     let address = edge.trusted_proxies.client_address(peer, request.headers());
     allowance.take_for_address(address, &path)?;
@@ -95,7 +95,7 @@ async fn admit(
 }
 
 /// HEAD is GET without the body, so GET's rules are about it.
-fn ruled_method(method: &Method) -> &str {
+pub(crate) fn ruled_method(method: &Method) -> &str {
     if method == Method::HEAD { "GET" } else { method.as_str() }
 }
 

@@ -6,7 +6,8 @@
 //! | [`Body<T>`] | a JSON body as `T`, and its fingerprint | 400, 413, 415, 422 |
 //! | [`Params<T>`] | the query as `T` | 422 `invalid_parameter` |
 //! | [`Path<T>`] with [`Id`] or a domain type | the path's parts | 404 |
-//! | [`CommandKey`], `Option<CommandKey>` | the request under its `Idempotency-Key` | 400 |
+//! | [`Command`] | a change's context, and its `Idempotency-Key` if it has one | 400 |
+//! | [`KeyedCommand`] | the same where the key is required (◆) | 400 |
 //! | [`IfMatch`], `Option<IfMatch>` | the version a change is based on | 428 |
 //! | [`IfNoneMatch`] | answers a GET with 200 or 304 | – |
 //! | [`AtLeast`] | the position a read must have reached | 422 |
@@ -15,6 +16,7 @@
 
 mod body;
 mod canonical;
+mod command;
 mod conditional;
 mod decode;
 mod idempotency;
@@ -26,10 +28,11 @@ mod problem;
 
 pub use body::{BODY_READ_TIMEOUT, Body, MAX_BODY_BYTES, Params, read_body};
 pub use canonical::RequestPath;
+pub use command::{Command, KeyedCommand};
 pub use conditional::{Etag, IfMatch, IfNoneMatch};
 pub use idempotency::{CommandKey, IDEMPOTENCY_KEY, InFlight, KeyedRequest, Running};
 pub use json::{Fingerprint, JSON_UTF8, Json};
-pub use list::{Cursor, DEFAULT_LIMIT, Limit, List, MAX_LIMIT};
+pub use list::{DEFAULT_LIMIT, Limit, List, MAX_LIMIT};
 pub use path::{Id, Path};
 pub use position::{
     AtLeast, GOMALL_POSITION, POLICY_VERSION, PolicyVersion, Position, Replayed,

@@ -14,7 +14,7 @@ use domain::user::{User, UserCommand};
 const PASSWORD_BYTES: usize = 18;
 
 pub(super) async fn seed(args: ServerArgs) -> anyhow::Result<()> {
-    let shop = Shop::start(serve::config(&args, Workers::NONE)?).await?;
+    let shop = Shop::start(serve::config(&args, Workers::NONE, None)?).await?;
     seed::default_policy(&shop.app).await?;
     seed::sample_catalogue(&shop.app).await?;
     shop.stop().await;
@@ -23,7 +23,7 @@ pub(super) async fn seed(args: ServerArgs) -> anyhow::Result<()> {
 }
 
 pub(super) async fn create(args: AdminArgs) -> anyhow::Result<()> {
-    let shop = Shop::start(serve::config(&args.servers, Workers::NONE)?).await?;
+    let shop = Shop::start(serve::config(&args.servers, Workers::NONE, None)?).await?;
     seed::default_policy(&shop.app).await?;
     let password = invent_password()?;
     let created = seed::administrator(&shop.app, &args.email, &password).await?;
@@ -34,7 +34,7 @@ pub(super) async fn create(args: AdminArgs) -> anyhow::Result<()> {
 }
 
 pub(super) async fn reset(args: AdminArgs) -> anyhow::Result<()> {
-    let shop = Shop::start(serve::config(&args.servers, Workers::NONE)?).await?;
+    let shop = Shop::start(serve::config(&args.servers, Workers::NONE, None)?).await?;
     let app = &shop.app;
     let user_id = registration::find_by_email(&app.pool, &args.email).await?;
     let Some(user_id) = user_id else { anyhow::bail!("there is no account with this address") };

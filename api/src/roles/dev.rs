@@ -1,9 +1,9 @@
 //! `gomall dev`: the whole shop in one command, on a private PostgreSQL and NATS.
 
 use super::{admin, serve, told_to_stop};
+use crate::settings::DevArgs;
 use crate::seed;
 use crate::server::Listener;
-use crate::settings::DevArgs;
 use crate::shop::{Shop, Workers};
 use anyhow::Context as _;
 use compose::{Stack, StackError, StackOptions};
@@ -27,9 +27,10 @@ pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
     // First of all: a port that is taken or a directory in use must be said at once.
     let listener = Listener::bind(&args.http).await;
     if let Err(error) = listener {
-        return Err(compose::owner_of(&data_dir).map_or(error, |owner| {
-            StackError::AlreadyRunning { data_dir: data_dir.clone(), owner }.into()
-        }));
+        return Err(match compose::living_owner(&data_dir) {
+            Some(owner) => StackError::AlreadyRunning { data_dir, owner }.into(),
+            None => error,
+        });
     }
     let listener = listener?;
 
@@ -62,8 +63,14 @@ async fn shop_on(
     println!("  database {}", if fresh { "made" } else { "up to date" });
 
     let nats_url = stack.nats.url();
-    let config =
-        serve::shop_config(database, &nats_url, data_dir, &args.shop, Workers::ALL)?;
+    let config = serve::shop_config(
+        database,
+        &nats_url,
+        data_dir,
+        &args.shop,
+        Workers::ALL,
+        Some(listener.url()),
+    )?;
     let shop = Shop::start(config).await?;
     seed::default_policy(&shop.app).await?;
     seed::sample_catalogue(&shop.app).await?;

@@ -1,7 +1,6 @@
 //! `gomall serve`: the whole shop on servers of the operator's own.
 
 use super::told_to_stop;
-use crate::guard::TrustedProxies;
 use crate::seed;
 use crate::server::{Listener, Service};
 use crate::settings::{HttpArgs, ServeArgs, ServerArgs, ShopArgs};
@@ -19,12 +18,14 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     // First, so that an occupied port is said before anything is started.
     let listener = Listener::bind(&args.http).await?;
     let workers = if args.no_workers { Workers::NONE } else { Workers::ALL };
-    let shop = Shop::start(config(&args.servers, workers)?).await?;
+    let config = config(&args.servers, workers, Some(listener.url()))?;
+    let shop = Shop::start(config).await?;
     seed::default_policy(&shop.app).await?;
     serve(shop, listener, &args.http, stop, |url| println!("ready {url}")).await
 }
 
-/// Serves until `stop`; then drains, and stops the shop.
+/// Serves until `stop`; then drains, and stops the shop. `ready` is called once everything that
+/// was written so far can be read.
 pub(super) async fn serve(
     shop: Shop,
     listener: Listener,
@@ -33,23 +34,27 @@ pub(super) async fn serve(
     ready: impl FnOnce(&str),
 ) -> anyhow::Result<()> {
     let url = listener.url();
-    let proxies: TrustedProxies = args.proxies();
-    let service = Service::new(&shop, args.is_limited(), proxies);
-    let serving = service.serve(listener, args.metrics, stop.clone());
-    service.wait_until_ready(&shop.app, &stop).await;
+    let service = Service::new(&shop, args.is_limited(), args.proxies());
+    let serving = service.serve(listener, stop.clone());
+    service.wait_until_ready(&stop).await;
     if !stop.is_cancelled() {
         ready(&url);
     }
-    serving.await??;
+    serving.await?;
+    drop(service);
     shop.stop().await;
     Ok(())
 }
 
 /// What the settings say about the shop's parts.
-pub(super) fn config(args: &ServerArgs, workers: Workers) -> anyhow::Result<ShopConfig> {
+pub(super) fn config(
+    args: &ServerArgs,
+    workers: Workers,
+    shop_url: Option<String>,
+) -> anyhow::Result<ShopConfig> {
     let database = PgConnectOptions::from_str(args.database.database_url.reveal())
         .map_err(|_| anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database"))?;
-    shop_config(database, args.nats_url.reveal(), &args.data_dir, &args.shop, workers)
+    shop_config(database, args.nats_url.reveal(), &args.data_dir, &args.shop, workers, shop_url)
 }
 
 pub(super) fn shop_config(
@@ -58,6 +63,7 @@ pub(super) fn shop_config(
     data_dir: &Path,
     args: &ShopArgs,
     workers: Workers,
+    shop_url: Option<String>,
 ) -> anyhow::Result<ShopConfig> {
     let mailer = match &args.smtp_url {
         Some(url) => Mailer::smtp(url.reveal()).context("GOMALL_SMTP_URL")?,
@@ -69,9 +75,21 @@ pub(super) fn shop_config(
         stream: StreamConfig::default(),
         keys: args.keys(data_dir),
         password_min_chars: args.password_min,
-        provider: args.payment_url.clone().map_or(Provider::Sandbox, Provider::Http),
+        provider: provider(args, shop_url)?,
         mail_sender: Sender::parse(&args.mail_from).context("GOMALL_MAIL_FROM")?,
         mailer,
         workers,
     })
+}
+
+fn provider(args: &ShopArgs, shop_url: Option<String>) -> anyhow::Result<Provider> {
+    if let Some(url) = &args.payment_url {
+        return Ok(Provider::Http(url.clone()));
+    }
+    let webhook_secret = match &args.sandbox_webhook_secret {
+        Some(secret) => secret.reveal().parse().context("GOMALL_SANDBOX_WEBHOOK_SECRET")?,
+        // The sandbox and the shop are one process: nobody else needs to know it.
+        None => super::admin::invent_password()?.replace(['-', '_'], "A").parse()?,
+    };
+    Ok(Provider::Sandbox { shop_url, webhook_secret })
 }

@@ -11,7 +11,7 @@ pub(super) const NOTIFY: Workers = Workers { notify: true, ..Workers::NONE };
 
 pub(super) async fn run(args: ServerArgs, workers: Workers) -> anyhow::Result<()> {
     let stop = told_to_stop()?;
-    let shop = Shop::start(serve::config(&args, workers)?).await?;
+    let shop = Shop::start(serve::config(&args, workers, None)?).await?;
     info!("the worker runs");
     stop.cancelled().await;
     shop.stop().await;

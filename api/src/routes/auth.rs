@@ -205,7 +205,7 @@ async fn logout(
     let executed = app.bus.execute(plan).await?;
     // Not even this process's own cache may let the next request in.
     app.access.note_change(member.session_id, executed.version(0)).await;
-    Ok((StatusCode::NO_CONTENT, Position(executed.position)).into_response())
+    Ok((StatusCode::NO_CONTENT, Position(executed.position), ()).into_response())
 }
 
 /// The public keys that access tokens are signed with.

@@ -127,6 +127,7 @@ struct ProductListParams {
 /// The orders that a list of products can have.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ProductOrder)]
 pub(super) enum Sort {
     /// By name.
     Name,

@@ -12,8 +12,10 @@ pub mod checkout;
 pub mod events;
 pub mod orders;
 pub mod payments;
+pub mod root;
 pub mod schema;
 pub mod users;
+pub mod webhooks;
 
 use crate::app::App;
 use crate::http::Limit;
@@ -31,6 +33,7 @@ pub fn all() -> OpenApiRouter<Arc<App>> {
         .merge(checkout::routes())
         .merge(orders::routes())
         .merge(payments::routes())
+        .merge(webhooks::routes())
         .merge(events::routes())
         .merge(admin::routes())
 }

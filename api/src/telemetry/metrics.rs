@@ -3,7 +3,7 @@
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::{Registry, TextEncoder};
 use std::time::Duration;
 
 /// Upper bounds of the duration's buckets, in seconds: a cached read, a cart command, a checkout,
@@ -32,6 +32,9 @@ pub enum MetricsError {
 }
 
 impl Metrics {
+    /// The media type of [`Metrics::render`]'s text.
+    pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
     /// A registry of its own with the edge's instruments at zero.
     ///
     /// # Errors
@@ -102,11 +105,6 @@ impl Metrics {
         TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
-}
-
-/// The media type of [`Metrics::render`]'s text.
-pub(crate) fn content_type() -> String {
-    TextEncoder::new().format_type().to_owned()
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tracing::Instrument;
-use uuid::Uuid;
 
 /// What a request is counted under when no route answered it.
 const NO_ROUTE: &str = "none";
@@ -35,7 +34,7 @@ pub(crate) async fn observe(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let context = RequestContext::new(request.headers(), Uuid::now_v7(), new_span_id());
+    let context = RequestContext::new(request.headers(), (edge.world.new_id)(), new_span_id());
     let route = AnsweringRoute::default();
     let mut record = Record::new(&edge, method_label(request.method()), &route);
     let span = tracing::info_span!(

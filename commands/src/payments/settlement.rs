@@ -80,7 +80,7 @@ pub async fn run(
     tokio::join!(follow, settle);
 }
 
-async fn pause(cancel: &CancellationToken, what: &'static str, error: &dyn std::fmt::Display) {
+async fn pause(cancel: &CancellationToken, what: &'static str, error: &(dyn std::fmt::Display + Sync)) {
     warn!(%error, "{what}");
     tokio::select! {
         () = cancel.cancelled() => {}

@@ -26,7 +26,8 @@ use sqlx::{Connection, Executor, PgConnection};
 /// Where a re-started test binary finds its data directory.
 const ROLE: &str = "GOMALL_COMPOSE_TEST_DATA_DIR";
 
-/// A directory that goes with the test, pass or fail.
+/// A directory that goes with the test, pass or fail, and with it whatever still works on it: a
+/// test that has killed owner and guardian and then fails must not leave servers behind.
 struct Temp(PathBuf);
 
 impl Temp {
@@ -39,6 +40,10 @@ impl Temp {
 
 impl Drop for Temp {
     fn drop(&mut self) {
+        for pid in processes_mentioning(&self.0) {
+            let _gone_already =
+                Command::new("kill").args(["-s", "KILL", &pid.to_string()]).status();
+        }
         let _gone_already = fs::remove_dir_all(&self.0);
     }
 }

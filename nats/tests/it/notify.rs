@@ -2,6 +2,8 @@ use crate::smtp_sink::{Mood, Sink};
 use crate::support::{Running, Shop, eventually, new_id};
 use domain::order::{OrderEvent, OrderLine, PaymentEnd, Totals};
 use domain::{Currency, EmailAddress, Locale, Money, Name, Sku, Timestamp, encode_event};
+use nats::PublicEvent;
+use nats::consumer::{Delivery, Handler, Settled};
 use nats::notify::{Directory, DirectoryError, Mailer, Notifier, NotifyConfig, OrderMail, Sender};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,6 +96,14 @@ impl Office {
     }
 
     fn start_with(&self, mailer: Mailer, lease: Duration) -> Worker {
+        let notifier = self.notifier(mailer, lease);
+        let stop = CancellationToken::new();
+        let journal = Arc::clone(&self.shop.journal);
+        let task = tokio::spawn(notifier.run(journal, self.shop.client.clone(), stop.clone()));
+        Worker { stop, task }
+    }
+
+    fn notifier(&self, mailer: Mailer, lease: Duration) -> Notifier<People> {
         let sender = Sender::parse("GoMall <shop@shop.test>").expect("an address");
         let config = NotifyConfig {
             stream: self.shop.stream.clone(),
@@ -102,11 +112,7 @@ impl Office {
             longest_pause: Duration::from_millis(200),
             ..NotifyConfig::new(sender, mailer)
         };
-        let notifier = Notifier::new(self.shop.pool.clone(), self.people.clone(), config);
-        let stop = CancellationToken::new();
-        let journal = Arc::clone(&self.shop.journal);
-        let task = tokio::spawn(notifier.run(journal, self.shop.client.clone(), stop.clone()));
-        Worker { stop, task }
+        Notifier::new(self.shop.pool.clone(), self.people.clone(), config)
     }
 
     fn place(&self) -> Uuid {
@@ -338,6 +344,23 @@ async fn dying_between_acceptance_and_record_sends_once_more_with_the_same_messa
     for worker in workers {
         worker.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_mail_that_is_being_sent_is_not_touched_by_another_worker() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    sink.set_mood(Mood::Speechless);
+    let worker = office.start(smtp(&sink));
+    office.place();
+    sink.accepted().await;
+
+    let event = PublicEvent::try_from(&*office.shop.journal.all()[0]).expect("JSON");
+    let other = office.notifier(smtp(&sink), Duration::from_secs(10));
+    let settled = other.handle(&Delivery { event, delivered: 1 }).await;
+    assert!(matches!(settled, Settled::Again { .. }), "{settled:?}");
+    assert_eq!(sink.tries(), 1);
+    worker.task.abort();
 }
 
 #[tokio::test]

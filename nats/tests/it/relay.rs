@@ -75,7 +75,7 @@ async fn one_relay_of_a_database_publishes_and_the_other_takes_over() {
 async fn a_relay_that_hangs_is_followed_by_another() {
     let shop = Shop::open().await;
     let relay = shop.relay();
-    let mut status = relay.status();
+    let (mut first, mut status) = (relay.status(), relay.status());
     let (release, released) = std::sync::mpsc::channel::<()>();
     let frozen = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -87,6 +87,7 @@ async fn a_relay_that_hangs_is_followed_by_another() {
             working.abort();
         });
     });
+    first.wait_for(|it| it.state == RelayState::Publishing).await.expect("it runs");
     let mut other = shop.start_relay();
     other.publishes().await;
     shop.journal.append_many(10);

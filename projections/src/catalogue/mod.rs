@@ -5,7 +5,7 @@
 //! or number decides what to show.
 //!
 //! **Search** is full-text with typo tolerance on any plain PostgreSQL: no extension, and the same
-//! on every server's locale, because words are cut and folded here ([`search`]). PostgreSQL stems,
+//! on every server's locale, because words are cut and folded here (`search.rs`). PostgreSQL stems,
 //! matches and ranks them (`tsvector`). A word of the query that no published product has is
 //! looked up in the vocabulary of those that do (`catalogue_words`) by symmetric deletion: at most
 //! one edit for words of three to five letters, two for longer ones, a transposition counting as
@@ -14,16 +14,15 @@
 
 mod apply;
 mod deltas;
+mod list;
 mod query;
 mod search;
 #[cfg(test)]
 mod tests;
 mod view;
 
-pub use query::{
-    ProductFilter, ProductSort, by_id, by_number, categories, list, stock_by_sku, stock_list,
-    variants_by_sku,
-};
+pub use list::{ProductFilter, ProductSort, list};
+pub use query::{by_id, by_number, categories, stock_by_sku, stock_list, variants_by_sku};
 pub use view::{CategoryView, OfferView, ProductView, StockView, VariantView};
 
 use crate::projection::{ApplyError, Projection};

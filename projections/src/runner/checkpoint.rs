@@ -15,7 +15,6 @@ pub(super) struct Checkpoint {
     pub(super) version: i32,
     #[sqlx(try_from = "i64")]
     pub(super) position: u64,
-    #[sqlx(try_from = "String")]
     pub(super) status: Status,
 }
 

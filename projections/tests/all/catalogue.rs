@@ -278,3 +278,11 @@ async fn a_product_without_a_price_is_listed_first_by_price_for_staff() {
     assert_eq!(numbers(&pool, &any, ProductSort::Price).await[0], 8);
     assert_eq!(product(&pool, 8).await.variants[0].price, None::<Money>);
 }
+
+#[tokio::test]
+async fn a_cursor_with_a_nul_is_refused_before_the_database_sees_it() {
+    let pool = given(&History::default()).await;
+    // base64url of "\u0000" with its quotes.
+    let refused = catalogue::stock_list(&pool, Some("Ilx1MDAwMCI"), Limit::DEFAULT).await;
+    assert!(matches!(refused, Err(QueryError::InvalidCursor)));
+}

@@ -54,8 +54,8 @@ async fn a_damaged_event_parks_its_projection_only_and_is_never_skipped() {
         assert_eq!(reached, Ok(()), "{}", projection.name());
     }
     let found = parked(&pool, carts::NAME).await;
-    assert_eq!((found.position, found.parked_position), (poison - 1, Some(poison.cast_signed())));
-    let reason = found.parked_reason.expect("a reason");
+    assert_eq!((found.position, found.parked_position()), (poison - 1, Some(poison)));
+    let reason = found.parked_reason.clone().expect("a reason");
     assert!(reason.contains("ItemAdded"), "{reason}");
     // What came before it is there, what comes after it is not.
     assert!(carts::by_owner(&pool, id(5)).await.expect("a query").is_some());
@@ -64,7 +64,10 @@ async fn a_damaged_event_parks_its_projection_only_and_is_never_skipped() {
     // Trying again without a cure parks it again, at the same place.
     assert!(retry_parked(&pool, carts::NAME).await.expect("a query"));
     let again = parked(&pool, carts::NAME).await;
-    assert_eq!((again.position, again.parked_position), (found.position, found.parked_position));
+    assert_eq!(
+        (again.position, again.parked_position()),
+        (found.position, found.parked_position())
+    );
 
     // With a cure (here another event, usually another build) it goes on.
     let mut cured = source.event(poison);
@@ -92,8 +95,8 @@ async fn parks_before(mishap: Mishap, expected_reason: &str) {
     // As often as it is retried while the fault lasts.
     loop {
         let found = parked(&pool, tally::NAME).await;
-        assert_eq!(found.parked_position, Some(poison.cast_signed()));
-        let reason = found.parked_reason.expect("a reason");
+        assert_eq!(found.parked_position(), Some(poison));
+        let reason = found.parked_reason.clone().expect("a reason");
         assert!(reason.contains(expected_reason) && !reason.contains("secret"), "{reason}");
         let (position, counts) = tally::snapshot(&pool).await;
         assert_eq!((position, &counts), (poison - 1, &tally::expected(&history, poison - 1)));
@@ -130,6 +133,6 @@ async fn an_event_that_contradicts_its_stream_parks() {
     history.record("cart", id(1), &removed);
     let running = Running::start(options(&pool, &[&carts::Carts]), history.source());
     let found = parked(&pool, carts::NAME).await;
-    assert_eq!((found.position, found.parked_position), (0, Some(1)));
+    assert_eq!((found.position, found.parked_position()), (0, Some(1)));
     running.stop().await;
 }

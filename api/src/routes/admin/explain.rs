@@ -1,6 +1,6 @@
 //! Why somebody may do something, or may not.
 
-use super::super::super::schema;
+use super::super::schema;
 use crate::app::App;
 use crate::http::{Body, FieldError, Json, Problem};
 use axum::extract::State;
@@ -13,7 +13,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
+
+/// The routes of this module.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(explain))
+}
 
 /// A request that somebody might send.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -36,9 +43,9 @@ pub struct ExplainRequest {
 /// What would become of the request, and why.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExplainBody {
-    decision: Decision,
+    decision: PolicyDecision,
     /// What it follows from.
-    reason: Why,
+    reason: DecisionReason,
     /// The rule that decides. Of several that say the same, the one with the lowest id.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule_id: Option<Uuid>,
@@ -55,7 +62,7 @@ pub struct ExplainBody {
 /// Whether the request would pass.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Decision {
+enum PolicyDecision {
     Allow,
     Deny,
 }
@@ -63,7 +70,7 @@ enum Decision {
 /// What a decision follows from.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Why {
+enum DecisionReason {
     /// The user is banned, which counts before any rule.
     Banned,
     /// A deny rule matches.
@@ -80,7 +87,7 @@ enum Why {
 #[derive(Debug, Serialize, ToSchema)]
 struct ConsideredBody {
     id: Uuid,
-    kind: Kind,
+    kind: PolicyEntryKind,
     /// Whether it is about the request: all of the following.
     matches: bool,
     role_matches: bool,
@@ -91,7 +98,7 @@ struct ConsideredBody {
 /// What an entry of the policy is.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+enum PolicyEntryKind {
     DenyRule,
     PublicPath,
     AllowRule,
@@ -101,7 +108,7 @@ enum Kind {
 /// resource is known.
 #[utoipa::path(post, path = "/api/v1/admin/permission-rules/explain", tag = "permissions", request_body = ExplainRequest,
     responses((status = 200, body = ExplainBody), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
-pub(super) async fn explain(
+async fn explain(
     State(app): State<Arc<App>>,
     body: Body<ExplainRequest>,
 ) -> Result<Json<ExplainBody>, Problem> {
@@ -126,14 +133,14 @@ pub(super) async fn explain(
     let policy = app.policy.current();
     let explained = policy.explain(Caller::with_roles(&roles), &method, path);
     let (decision, reason, rule_id, public_path_id) = match explained.verdict {
-        _ if banned => (Decision::Deny, Why::Banned, None, None),
-        Verdict::Denied { by: Some(rule) } => (Decision::Deny, Why::DenyRule, Some(rule), None),
-        Verdict::Denied { by: None } => (Decision::Deny, Why::NothingAllows, None, None),
+        _ if banned => (PolicyDecision::Deny, DecisionReason::Banned, None, None),
+        Verdict::Denied { by: Some(rule) } => (PolicyDecision::Deny, DecisionReason::DenyRule, Some(rule), None),
+        Verdict::Denied { by: None } => (PolicyDecision::Deny, DecisionReason::NothingAllows, None, None),
         Verdict::Allowed { by: Grant::Rule(rule) } => {
-            (Decision::Allow, Why::AllowRule, Some(rule), None)
+            (PolicyDecision::Allow, DecisionReason::AllowRule, Some(rule), None)
         }
         Verdict::Allowed { by: Grant::PublicPath(entry) } => {
-            (Decision::Allow, Why::PublicPath, None, Some(entry))
+            (PolicyDecision::Allow, DecisionReason::PublicPath, None, Some(entry))
         }
     };
     Ok(Json(ExplainBody {
@@ -174,9 +181,9 @@ fn considered(entry: Considered) -> ConsideredBody {
     ConsideredBody {
         id: entry.id,
         kind: match entry.kind {
-            EntryKind::Deny => Kind::DenyRule,
-            EntryKind::PublicPath => Kind::PublicPath,
-            EntryKind::Allow => Kind::AllowRule,
+            EntryKind::Deny => PolicyEntryKind::DenyRule,
+            EntryKind::PublicPath => PolicyEntryKind::PublicPath,
+            EntryKind::Allow => PolicyEntryKind::AllowRule,
         },
         matches: entry.matches(),
         role_matches: entry.role_matches,

@@ -1,6 +1,7 @@
 //! What staff and administrators do. Who may use which of these is said by permission rules alone.
 
 pub mod bans;
+pub mod explain;
 pub mod permission_rules;
 pub mod products;
 pub mod projections;
@@ -24,6 +25,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(stock::routes())
         .merge(users::routes())
         .merge(permission_rules::routes())
+        .merge(explain::routes())
         .merge(public_paths::routes())
         .merge(bans::routes())
         .merge(projections::routes())

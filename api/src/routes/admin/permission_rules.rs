@@ -25,9 +25,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-#[path = "explain.rs"]
-mod explain;
-
 /// How often a change is planned anew because another rule was changed at the same time.
 const MAX_PLANS: u32 = 4;
 
@@ -36,10 +33,7 @@ const NEVER: u64 = u64::MAX;
 
 /// The routes of this module.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(list, add))
-        .routes(routes!(explain::explain))
-        .routes(routes!(show, change, remove))
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(show, change, remove))
 }
 
 /// A permission rule.
@@ -85,6 +79,7 @@ pub struct RuleRequest {
 /// What a rule does when it matches.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = RuleEffect)]
 #[expect(dead_code, reason = "how OpenAPI is told about the domain's own type")]
 enum EffectName {
     Allow,
@@ -117,7 +112,8 @@ async fn show(
     if_none_match: IfNoneMatch,
 ) -> Result<Response, Problem> {
     app.caught_up(permissions::NAME, at_least).await?;
-    let view = policy::gone(permissions::rule_by_id(&app.pool, rule_id).await?)?;
+    let view = permissions::rule_by_id(&app.pool, rule_id).await?;
+    let view = view.ok_or_else(Problem::not_found)?;
     Ok(if_none_match.answer(written(&view).etag(), Json(from_view(view))))
 }
 
@@ -185,7 +181,7 @@ async fn remove(
     let plan = policy::step(Plan::new(&command.context), remove, None)
         .keyed(command.request_key(body.fingerprint), json!({ "rule_id": rule_id }));
     let executed = policy::change(&app, plan).await?;
-    Ok((StatusCode::NO_CONTENT, policy::headers(&executed)).into_response())
+    Ok((StatusCode::NO_CONTENT, policy::headers(&executed), ()).into_response())
 }
 
 /// The bounds that the members' types do not hold. The pattern is the policy's own business: it is
@@ -241,15 +237,11 @@ async fn answer(
     rule_id: Uuid,
     rule: Rule,
 ) -> Result<Response, Problem> {
-    let written = match Written::by(executed) {
-        Some(written) => written,
-        // The rule says this already: it is as it was last written.
-        None => {
-            app.caught_up(permissions::NAME, AtLeast(executed.position)).await?;
-            let view = policy::gone(permissions::rule_by_id(&app.pool, rule_id).await?)?;
-            self::written(&view)
-        }
-    };
+    let written = policy::written(app, executed, async {
+        let view = permissions::rule_by_id(&app.pool, rule_id).await?;
+        Ok(view.as_ref().map(self::written))
+    });
+    let written = written.await?;
     let body = Json(body(rule_id, rule, written.version));
     Ok((policy::headers(executed), written.etag(), body).into_response())
 }

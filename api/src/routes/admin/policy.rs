@@ -2,10 +2,11 @@
 
 use crate::access::POLICY_ID;
 use crate::app::App;
-use crate::http::{Etag, PolicyVersion, Position, Problem, Replayed};
+use crate::http::{AtLeast, Etag, PolicyVersion, Position, Problem, Replayed};
 use axum::response::IntoResponseParts;
 use commands::bus::{ExecuteError, Executed, Plan};
 use domain::policy::{CompiledPolicy, Policy, PolicyCommand};
+use projections::{QueryError, permissions};
 
 /// Adds the step to a plan, for a policy at `version` if that is given.
 pub(super) fn step(plan: Plan, command: PolicyCommand, version: Option<u64>) -> Plan {
@@ -32,14 +33,23 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// What the plan has just written; none when there was nothing to write.
-    pub(super) fn by(executed: &Executed) -> Option<Self> {
-        executed.positions.map(|(_, position)| Self { version: executed.version(0), position })
-    }
-
     pub(super) fn etag(self) -> Etag {
         Etag::new(self.version, self.position)
     }
+}
+
+/// Where an entry stands right after a plan: where the plan has put it, or, when there was nothing
+/// to write, where `find` sees it in a read model that has caught up.
+pub(super) async fn written(
+    app: &App,
+    executed: &Executed,
+    find: impl Future<Output = Result<Option<Written>, QueryError>>,
+) -> Result<Written, Problem> {
+    if let Some((_, position)) = executed.positions {
+        return Ok(Written { version: executed.version(0), position });
+    }
+    app.caught_up(permissions::NAME, AtLeast(executed.position)).await?;
+    find.await?.ok_or_else(Problem::not_found)
 }
 
 /// The headers of every change.
@@ -49,9 +59,4 @@ pub(super) fn headers(executed: &Executed) -> impl IntoResponseParts + use<> {
         PolicyVersion(executed.version(0)),
         Replayed(executed.replayed),
     )
-}
-
-/// There is nothing under the id: for what was found unchanged and then turned out to be gone.
-pub(super) fn gone<T>(found: Option<T>) -> Result<T, Problem> {
-    found.ok_or_else(Problem::not_found)
 }

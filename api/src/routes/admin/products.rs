@@ -106,6 +106,7 @@ struct ProductListParams {
 /// How OpenAPI is told about [`ProductStatus`].
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ProductStatus)]
 #[expect(dead_code, reason = "only its schema is used")]
 enum StatusParam {
     Draft,

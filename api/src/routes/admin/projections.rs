@@ -31,7 +31,7 @@ pub struct ProjectionBody {
     #[schema(value_type = String)]
     status: Status,
     /// The event before which it is parked.
-    parked_position: Option<i64>,
+    parked_position: Option<u64>,
     /// Why it is parked.
     parked_reason: Option<String>,
     /// When its position or status changed last.
@@ -57,12 +57,12 @@ async fn list(
 
 fn body(status: ProjectionStatus, head: u64) -> ProjectionBody {
     ProjectionBody {
+        parked_position: status.parked_position(),
+        lag: head.saturating_sub(status.position),
         name: status.name,
         version: status.version,
-        lag: head.saturating_sub(status.position),
         position: status.position,
         status: status.status,
-        parked_position: status.parked_position,
         parked_reason: status.parked_reason,
         updated_at: status.updated_at.into(),
     }

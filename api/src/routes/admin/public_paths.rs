@@ -76,9 +76,9 @@ async fn show(
     if_none_match: IfNoneMatch,
 ) -> Result<Response, Problem> {
     app.caught_up(permissions::NAME, at_least).await?;
-    let view = policy::gone(permissions::public_path_by_id(&app.pool, public_path_id).await?)?;
-    let written = Written { version: view.version, position: view.position };
-    Ok(if_none_match.answer(written.etag(), Json(from_view(view))))
+    let view = permissions::public_path_by_id(&app.pool, public_path_id).await?;
+    let view = view.ok_or_else(Problem::not_found)?;
+    Ok(if_none_match.answer(written(&view).etag(), Json(from_view(view))))
 }
 
 /// Lets everybody use some paths.
@@ -100,11 +100,11 @@ async fn add(
     let plan = policy::step(Plan::new(&command.context), add, None)
         .keyed(command.request_key(body.fingerprint), json!({ "public_path_id": public_path_id }));
     let executed = policy::change(&app, plan).await?;
-    let written = Written::by_or_found(&app, &executed, async |pool| {
-        let view = permissions::public_path_by_id(pool, public_path_id).await?;
-        Ok(view.map(|view| Written { version: view.version, position: view.position }))
-    })
-    .await?;
+    let written = policy::written(&app, &executed, async {
+        let view = permissions::public_path_by_id(&app.pool, public_path_id).await?;
+        Ok(view.as_ref().map(self::written))
+    });
+    let written = written.await?;
     let body = PublicPathBody { id: public_path_id, methods, path, version: written.version };
     let location = [(LOCATION, format!("/api/v1/admin/public-paths/{public_path_id}"))];
     let parts = (policy::headers(&executed), written.etag(), location);
@@ -124,7 +124,11 @@ async fn remove(
     let plan = policy::step(Plan::new(&command.context), remove, None)
         .keyed(command.request_key(body.fingerprint), json!({ "public_path_id": public_path_id }));
     let executed = policy::change(&app, plan).await?;
-    Ok((StatusCode::NO_CONTENT, policy::headers(&executed)).into_response())
+    Ok((StatusCode::NO_CONTENT, policy::headers(&executed), ()).into_response())
+}
+
+fn written(view: &PublicPathView) -> Written {
+    Written { version: view.version, position: view.position }
 }
 
 fn from_view(view: PublicPathView) -> PublicPathBody {

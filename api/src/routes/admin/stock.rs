@@ -45,7 +45,7 @@ pub struct StockBody {
 /// What arrived.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Receipt {
+pub struct StockReceipt {
     /// Pieces.
     #[schema(minimum = 1, maximum = 1_000_000_000)]
     quantity: u32,
@@ -56,7 +56,7 @@ pub struct Receipt {
 /// What is to be corrected.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Adjustment {
+pub struct StockAdjustment {
     /// Pieces to add; negative ones are taken away, as far as they are not set aside for orders.
     quantity: i64,
     #[schema(value_type = String, min_length = 1, max_length = 500)]
@@ -78,16 +78,16 @@ async fn list(
 }
 
 /// Books pieces that arrived.
-#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/receive", tag = "staff", request_body = Receipt,
+#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/receive", tag = "staff", request_body = StockReceipt,
     params(("sku" = schema::Token, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 200, body = StockBody), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
 async fn receive(
     State(app): State<Arc<App>>,
     Path(sku): Path<Sku>,
     command: KeyedCommand,
-    body: Body<Receipt>,
+    body: Body<StockReceipt>,
 ) -> Result<Response, Problem> {
-    let Receipt { quantity, reason } = body.value;
+    let StockReceipt { quantity, reason } = body.value;
     if !(1..=MAX_RECEIVED).contains(&quantity) {
         let expected = format!("expected 1 to {MAX_RECEIVED} pieces");
         return Err(Problem::invalid_field("/quantity", expected));
@@ -97,7 +97,7 @@ async fn receive(
 }
 
 /// Corrects what is on hand; 409 `insufficient_stock` when orders wait for what would be missing.
-#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/adjust", tag = "staff", request_body = Adjustment,
+#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/adjust", tag = "staff", request_body = StockAdjustment,
     params(("sku" = schema::Token, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 200, body = StockBody), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem),
         (status = 422, body = schema::Problem)))]
@@ -105,9 +105,9 @@ async fn adjust(
     State(app): State<Arc<App>>,
     Path(sku): Path<Sku>,
     command: KeyedCommand,
-    body: Body<Adjustment>,
+    body: Body<StockAdjustment>,
 ) -> Result<Response, Problem> {
-    let Adjustment { quantity, reason } = body.value;
+    let StockAdjustment { quantity, reason } = body.value;
     if quantity == 0 || quantity.unsigned_abs() > MAX_ON_HAND {
         let expected = format!("expected 1 to {MAX_ON_HAND} pieces more or fewer");
         return Err(Problem::invalid_field("/quantity", expected));

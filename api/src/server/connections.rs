@@ -232,5 +232,5 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
+#[path = "connections_tests.rs"]
 mod tests;

@@ -1,0 +1,269 @@
+//! All bans in one list: of addresses, which the policy knows, and of users.
+//!
+//! A ban of a user has the user's id. In the list the addresses come first.
+
+use super::super::{NoParams, schema};
+use super::policy::{self, Written};
+use super::{PageParams, users};
+use crate::app::App;
+use crate::http::{
+    AtLeast, Body, Command, Etag, FieldError, Id, IfNoneMatch, Json, List, Params, Path,
+    PolicyVersion, Position, Problem, Replayed,
+};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use commands::bus::Plan;
+use domain::policy::{PolicyCommand, parse_network};
+use domain::user::{User, UserCommand};
+use domain::{InvalidValue, Reason, Timestamp};
+use projections::permissions::{self, AddressBanView};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+/// What the cursors of the second part of the list begin with; those of the first never hold a dot.
+const USERS_CURSOR: &str = "users.";
+
+/// The routes of this module.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(show, lift))
+}
+
+/// A ban, of a user or of addresses.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BanBody {
+    id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<Uuid>,
+    /// The network; a single address is one of 32 or 128 bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cidr: Option<String>,
+    #[schema(value_type = String)]
+    reason: Reason,
+    /// Until when; null means for ever. A ban whose time is over stays here until it is lifted.
+    #[schema(value_type = Option<schema::Timestamp>)]
+    until: Option<Timestamp>,
+    /// The user's version, or the policy's when the addresses were banned. Not in lists of users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
+}
+
+/// A ban to speak.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BanRequest {
+    /// The user; or give `cidr`.
+    #[serde(default)]
+    user_id: Option<Uuid>,
+    /// An IP address or a network.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    cidr: Option<Network>,
+    #[schema(value_type = String, min_length = 1, max_length = 500)]
+    reason: Reason,
+    /// Until when; for ever if absent.
+    #[serde(default)]
+    #[schema(value_type = Option<schema::Timestamp>)]
+    until: Option<Timestamp>,
+}
+
+/// A network in the form in which bans compare it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+struct Network(ipnet::IpNet);
+
+impl TryFrom<String> for Network {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        parse_network(&text).map(Self)
+    }
+}
+
+/// Every ban, those whose time is over included.
+#[utoipa::path(get, path = "/api/v1/admin/bans", tag = "permissions", params(PageParams),
+    responses((status = 200, body = List<BanBody>), (status = 422, body = schema::Problem)))]
+async fn list(
+    State(app): State<Arc<App>>,
+    Params(params): Params<PageParams>,
+    at_least: AtLeast,
+) -> Result<Json<List<BanBody>>, Problem> {
+    app.caught_up(permissions::NAME, at_least).await?;
+    app.caught_up(projections::users::NAME, at_least).await?;
+    let cursor = params.cursor.as_deref();
+    let after = match cursor.and_then(|cursor| cursor.strip_prefix(USERS_CURSOR)) {
+        Some("") => Some(Uuid::nil()),
+        Some(id) => {
+            let Some(Id(id)) = Id::parse(id) else {
+                return Err(Problem::invalid_parameter(
+                    "cursor",
+                    "expected a next_cursor of this list",
+                ));
+            };
+            Some(id)
+        }
+        None => None,
+    };
+    let mut items = vec![];
+    if after.is_none() {
+        let page = permissions::address_bans(&app.pool, cursor, params.limit.into()).await?;
+        items.extend(page.items.into_iter().map(from_view));
+        if page.next_cursor.is_some() {
+            return Ok(Json(List { items, next_cursor: page.next_cursor }));
+        }
+    }
+    let after = after.unwrap_or(Uuid::nil());
+    let users = projections::users::banned(&app.pool).await?;
+    let mut users = users.into_iter().filter(|(user_id, _)| *user_id > after).peekable();
+    let mut last = None;
+    while items.len() < params.limit.get() as usize {
+        let Some((user_id, ban)) = users.next() else { break };
+        last = Some(user_id);
+        items.push(of_user(user_id, ban.reason, ban.until, None));
+    }
+    let last = last.map(|user_id| user_id.to_string()).unwrap_or_default();
+    let next_cursor = users.peek().map(|_| format!("{USERS_CURSOR}{last}"));
+    Ok(Json(List { items, next_cursor }))
+}
+
+/// One ban.
+#[utoipa::path(get, path = "/api/v1/admin/bans/{id}", tag = "permissions", params(("id" = Uuid, Path)),
+    responses((status = 200, body = BanBody), (status = 304), (status = 404, body = schema::Problem)))]
+async fn show(
+    State(app): State<Arc<App>>,
+    Path(Id(id)): Path<Id>,
+    Params(NoParams {}): Params<NoParams>,
+    at_least: AtLeast,
+    if_none_match: IfNoneMatch,
+) -> Result<Response, Problem> {
+    app.caught_up(permissions::NAME, at_least).await?;
+    app.caught_up(projections::users::NAME, at_least).await?;
+    if let Some(view) = permissions::address_ban_by_id(&app.pool, id).await? {
+        let etag = written(&view).etag();
+        return Ok(if_none_match.answer(etag, Json(from_view(view))));
+    }
+    let user = projections::users::by_id(&app.pool, id).await?.ok_or_else(Problem::not_found)?;
+    let ban = user.ban.ok_or_else(Problem::not_found)?;
+    let body = of_user(id, ban.reason, ban.until, Some(user.version));
+    Ok(if_none_match.answer(Etag::new(user.version, user.position), Json(body)))
+}
+
+/// Keeps a user, or everybody at some addresses, from doing anything.
+#[utoipa::path(post, path = "/api/v1/admin/bans", tag = "permissions", request_body = BanRequest,
+    responses((status = 201, body = BanBody), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem),
+        (status = 422, body = schema::Problem)))]
+async fn add(
+    State(app): State<Arc<App>>,
+    command: Command,
+    body: Body<BanRequest>,
+) -> Result<Response, Problem> {
+    let BanRequest { user_id, cidr, reason, until } = body.value;
+    let key = command.request_key(body.fingerprint);
+    users::check_until(&app, until, key).await?;
+    match (user_id, cidr) {
+        (Some(user_id), None) => {
+            let ban = UserCommand::Ban { reason: reason.clone(), until };
+            let executed = users::change(&app, user_id, ban, &command.context, key).await?;
+            let version = executed.version(0);
+            let body = of_user(user_id, reason, until, Some(version));
+            let parts = (
+                Position(executed.position),
+                PolicyVersion(app.policy.current().version()),
+                Replayed(executed.replayed),
+                Etag::new(version, executed.position),
+            );
+            Ok((StatusCode::CREATED, parts, location(user_id), Json(body)).into_response())
+        }
+        (None, Some(Network(cidr))) => {
+            let ban_id = command.new_id("ban", app.world);
+            let ban = PolicyCommand::BanAddress { ban_id, cidr, reason: reason.clone(), until };
+            let plan = policy::step(Plan::new(&command.context), ban, None)
+                .keyed(key, json!({ "ban_id": ban_id }));
+            let executed = policy::change(&app, plan).await?;
+            let written = policy::written(&app, &executed, async {
+                let view = permissions::address_ban_by_id(&app.pool, ban_id).await?;
+                Ok(view.as_ref().map(self::written))
+            });
+            let written = written.await?;
+            let body = of_network(ban_id, &cidr, reason, until, written.version);
+            let parts = (policy::headers(&executed), written.etag(), location(ban_id));
+            Ok((StatusCode::CREATED, parts, Json(body)).into_response())
+        }
+        (Some(_), Some(_)) => Err(Problem::invalid_field("/cidr", "give user_id or cidr, not both")),
+        (None, None) => Err(Problem::field(FieldError::at(
+            "/user_id",
+            "missing_field",
+            "give user_id or cidr",
+        ))),
+    }
+}
+
+/// Lifts a ban.
+#[utoipa::path(delete, path = "/api/v1/admin/bans/{id}", tag = "permissions", params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 404, body = schema::Problem)))]
+async fn lift(
+    State(app): State<Arc<App>>,
+    Path(Id(id)): Path<Id>,
+    command: Command,
+    body: Body<NoParams>,
+) -> Result<Response, Problem> {
+    let key = command.request_key(body.fingerprint);
+    let user = app.bus.load::<User>(&id.to_string()).await?.state;
+    if !user.exists() {
+        // The policy says whether there is such a ban of addresses.
+        let plan = Plan::new(&command.context);
+        let plan = policy::step(plan, PolicyCommand::UnbanAddress { ban_id: id }, None)
+            .keyed(key, json!({ "ban_id": id }));
+        let executed = policy::change(&app, plan).await?;
+        return Ok((StatusCode::NO_CONTENT, policy::headers(&executed), ()).into_response());
+    }
+    let retried = match key {
+        Some(key) => app.bus.recorded(key).await?.is_some(),
+        None => false,
+    };
+    if user.ban.is_none() && !retried {
+        return Err(Problem::not_found());
+    }
+    let executed = users::change(&app, id, UserCommand::Unban, &command.context, key).await?;
+    let version = PolicyVersion(app.policy.current().version());
+    let parts = (Position(executed.position), version, Replayed(executed.replayed));
+    Ok((StatusCode::NO_CONTENT, parts, ()).into_response())
+}
+
+fn location(id: Uuid) -> [(axum::http::HeaderName, String); 1] {
+    [(LOCATION, format!("/api/v1/admin/bans/{id}"))]
+}
+
+fn written(view: &AddressBanView) -> Written {
+    Written { version: view.version, position: view.position }
+}
+
+fn from_view(view: AddressBanView) -> BanBody {
+    of_network(view.ban_id, &view.cidr, view.reason, view.until, view.version)
+}
+
+fn of_network(
+    id: Uuid,
+    cidr: &ipnet::IpNet,
+    reason: Reason,
+    until: Option<Timestamp>,
+    version: u64,
+) -> BanBody {
+    let (cidr, version) = (Some(cidr.to_string()), Some(version));
+    BanBody { id, user_id: None, cidr, reason, until, version }
+}
+
+fn of_user(
+    user_id: Uuid,
+    reason: Reason,
+    until: Option<Timestamp>,
+    version: Option<u64>,
+) -> BanBody {
+    BanBody { id: user_id, user_id: Some(user_id), cidr: None, reason, until, version }
+}

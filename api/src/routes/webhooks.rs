@@ -1,0 +1,69 @@
+//! What payment providers tell us on their own accord.
+
+use super::schema;
+use crate::app::App;
+use crate::http::{Path, Problem, read_body};
+use crate::sandbox::{InvalidSignature, verify};
+use crate::telemetry::RequestContext;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use commands::bus::Context;
+use commands::payments;
+use domain::payment::Payment;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of this module.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(payment_notification))
+}
+
+/// Takes a provider's notification: signed (Standard Webhooks), repeated and late ones as they come.
+#[utoipa::path(post, path = "/api/v1/webhooks/payments/{provider}", tag = "webhooks",
+    params(("provider" = String, Path)),
+    responses((status = 200), (status = 202, description = "the payment is not known here"),
+        (status = 401, body = schema::Problem), (status = 404, body = schema::Problem)))]
+async fn payment_notification(
+    State(app): State<Arc<App>>,
+    Path(provider): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let secret = app.webhook_secret.as_ref().filter(|_| provider == "sandbox");
+    let secret = secret.ok_or_else(Problem::not_found)?;
+    let headers = request.headers().clone();
+    let correlation_id = RequestContext::of(request.extensions())?.request_id;
+    let traceparent = RequestContext::of(request.extensions())?.trace.to_string();
+    let body = read_body(request).await?;
+    let now = (app.world.now)().into();
+    let notification = verify(secret, &headers, &body, now).map_err(|error| match error {
+        InvalidSignature::Body => Problem::malformed_json("The notification is not understood."),
+        InvalidSignature::Headers | InvalidSignature::Timestamp | InvalidSignature::Mismatch => {
+            Problem::new(StatusCode::UNAUTHORIZED, "bad_signature", format!("{error}."))
+        }
+    })?;
+    let payment_id = notification.payment_id;
+    let payment = app.bus.load::<Payment>(&payment_id.to_string()).await?.state;
+    // Kept with its id, so that whoever looks for money that nobody asked for finds the trace.
+    sqlx::query(
+        "insert into payment_notifications (provider, event_id, payment_id, known) \
+         values ($1, $2, $3, $4) on conflict do nothing",
+    )
+    .bind(&provider)
+    .bind(&notification.event_id)
+    .bind(payment_id)
+    .bind(payment.exists())
+    .execute(&app.pool)
+    .await
+    .map_err(|error| Problem::unavailable(&error))?;
+    let Some(order_id) = payment.order_id else { return Ok(StatusCode::ACCEPTED) };
+    let context = Context {
+        actor: format!("system:provider-{provider}"),
+        correlation_id,
+        causation_id: None,
+        traceparent: Some(traceparent),
+    };
+    // Saying again what is known changes nothing, so a repetition needs no memory of its own.
+    payments::record(&app.bus, payment_id, order_id, notification.answer, &context).await?;
+    Ok(StatusCode::OK)
+}

@@ -1,0 +1,165 @@
+//! What goes over the wire, for both ends: the sandbox writes what `HttpProvider` reads, so one set
+//! of types keeps them from drifting apart.
+
+use commands::payments::ProviderAnswer;
+use domain::{Currency, Money};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The header of a charge that repeats the payment's id.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The code of a 503 that promises that nothing was recorded.
+pub(crate) const UNAVAILABLE: &str = "unavailable";
+
+/// The code of a 404 for a payment that was never asked for. The code tells it from the 404 of a
+/// server that is no payment provider at all.
+pub(crate) const NOT_FOUND: &str = "not_found";
+
+/// The reason that stands for a refusal without a readable one.
+const UNSPECIFIED: &str = "unspecified";
+
+/// Codes become part of events and answers, so what a provider may put there is bounded.
+const MAX_CODE_CHARS: usize = 64;
+
+/// Longer addresses are not sent to a customer's browser.
+const MAX_URL_CHARS: usize = 2_048;
+
+/// The body of `POST /v1/payments`. Not `Debug`: the token stands for a card.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChargeRequest {
+    /// Ours; the same as the header.
+    pub(crate) id: Uuid,
+    /// Minor units.
+    pub(crate) amount: i64,
+    pub(crate) currency: Currency,
+    pub(crate) method: String,
+    pub(crate) token: String,
+    /// The order, for the provider's books.
+    pub(crate) reference: String,
+}
+
+/// Where a payment stands at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    Pending,
+    ActionRequired,
+    Authorized,
+    Captured,
+    Declined,
+    Voided,
+}
+
+impl Status {
+    /// The word on the wire and in the table.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::ActionRequired => "action_required",
+            Self::Authorized => "authorized",
+            Self::Captured => "captured",
+            Self::Declined => "declined",
+            Self::Voided => "voided",
+        }
+    }
+
+    /// The status of that word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        let all = [
+            Self::Pending,
+            Self::ActionRequired,
+            Self::Authorized,
+            Self::Captured,
+            Self::Declined,
+            Self::Voided,
+        ];
+        all.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+/// What is told about a payment, in answers and in notifications.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PaymentState {
+    pub(crate) status: Status,
+    /// Minor units: what was captured, else what was asked for. Null in a tombstone.
+    #[serde(default)]
+    pub(crate) amount: Option<i64>,
+    #[serde(default)]
+    pub(crate) currency: Option<Currency>,
+    /// Why it was declined.
+    #[serde(default)]
+    pub(crate) code: Option<String>,
+    /// Where the customer has to act; absolute.
+    #[serde(default)]
+    pub(crate) url: Option<String>,
+}
+
+impl PaymentState {
+    /// The same in the shop's terms. What is not understood is `NoAnswer`, never a guess.
+    pub(crate) fn answer(self) -> ProviderAnswer {
+        match self.status {
+            Status::Pending => ProviderAnswer::Pending,
+            Status::Authorized => ProviderAnswer::Authorized,
+            Status::Voided => ProviderAnswer::Voided,
+            Status::Captured => match self.money() {
+                Some(amount) => ProviderAnswer::Captured { amount },
+                None => ProviderAnswer::NoAnswer,
+            },
+            Status::ActionRequired => match self.url.filter(|url| is_web_address(url)) {
+                Some(url) => ProviderAnswer::ActionRequired { url },
+                None => ProviderAnswer::NoAnswer,
+            },
+            Status::Declined => {
+                let code = self.code.filter(|code| is_code(code));
+                ProviderAnswer::Declined { code: code.unwrap_or_else(|| UNSPECIFIED.to_owned()) }
+            }
+        }
+    }
+
+    fn money(&self) -> Option<Money> {
+        Money::new(self.amount?, self.currency?).ok()
+    }
+}
+
+/// The answer about one payment.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PaymentAnswer {
+    pub(crate) id: Uuid,
+    #[serde(flatten)]
+    pub(crate) state: PaymentState,
+}
+
+/// The answer to a request that was not carried out.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Refusal {
+    /// Stable snake case.
+    pub(crate) code: String,
+    /// English.
+    #[serde(default)]
+    pub(crate) detail: String,
+}
+
+/// The body of a notification.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NotificationBody {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// The event's id, also in the header `webhook-id`.
+    pub(crate) id: String,
+    pub(crate) payment_id: Uuid,
+    #[serde(flatten)]
+    pub(crate) state: PaymentState,
+}
+
+fn is_code(code: &str) -> bool {
+    (1..=MAX_CODE_CHARS).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+fn is_web_address(url: &str) -> bool {
+    url.len() <= MAX_URL_CHARS
+        && reqwest::Url::parse(url)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}

@@ -1,0 +1,224 @@
+//! The values that the aggregates are made of keep their invariants, however they are made.
+
+use domain::{
+    Address, CountryCode, Currency, Description, EmailAddress, InvalidMoney, Locale, Money, Name,
+    Quantity, Reason, RoleName, Sealed, Sku, Slug, Text, Timestamp,
+};
+use proptest::prelude::*;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use time::OffsetDateTime;
+
+/// What no single amount exceeds; see `Money`.
+const MAX_MINOR: i64 = 1_000_000_000_000;
+
+fn usd(cents: i64) -> Money {
+    Money::new(cents, Currency::USD).expect("a valid amount")
+}
+
+fn reads<T: DeserializeOwned>(json: serde_json::Value) -> bool {
+    serde_json::from_value::<T>(json).is_ok()
+}
+
+proptest! {
+    #[test]
+    fn a_sum_of_money_is_exact_or_refused(a in 0..=MAX_MINOR, b in 0..=MAX_MINOR) {
+        let exact = i128::from(a) + i128::from(b);
+        match usd(a).plus(usd(b)) {
+            Ok(sum) => {
+                prop_assert_eq!(i128::from(sum.amount_minor()), exact);
+                prop_assert_eq!(usd(b).plus(usd(a)), Ok(sum));
+            }
+            Err(reason) => {
+                prop_assert_eq!(reason, InvalidMoney::OutOfRange);
+                prop_assert!(exact > i128::from(MAX_MINOR));
+            }
+        }
+    }
+
+    #[test]
+    fn a_multiple_of_money_is_exact_or_refused(a in 0..=MAX_MINOR, times in any::<u32>()) {
+        let exact = i128::from(a) * i128::from(times);
+        match usd(a).times(times) {
+            Ok(product) => prop_assert_eq!(i128::from(product.amount_minor()), exact),
+            Err(reason) => {
+                prop_assert_eq!(reason, InvalidMoney::OutOfRange);
+                prop_assert!(exact > i128::from(MAX_MINOR));
+            }
+        }
+    }
+
+    #[test]
+    fn money_is_never_negative_nor_beyond_its_bound(amount in any::<i64>()) {
+        let valid = (0..=MAX_MINOR).contains(&amount);
+        prop_assert_eq!(Money::new(amount, Currency::USD).is_ok(), valid);
+        prop_assert_eq!(reads::<Money>(json!({ "amount": amount, "currency": "USD" })), valid);
+    }
+
+    #[test]
+    fn money_reads_back_as_it_was_written(amount in 0..=MAX_MINOR) {
+        let json = serde_json::to_value(usd(amount)).expect("it encodes");
+        prop_assert_eq!(&json, &json!({ "amount": amount, "currency": "USD" }));
+        prop_assert_eq!(serde_json::from_value::<Money>(json).ok(), Some(usd(amount)));
+    }
+
+    #[test]
+    fn a_moment_reads_back_as_it_was_written(nanoseconds in 0..253_402_300_799_999_999_999_i128) {
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).expect("before 10000");
+        let moment = Timestamp::from(moment);
+        let text = moment.to_string();
+        prop_assert_eq!(text.len(), "2026-11-23T06:34:20.123Z".len());
+        let json = serde_json::to_value(moment).expect("it encodes");
+        prop_assert_eq!(&json, &json!(text));
+        prop_assert_eq!(serde_json::from_value::<Timestamp>(json).ok(), Some(moment));
+        prop_assert_eq!(i128::from(moment.unix_seconds()), nanoseconds / 1_000_000_000);
+    }
+}
+
+#[test]
+fn amounts_of_two_currencies_are_never_combined() {
+    let eur = Money::zero(Currency::parse("EUR").expect("a currency"));
+    assert_eq!(usd(1).plus(eur), Err(InvalidMoney::MixedCurrencies));
+}
+
+#[test]
+fn money_is_read_only_in_its_one_form() {
+    for json in [
+        json!({ "amount": 9.9, "currency": "USD" }),
+        json!({ "amount": "990", "currency": "USD" }),
+        json!({ "amount": 990, "currency": "usd" }),
+        json!({ "amount": 990, "currency": "XXX" }),
+        json!({ "amount": 990, "currency": "USD", "scale": 2 }),
+        json!({ "amount": 990 }),
+        json!(990),
+    ] {
+        assert!(!reads::<Money>(json.clone()), "{json}");
+    }
+}
+
+#[test]
+fn a_currency_is_an_active_code() {
+    for code in ["USD", "EUR", "CNY"] {
+        assert_eq!(Currency::parse(code).map(|currency| currency.to_string()), Ok(code.to_owned()));
+    }
+    for code in ["", "US", "USDT", "usd", "ZZZ", "D E", "US "] {
+        assert_eq!(Currency::parse(code), Err(InvalidMoney::UnknownCurrency), "{code:?}");
+    }
+}
+
+#[test]
+fn a_moment_is_in_utc_and_cut_to_milliseconds() {
+    let read = |text: &str| serde_json::from_value::<Timestamp>(json!(text));
+    let moment = read("2026-11-23T08:34:20.1239999+02:00").expect("RFC 3339");
+    assert_eq!(moment.to_string(), "2026-11-23T06:34:20.123Z");
+    for text in ["", "2026-11-23", "2026-11-23T06:34:20", "2026-13-23T06:34:20Z", "now"] {
+        assert!(read(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn moments_move_by_seconds_up_to_the_end_of_time() {
+    let moment = Timestamp::EPOCH.plus_seconds(90);
+    assert_eq!(moment.to_string(), "1970-01-01T00:01:30.000Z");
+    assert_eq!(moment.seconds_since(Timestamp::EPOCH), 90);
+    assert_eq!(Timestamp::EPOCH.seconds_since(moment), -90);
+    assert_eq!(moment.plus_seconds(-90), Timestamp::EPOCH);
+    assert!(moment.plus_seconds(i64::MAX) > moment);
+}
+
+#[test]
+fn tokens_are_safe_in_paths_and_subjects() {
+    let longest = "a".repeat(64);
+    let too_long = "a".repeat(65);
+    for good in ["a", "T-Shirt_1", "-", longest.as_str()] {
+        assert!(Sku::parse(good).is_ok() && Slug::parse(good).is_ok(), "{good:?}");
+        assert!(RoleName::parse(good).is_ok(), "{good:?}");
+    }
+    for bad in ["", "a b", "a.b", "a/b", "a*", ">", "é", "a\n", too_long.as_str()] {
+        assert!(Sku::parse(bad).is_err() && Slug::parse(bad).is_err(), "{bad:?}");
+        assert!(!reads::<RoleName>(json!(bad)), "{bad:?}");
+    }
+}
+
+#[test]
+fn lines_of_text_hold_something_and_no_control_characters() {
+    let (long_name, long_text) = ("茶".repeat(200), "茶".repeat(500));
+    assert!(Name::parse(long_name.as_str()).is_ok() && Text::parse(long_text.as_str()).is_ok());
+    assert!(Name::parse(format!("{long_name}x")).is_err());
+    assert!(Text::parse(format!("{long_text}x")).is_err());
+    for bad in ["", " ", "a\0b", "a\nb", "\u{7f}"] {
+        assert!(Name::parse(bad).is_err() && Text::parse(bad).is_err(), "{bad:?}");
+        assert!(!reads::<Reason>(json!(bad)), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_description_may_be_empty_and_have_lines_but_no_control_characters() {
+    assert!(Description::parse("").is_ok());
+    assert!(Description::parse("one\r\ntwo\tthree").is_ok());
+    assert!(Description::parse("茶".repeat(10_000)).is_ok());
+    assert!(Description::parse("x".repeat(10_001)).is_err());
+    assert!(!reads::<Description>(json!("a\0b")));
+}
+
+#[test]
+fn a_quantity_is_one_to_999() {
+    for (pieces, valid) in [(0, false), (1, true), (999, true), (1000, false), (u32::MAX, false)] {
+        assert_eq!(Quantity::new(pieces).is_ok(), valid);
+        assert_eq!(reads::<Quantity>(json!(pieces)), valid);
+    }
+    for json in [json!(-1), json!(1.5), json!("1"), json!(4_294_967_297_u64)] {
+        assert!(!reads::<Quantity>(json.clone()), "{json}");
+    }
+}
+
+#[test]
+fn an_email_address_is_plausible_and_compares_folded() {
+    for good in ["ann@example.com", "Ann.B+shop@Mail.Example", "安@例子.测试"] {
+        assert!(EmailAddress::parse(good).is_ok(), "{good}");
+    }
+    let long = format!("ann@{}.com", "a".repeat(250));
+    for bad in [
+        "",
+        "ann",
+        "@example.com",
+        "ann@",
+        "ann@.com",
+        "ann@example..com",
+        "a b@example.com",
+        "ann@exa mple.com",
+        "ann@example.com\n",
+        "<ann@example.com>",
+        "ann@bob@example.com",
+        "ann@-example.com",
+        "ann@example.com.",
+        "a\0@example.com",
+        long.as_str(),
+    ] {
+        assert!(EmailAddress::parse(bad).is_err(), "{bad:?}");
+    }
+    let email = EmailAddress::parse("Ann@Example.COM").expect("an address");
+    assert_eq!(email.folded(), "ann@example.com");
+}
+
+#[test]
+fn a_locale_is_one_that_we_speak_and_a_country_one_that_exists() {
+    assert!(Locale::parse("en").is_ok() && Locale::parse("zh").is_ok());
+    assert!(Locale::parse("EN").is_err() && Locale::parse("de").is_err());
+    assert!(CountryCode::parse("CN").is_some());
+    assert!(CountryCode::parse("cn").is_none() && CountryCode::parse("ZZ").is_none());
+    assert!(CountryCode::parse("A ").is_none() && CountryCode::parse("D A").is_none());
+}
+
+#[test]
+fn what_is_personal_does_not_show_in_debug_output() {
+    let address: Address = serde_json::from_value(json!({
+        "name": "Ann", "street": "Secret Street 1", "city": "Town", "zip": "01067", "country": "DE",
+    }))
+    .expect("an address");
+    let email = EmailAddress::parse("ann@example.com").expect("an address");
+    let sealed: Sealed<String> = Sealed::from_ciphertext("c2VjcmV0".to_owned());
+    let name = Name::parse("Ann").expect("a name");
+    let shown = format!("{address:?} {email:?} {sealed:?} {name:?}");
+    assert_eq!(shown, "Address(…) EmailAddress(…) Sealed(…) Name(…)");
+}
