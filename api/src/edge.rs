@@ -63,5 +63,5 @@ async fn time_out(request: Request, next: Next) -> Response {
 }
 
 #[cfg(test)]
-#[path = "edge_tests.rs"]
+#[path = "edge_tests/mod.rs"]
 mod tests;

@@ -202,7 +202,8 @@ async fn a_payment_cut_off_by_kill_9_is_looked_up_and_the_order_ends_paid() {
         // The provider takes the money at once and answers ten seconds later.
         let body = json!({"method": "card", "token": "tok_slow_10000"});
         tokio::spawn(async move {
-            let request = customer.post_keyed(&payments, &key(), &body);
+            let key = key();
+            let request = customer.post_keyed(&payments, &key, &body);
             let _ = tokio::time::timeout(std::time::Duration::from_secs(30), request).await;
         })
     };

@@ -3,7 +3,6 @@
 use crate::http::{FieldError, Problem};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
-use axum::http::StatusCode;
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -134,15 +133,6 @@ fn argon2() -> Result<Argon2<'static>, argon2::password_hash::Error> {
 
 fn hash(password: &[u8]) -> Result<String, argon2::password_hash::Error> {
     Ok(argon2()?.hash_password(password)?.to_string())
-}
-
-impl Problem {
-    /// 401: e-mail and password do not belong together; the same for a user who does not exist.
-    #[must_use]
-    pub fn bad_credentials() -> Self {
-        let detail = "There is no user with this e-mail address and this password.";
-        Self::new(StatusCode::UNAUTHORIZED, "bad_credentials", detail)
-    }
 }
 
 #[cfg(test)]

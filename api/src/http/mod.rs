@@ -25,6 +25,7 @@ mod list;
 mod path;
 mod position;
 mod problem;
+mod refusals;
 
 pub use body::{BODY_READ_TIMEOUT, Body, MAX_BODY_BYTES, Params, read_body};
 pub use canonical::RequestPath;

@@ -14,9 +14,6 @@ use std::fmt;
 /// The media type of every error answer (RFC 9457).
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// How long a caller should wait after a 503 that usually passes at once.
-const RETRY_SOON_SECONDS: u64 = 1;
-
 /// A refused or failed request, answered as `application/problem+json`.
 ///
 /// Made where the refusal is known, returned with `?`, rendered once. Whatever is inside a failure
@@ -86,6 +83,19 @@ impl Problem {
         }))
     }
 
+    /// 422 about the body; the problem's code is the error's.
+    #[must_use]
+    pub fn field(error: FieldError) -> Self {
+        let (Place::Pointer(place) | Place::Parameter(place)) = &error.place;
+        let detail = match place.as_str() {
+            "" => format!("The body: {}.", error.message),
+            place => format!("{place}: {}.", error.message),
+        };
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.code, detail);
+        problem.0.errors.push(error);
+        problem
+    }
+
     /// Adds a member beside `detail`.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
@@ -118,228 +128,10 @@ impl Problem {
         self.0.code
     }
 
-    fn caused_by(mut self, cause: &dyn Error) -> Self {
+    /// Remembers for the log why we failed.
+    pub(super) fn caused_by(mut self, cause: &dyn Error) -> Self {
         self.0.cause = Some(chain(cause));
         self
-    }
-}
-
-/// Bad requests, in the words of the contract's conventions.
-impl Problem {
-    /// 400: the path is not in its one canonical spelling.
-    #[must_use]
-    pub fn malformed_path() -> Self {
-        let detail = "The path must consist of non-empty segments of letters, digits and '.', '_', \
-                      '~', '-', without '.' or '..' segments and without a trailing slash.";
-        Self::new(StatusCode::BAD_REQUEST, "malformed_path", detail)
-    }
-
-    /// 400: the body is not JSON, or an object names a member twice.
-    #[must_use]
-    pub fn malformed_json(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
-    }
-
-    /// 408: the body did not arrive in time.
-    #[must_use]
-    pub fn body_timeout() -> Self {
-        let detail = "The request's body did not arrive in time.";
-        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
-    }
-
-    /// 413.
-    #[must_use]
-    pub fn body_too_large(limit_bytes: usize) -> Self {
-        let detail = format!("A body may hold at most {limit_bytes} bytes.");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-    }
-
-    /// 415.
-    #[must_use]
-    pub fn unsupported_media_type() -> Self {
-        let detail = "Send the body as application/json in UTF-8, without a content encoding.";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
-    }
-
-    /// 422 about the body; the problem's code is the error's.
-    #[must_use]
-    pub fn field(error: FieldError) -> Self {
-        let (Place::Pointer(place) | Place::Parameter(place)) = &error.place;
-        let detail = match place.as_str() {
-            "" => format!("The body: {}.", error.message),
-            place => format!("{place}: {}.", error.message),
-        };
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.code, detail);
-        problem.0.errors.push(error);
-        problem
-    }
-
-    /// 422 `invalid_field`: for what only a handler can check about a member of the body.
-    #[must_use]
-    pub fn invalid_field(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::field(FieldError::at(pointer, "invalid_field", message))
-    }
-
-    /// 422 `invalid_parameter` about a query parameter or a header.
-    #[must_use]
-    pub fn invalid_parameter(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::field(FieldError::parameter(name, message))
-    }
-
-    /// 400: the header is required here.
-    #[must_use]
-    pub fn idempotency_key_missing() -> Self {
-        let detail = "Send an Idempotency-Key header, so that a retry cannot do this twice.";
-        Self::new(StatusCode::BAD_REQUEST, "idempotency_key_missing", detail)
-    }
-
-    /// 400: the header's value cannot be a key.
-    #[must_use]
-    pub fn idempotency_key_invalid() -> Self {
-        let detail = "An Idempotency-Key is one header of 1 to 255 visible ASCII characters.";
-        Self::new(StatusCode::BAD_REQUEST, "idempotency_key_invalid", detail)
-    }
-
-    /// 422: the key was used with another body.
-    #[must_use]
-    pub fn idempotency_key_reused() -> Self {
-        let detail = "This Idempotency-Key was used with another body. Use a new key.";
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
-    }
-
-    /// 409: the first request with this key is still running.
-    #[must_use]
-    pub fn request_in_progress() -> Self {
-        let detail = "The first request with this Idempotency-Key is still running.";
-        Self::new(StatusCode::CONFLICT, "request_in_progress", detail)
-            .retry_after(RETRY_SOON_SECONDS)
-    }
-
-    /// 428: the change needs `If-Match`.
-    #[must_use]
-    pub fn precondition_required() -> Self {
-        let detail = "Send If-Match with the ETag that you last read.";
-        Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
-    }
-
-    /// 412: the resource has changed since it was read.
-    #[must_use]
-    pub fn version_conflict() -> Self {
-        let detail = "The resource has changed since you read it. Read it again.";
-        Self::new(StatusCode::PRECONDITION_FAILED, "version_conflict", detail)
-    }
-}
-
-/// Access, routing and limits.
-impl Problem {
-    /// 401: nobody is signed in, or the token is not good.
-    #[must_use]
-    pub fn unauthenticated(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
-            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
-    }
-
-    /// 403: no rule allows it, or one denies it.
-    #[must_use]
-    pub fn forbidden() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this.")
-    }
-
-    /// 403: the user or the address is banned.
-    #[must_use]
-    pub fn banned() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "banned", "You are banned from this shop.")
-    }
-
-    /// 404: absent, or somebody else's, which looks the same.
-    #[must_use]
-    pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
-    }
-
-    /// 405. The router adds `Allow`, because it knows the path's methods.
-    #[must_use]
-    pub fn method_not_allowed() -> Self {
-        let detail = "The path does not answer this method; see the Allow header.";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-    }
-
-    /// 405 with the methods that would be answered, as in `GET, HEAD`.
-    #[must_use]
-    pub fn method_not_allowed_except(allowed: &'static str) -> Self {
-        Self::method_not_allowed().with_header(ALLOW, HeaderValue::from_static(allowed))
-    }
-
-    /// 429: too many requests; `retry_after_seconds` is when the next one may pass.
-    #[must_use]
-    pub fn rate_limited(retry_after_seconds: u64) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests. Slow down.")
-            .retry_after(retry_after_seconds)
-    }
-}
-
-/// Failures of ours, most of which pass.
-impl Problem {
-    /// 503: the read model has not reached the position that the caller asked for.
-    #[must_use]
-    pub fn projection_behind() -> Self {
-        Self::soon("projection_behind", "The answer would be older than you asked for. Try again.")
-    }
-
-    /// 503: the permission rules in force here are older than the caller asked for.
-    #[must_use]
-    pub fn policy_behind() -> Self {
-        Self::soon("policy_behind", "The permission rules here are older than you asked for.")
-    }
-
-    /// 503: the process has not read the permission rules yet.
-    #[must_use]
-    pub fn starting() -> Self {
-        Self::soon("starting", "The shop is starting. Try again in a moment.")
-    }
-
-    /// 503: the process is going away.
-    #[must_use]
-    pub fn draining() -> Self {
-        Self::soon("draining", "This part of the shop is stopping. Try again.")
-    }
-
-    /// 503: more work than this process accepts at the moment.
-    #[must_use]
-    pub fn overloaded() -> Self {
-        Self::soon("overloaded", "The shop is busy. Try again in a moment.")
-    }
-
-    /// 503: the request took longer than any should.
-    #[must_use]
-    pub fn timed_out() -> Self {
-        let detail = "This took too long. What was asked for may still happen: retry with the same \
-                      Idempotency-Key.";
-        Self::soon("timed_out", detail)
-    }
-
-    /// 503: something that this request needs cannot be reached; `cause` goes to the log.
-    #[must_use]
-    pub fn unavailable(cause: &dyn Error) -> Self {
-        Self::soon("unavailable", "A part of the shop cannot be reached. Try again.")
-            .caused_by(cause)
-    }
-
-    /// 500: a fault of ours; `cause` goes to the log, with the request's id, and nowhere else.
-    #[must_use]
-    pub fn internal(cause: &dyn Error) -> Self {
-        Self::panicked().caused_by(cause)
-    }
-
-    /// 500 whose cause the panic hook has logged already.
-    #[must_use]
-    pub(crate) fn panicked() -> Self {
-        let detail = "Something went wrong here. The trace id helps us to find it.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
-    }
-
-    fn soon(code: &'static str, detail: &'static str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_SOON_SECONDS)
     }
 }
 

@@ -2,9 +2,7 @@
 
 use super::{NoParams, schema};
 use crate::app::App;
-use crate::http::{
-    AtLeast, Etag, Id, IfNoneMatch, Json, Limit, List, Params, Path, Problem,
-};
+use crate::http::{AtLeast, Etag, Id, IfNoneMatch, Json, Limit, List, Params, Path, Problem};
 use axum::extract::State;
 use axum::response::Response;
 use domain::product::{Product, ProductStatus};
@@ -175,8 +173,7 @@ async fn list(
     Params(params): Params<ProductListParams>,
     at_least: AtLeast,
 ) -> Result<Json<List<ProductBody>>, Problem> {
-    let filter =
-        filter(Some(ProductStatus::Published), params.category, params.q, params.currency);
+    let filter = filter(Some(ProductStatus::Published), params.category, params.q, params.currency);
     page(&app, at_least, &filter, params.sort, params.cursor.as_deref(), params.limit).await
 }
 
@@ -358,3 +355,7 @@ fn number(text: &str) -> Option<i32> {
     let number: i32 = text.parse().ok()?;
     (number > 0 && number.to_string() == text).then_some(number)
 }
+
+#[cfg(test)]
+#[path = "catalogue_tests.rs"]
+mod tests;

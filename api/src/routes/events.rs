@@ -8,8 +8,9 @@ use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use commands::journal::ReadError;
 use domain::{AGGREGATES, Filter, RecordedEvent};
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use nats::write_public_event;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -163,14 +164,18 @@ async fn list(
     };
     let limit = params.limit.map(|EventLimit(limit)| limit as usize);
     let (kind, body) = if wants_lines(&headers) {
-        (NDJSON, lines(&app, params.after, limit, filter).await?)
+        // Up to the journal's end as it is now.
+        let events = app.reader.export(params.after, filter).take(limit.unwrap_or(usize::MAX));
+        (NDJSON, lines(events).await?)
     } else {
         let limit = limit.unwrap_or(MAX_EVENTS as usize);
         let events = app.reader.page(params.after, limit, &filter).await?;
         (JSON_UTF8, page(&events, params.after).into())
     };
-    let headers =
-        [(CONTENT_TYPE, HeaderValue::from_static(kind)), (VARY, HeaderValue::from_static("accept"))];
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (VARY, HeaderValue::from_static("accept")),
+    ];
     Ok((headers, body).into_response())
 }
 
@@ -194,19 +199,15 @@ fn page(events: &[Arc<RecordedEvent>], after: u64) -> Vec<u8> {
     out
 }
 
-/// A line an event, up to the journal's end as it was at the start. The journal is read as the
-/// caller takes what was read, so memory holds a page of it, however long it is.
+/// A line an event. The journal is read as the caller takes what was read, so memory holds a page
+/// of it, however long it is.
 ///
 /// # Errors
 /// When the journal cannot be read at the start. Later the answer breaks off: the connection is
 /// cut, so that a part can never pass for the whole.
 async fn lines(
-    app: &App,
-    after: u64,
-    limit: Option<usize>,
-    filter: Filter,
+    events: impl Stream<Item = Result<Arc<RecordedEvent>, ReadError>> + Send + 'static,
 ) -> Result<Body, Problem> {
-    let events = app.reader.export(after, filter).take(limit.unwrap_or(usize::MAX));
     let mut events = Box::pin(events.peekable());
     if let Some(Err(_)) = events.as_mut().peek().await {
         // Only a look: what it saw is the next item.
@@ -232,3 +233,7 @@ fn chunk_of(events: &[Arc<RecordedEvent>]) -> Bytes {
     }
     out.into()
 }
+
+#[cfg(test)]
+#[path = "events_tests.rs"]
+mod tests;

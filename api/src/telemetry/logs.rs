@@ -1,12 +1,14 @@
 //! Logs: one JSON object a line, on standard error.
 
 use std::io;
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// The filter cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("GOMALL_LOG: expected a filter such as info or warn,api=debug: {0}")]
+#[error("expected a filter such as info or warn,api=debug: {0}")]
 pub struct InvalidFilter(#[from] ParseError);
 
 /// Starts logging what `filter` lets through, for example `info` or `warn,api=debug`. Panics are
@@ -16,14 +18,7 @@ pub struct InvalidFilter(#[from] ParseError);
 /// # Errors
 /// [`InvalidFilter`].
 pub fn init_logs(filter: &str) -> Result<(), InvalidFilter> {
-    let filter = EnvFilter::builder().parse(filter)?;
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_span_list(false)
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .finish();
+    let subscriber = subscriber(filter, io::stderr)?;
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         std::panic::set_hook(Box::new(|panic| {
             let location = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -35,4 +30,22 @@ pub fn init_logs(filter: &str) -> Result<(), InvalidFilter> {
         }));
     }
     Ok(())
+}
+
+/// Every line names the request that it belongs to, in its span.
+pub(crate) fn subscriber<W>(
+    filter: &str,
+    writer: W,
+) -> Result<impl Subscriber + Send + Sync, InvalidFilter>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::builder().parse(filter)?;
+    Ok(tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .finish())
 }

@@ -8,4 +8,6 @@ mod observe;
 pub use context::{RequestContext, TraceContext};
 pub use logs::{InvalidFilter, init_logs};
 pub use metrics::{Metrics, MetricsError};
+#[cfg(test)]
+pub(crate) use logs::subscriber;
 pub(crate) use observe::{note_route, observe};

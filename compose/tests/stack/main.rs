@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use compose::{Durability, Stack, StackOptions};
+use compose::{Durability, ProcessId, Stack, StackOptions};
 use sqlx::{Connection, Executor, PgConnection};
 
 /// Where a re-started test binary finds its data directory.
@@ -32,7 +32,9 @@ struct Temp(PathBuf);
 
 impl Temp {
     fn new(parent: &Path, name: &str) -> Self {
-        let path = parent.join(format!("compose-{name}-{}", std::process::id()));
+        // Named so that the next run removes it if this one is interrupted.
+        let run = ProcessId::current().expect("we are alive");
+        let path = parent.join(format!("gomall-test-{}-{}.{name}", run.pid, run.started));
         fs::create_dir_all(&path).expect("the temporary directory is writable");
         Self(path.canonicalize().expect("it was just made"))
     }

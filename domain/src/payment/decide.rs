@@ -109,12 +109,13 @@ impl Payment {
         command: PaymentCommand,
         _facts: &Facts,
     ) -> Result<Vec<PaymentEvent>, PaymentRejection> {
-        if let PaymentCommand::Request { order_id, customer_id, amount, method } = command {
-            return self.request(order_id, customer_id, amount, method);
+        if !self.exists() && !matches!(command, PaymentCommand::Request { .. }) {
+            return Err(PaymentRejection::NotFound);
         }
-        let requested = self.amount.ok_or(PaymentRejection::NotFound)?;
         let (status, event) = match command {
-            PaymentCommand::Request { .. } => unreachable!("answered above"),
+            PaymentCommand::Request { order_id, customer_id, amount, method } => {
+                return self.request(order_id, customer_id, amount, method);
+            }
             PaymentCommand::RecordActionRequired { url } => {
                 (PaymentStatus::ActionRequired, PaymentEvent::PaymentActionRequired { url })
             }
@@ -122,7 +123,7 @@ impl Payment {
                 (PaymentStatus::Authorized, PaymentEvent::PaymentAuthorized {})
             }
             PaymentCommand::RecordCaptured { amount } => {
-                self.check_captured(requested, amount)?;
+                self.check_captured(amount)?;
                 (PaymentStatus::Captured, PaymentEvent::PaymentCaptured { amount })
             }
             PaymentCommand::RecordDeclined { code } => {
@@ -169,7 +170,8 @@ impl Payment {
         if same { Ok(vec![]) } else { Err(PaymentRejection::AlreadyExists) }
     }
 
-    fn check_captured(&self, requested: Money, captured: Money) -> Result<(), PaymentRejection> {
+    fn check_captured(&self, captured: Money) -> Result<(), PaymentRejection> {
+        let requested = self.amount.ok_or(PaymentRejection::NotFound)?;
         if captured.currency() != requested.currency()
             || captured.amount_minor() > requested.amount_minor()
         {

@@ -74,7 +74,10 @@ async fn one_relay_of_a_database_publishes_and_the_other_takes_over() {
 #[tokio::test]
 async fn a_relay_that_hangs_is_followed_by_another() {
     let shop = Shop::open().await;
-    let relay = shop.relay();
+    // With connections of its own: those of a pool belong to the runtime that made them.
+    let options = sqlx::PgPool::connect_options(&shop.pool);
+    let pool = sqlx::postgres::PgPoolOptions::new().connect_lazy_with((*options).clone());
+    let relay = Shop { pool, ..shop.with_journal(&shop.journal) }.relay();
     let (mut first, mut status) = (relay.status(), relay.status());
     let (release, released) = std::sync::mpsc::channel::<()>();
     let frozen = std::thread::spawn(move || {

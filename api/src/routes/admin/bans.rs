@@ -195,12 +195,12 @@ async fn add(
             let parts = (policy::headers(&executed), written.etag(), location(ban_id));
             Ok((StatusCode::CREATED, parts, Json(body)).into_response())
         }
-        (Some(_), Some(_)) => Err(Problem::invalid_field("/cidr", "give user_id or cidr, not both")),
-        (None, None) => Err(Problem::field(FieldError::at(
-            "/user_id",
-            "missing_field",
-            "give user_id or cidr",
-        ))),
+        (Some(_), Some(_)) => {
+            Err(Problem::invalid_field("/cidr", "give user_id or cidr, not both"))
+        }
+        (None, None) => {
+            Err(Problem::field(FieldError::at("/user_id", "missing_field", "give user_id or cidr")))
+        }
     }
 }
 

@@ -134,8 +134,12 @@ async fn explain(
     let explained = policy.explain(Caller::with_roles(&roles), &method, path);
     let (decision, reason, rule_id, public_path_id) = match explained.verdict {
         _ if banned => (PolicyDecision::Deny, DecisionReason::Banned, None, None),
-        Verdict::Denied { by: Some(rule) } => (PolicyDecision::Deny, DecisionReason::DenyRule, Some(rule), None),
-        Verdict::Denied { by: None } => (PolicyDecision::Deny, DecisionReason::NothingAllows, None, None),
+        Verdict::Denied { by: Some(rule) } => {
+            (PolicyDecision::Deny, DecisionReason::DenyRule, Some(rule), None)
+        }
+        Verdict::Denied { by: None } => {
+            (PolicyDecision::Deny, DecisionReason::NothingAllows, None, None)
+        }
         Verdict::Allowed { by: Grant::Rule(rule) } => {
             (PolicyDecision::Allow, DecisionReason::AllowRule, Some(rule), None)
         }
@@ -166,10 +170,7 @@ async fn roles_of(app: &App, user_id: Uuid) -> Result<(BTreeSet<RoleName>, bool)
 fn check_method(method: &str) -> Result<(), Problem> {
     // Rules cannot name HEAD, requests can: it follows GET.
     let known = method == "HEAD"
-        || matches!(
-            MethodSelector::try_from(method.to_owned()),
-            Ok(MethodSelector::Method(_))
-        );
+        || matches!(MethodSelector::try_from(method.to_owned()), Ok(MethodSelector::Method(_)));
     if known {
         Ok(())
     } else {

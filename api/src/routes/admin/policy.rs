@@ -54,9 +54,5 @@ pub(super) async fn written(
 
 /// The headers of every change.
 pub(super) fn headers(executed: &Executed) -> impl IntoResponseParts + use<> {
-    (
-        Position(executed.position),
-        PolicyVersion(executed.version(0)),
-        Replayed(executed.replayed),
-    )
+    (Position(executed.position), PolicyVersion(executed.version(0)), Replayed(executed.replayed))
 }

@@ -173,12 +173,10 @@ async fn create(
         .enumerate()
         .map(|(index, sku)| (sku, executed.state::<StockItem>(index + 1).available()))
         .collect();
-    let product = ProductBody::from_aggregate(
-        product_id,
-        executed.state(0),
-        executed.version(0),
-        |sku| available.get(sku).copied().unwrap_or(0),
-    )?;
+    let product =
+        ProductBody::from_aggregate(product_id, executed.state(0), executed.version(0), |sku| {
+            available.get(sku).copied().unwrap_or(0)
+        })?;
     let location = [(LOCATION, format!("/api/v1/admin/products/{product_id}"))];
     Ok((StatusCode::CREATED, location, answer(&executed, product)).into_response())
 }

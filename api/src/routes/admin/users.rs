@@ -232,7 +232,8 @@ async fn keeping_an_administrator(
         | UserCommand::Unban => false,
     };
     let now = (app.world.now)();
-    if !disarms || !is_administrator(&app.bus.load::<User>(&user_id.to_string()).await?.state, now) {
+    if !disarms || !is_administrator(&app.bus.load::<User>(&user_id.to_string()).await?.state, now)
+    {
         return Ok(plan);
     }
     for candidate in other_administrators(app, user_id, now).await? {

@@ -1,0 +1,5 @@
+//! The edge as a whole.
+
+mod access;
+mod answers;
+mod harness;
