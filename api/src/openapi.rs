@@ -96,12 +96,7 @@ fn complete_operation(
     path: &str,
     policy: &CompiledPolicy,
 ) {
-    // Handlers of several parts are called `show` or `list`; with the part's name they are unique.
-    let tag = operation.get("tags").and_then(|tags| tags[0].as_str()).unwrap_or("shop");
-    let prefix = tag.replace(|other: char| !other.is_ascii_alphanumeric(), "_");
-    if let Some(Value::String(name)) = operation.get_mut("operationId") {
-        *name = format!("{prefix}_{name}");
-    }
+    operation.insert("operationId".into(), json!(operation_id(method, path)));
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     if let Some(responses) = responses.as_object_mut() {
         let errors = responses.iter_mut().filter(|(status, _)| status.starts_with(['4', '5']));
@@ -115,6 +110,15 @@ fn complete_operation(
     let token = json!({ "token": [] });
     let security = if is_public(policy, method, path) { json!([{}, token]) } else { json!([token]) };
     operation.insert("security".into(), security);
+}
+
+/// `post_me_cart_lines`: the handlers' own names (`show`, `list`) repeat themselves, and a client's
+/// generated methods should not depend on how we call ours.
+fn operation_id(method: &str, path: &str) -> String {
+    let path = path.strip_prefix("/api/v1").unwrap_or(path);
+    let words = path.split(|other: char| !other.is_ascii_alphanumeric());
+    let words = std::iter::once(method).chain(words.filter(|word| !word.is_empty()));
+    words.collect::<Vec<_>>().join("_")
 }
 
 /// Errors have a media type of their own, which routes need not repeat.

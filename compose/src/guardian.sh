@@ -30,22 +30,36 @@ running() {
         case $name in postgres | initdb | nats-server) ;; *) continue ;; esac
         tr '\0' '\n' <"$cmdline" |
             grep -qxF -e "$servers/postgres" -e "$servers/postgres.new" -e "$servers/nats.conf" &&
-            echo "$pid $name"
+            echo "$pid"
     done
+}
+
+# Whether anybody of the process groups $leaders is left. Their command lines may be gone already.
+alive() {
+    for stat in /proc/[0-9]*/stat; do
+        read -r line <"$stat" || continue
+        # shellcheck disable=SC2086
+        set -- ${line##*) }
+        case $1 in Z | X) continue ;; esac
+        case " $leaders " in *" $3 "*) return 0 ;; esac
+    done
+    return 1
 }
 
 # stop POSTGRES_SIGNAL OTHER_SIGNAL TENTHS: whether all are gone within that many tenths of a second.
 stop() {
-    running | while read -r pid name; do
-        # As a group: an initdb works through servers that do not name our directory.
+    for pid in $leaders; do
+        read -r name <"/proc/$pid/comm" || name=gone
         case $name in
         postgres) kill -s "$1" -- "-$pid" ;;
-        initdb) kill -s KILL -- "-$pid" ;;
-        *) kill -s "$2" -- "-$pid" ;;
+        nats-server) kill -s "$2" -- "-$pid" ;;
+        # It works through servers that do not name our directory and that end, cleaned up, when
+        # their input does: killed in the last step only.
+        *) if [ "$1" = KILL ]; then kill -s KILL -- "-$pid"; else kill -s KILL "$pid"; fi ;;
         esac
     done
     tenths=$3
-    while [ -n "$(running)" ]; do
+    while alive; do
         [ "$tenths" -gt 0 ] || return 1
         tenths=$((tenths - 1))
         sleep 0.1 </dev/null
@@ -56,6 +70,7 @@ while owner_lives; do
     sleep 0.2 </dev/null
 done
 
+leaders=$(running | tr '\n' ' ')
 case $mode in
 fast) stop INT TERM 30 || stop QUIT KILL 20 || stop KILL KILL 10 ;;
 *) stop QUIT KILL 20 || stop KILL KILL 10 ;;

@@ -13,7 +13,7 @@ use crate::layout::{self, Ports};
 use crate::nats::{self, Home, Nats};
 use crate::postgres::{self, Cluster, Postgres};
 use crate::privilege::Account;
-use crate::process::{POLL, ProcessId, groups_end_within, name, servers_in, signal_group};
+use crate::process::{POLL, ProcessId, groups_end_within, name, servers_in, signal, signal_group};
 use crate::servers::{NATS, POSTGRES, Progress};
 
 /// Enough for several `serve`, each with its pools.
@@ -238,20 +238,23 @@ pub(crate) fn remove(directory: &Path) {
     }
 }
 
-/// Stops whatever runs on a directory, with ever stronger means, and blocks until it is gone: not
-/// only the servers, also what an `initdb` has started, which does not name the directory.
+/// Stops whatever runs on a directory, with ever stronger means, and blocks until it is gone.
+///
+/// An `initdb` works through servers that do not name the directory. When it is killed they see
+/// their input end, and end with their shared memory cleaned up; so the group is only waited for,
+/// and killed in the last step.
 pub(crate) fn stop_all(servers: &Path, steps: &[Step]) {
     let found: Vec<(u32, Option<String>)> =
         servers_in(servers).into_iter().map(|pid| (pid, name(pid))).collect();
     let groups: Vec<u32> = found.iter().map(|(pid, _)| *pid).collect();
     for (for_postgres, for_others, patience) in steps {
         for (leader, name) in &found {
-            let kind = match name.as_deref() {
-                Some("postgres") => *for_postgres,
-                Some("initdb") => Signal::KILL,
-                _ => *for_others,
-            };
-            signal_group(*leader, kind);
+            match name.as_deref() {
+                Some("postgres") => signal_group(*leader, *for_postgres),
+                Some("initdb") if *for_postgres != Signal::KILL => signal(*leader, Signal::KILL),
+                Some("initdb") => signal_group(*leader, Signal::KILL),
+                _ => signal_group(*leader, *for_others),
+            }
         }
         if groups_end_within(&groups, *patience) {
             return;

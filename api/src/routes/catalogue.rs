@@ -109,6 +109,8 @@ struct ProductListParams {
     q: Option<SearchText>,
     /// Without it the best match comes first, or the lowest number when nothing is searched for.
     #[serde(default, deserialize_with = "given")]
+    // Schemas that only parameters name are not collected into the document.
+    #[param(inline)]
     sort: Option<Sort>,
     /// Only what is priced in this currency.
     #[serde(default, deserialize_with = "given")]
@@ -125,7 +127,6 @@ struct ProductListParams {
 /// The orders that a list of products can have.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[schema(as = ProductOrder)]
 pub(super) enum Sort {
     /// By name.
     Name,

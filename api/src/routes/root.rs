@@ -125,6 +125,11 @@ async fn docs_file(Path(file): Path<String>) -> Result<Response, Problem> {
     let found = utoipa_swagger_ui::serve(&file, config)
         .map_err(|error| Problem::internal(&*error))?
         .ok_or_else(Problem::not_found)?;
-    let headers = [(CONTENT_TYPE, found.content_type), (CACHE_CONTROL, "public, max-age=86400".to_owned())];
-    Ok((headers, found.bytes.into_owned()).into_response())
+    // The files belong to this build; a day is short enough to see the next one.
+    let kept = (CACHE_CONTROL, "public, max-age=86400".to_owned());
+    Ok(([(CONTENT_TYPE, found.content_type), kept], found.bytes.into_owned()).into_response())
 }
+
+#[cfg(test)]
+#[path = "root_tests.rs"]
+mod tests;

@@ -81,6 +81,10 @@ async fn record_captured(
         let plan = Plan::new(context).step::<Payment>(payment_id.to_string(), captured);
         return bus.execute(plan).await.map(drop);
     }
+    if order.totals.is_some_and(|totals| totals.total != amount) {
+        // Part of the money does not pay an order, and nobody may send the rest to this payment.
+        return orphan(bus, payment_id, captured, "captured_other_amount", context).await;
+    }
     let mut plan = Plan::new(context)
         .step::<Payment>(payment_id.to_string(), captured.clone())
         .step::<Order>(order_id.to_string(), OrderCommand::MarkPaid { payment_id });
@@ -101,6 +105,17 @@ async fn record_captured(
         return Ok(());
     }
     let code = rejections.first().map_or("order_not_payable", |rejection| rejection.code());
+    orphan(bus, payment_id, captured, code, context).await
+}
+
+/// Records money that no order waits for.
+async fn orphan(
+    bus: &Bus,
+    payment_id: Uuid,
+    captured: PaymentCommand,
+    code: &str,
+    context: &Context,
+) -> Result<(), ExecuteError> {
     let orphan = PaymentCommand::Orphan { code: code.to_owned() };
     let plan = Plan::new(context)
         .step::<Payment>(payment_id.to_string(), captured)

@@ -1,0 +1,204 @@
+//! Staff's routes: products, stock, users and the read models' state.
+
+mod support;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use support::{Answer, Person, Shop, key};
+
+const PRODUCTS: &str = "/api/v1/admin/products";
+
+fn product(skus: &[&str]) -> Value {
+    let price = json!({"amount": 500, "currency": "USD"});
+    let variants: Vec<_> = skus.iter().map(|sku| json!({"sku": sku, "price": price})).collect();
+    json!({"name": "Kettle", "description": "", "categories": ["Kitchen"], "variants": variants})
+}
+
+async fn put(person: &Person, path: &str, if_match: &str, body: &Value) -> Answer {
+    person.send(Method::PUT, path, &[("if-match", if_match)], Some(body)).await
+}
+
+#[tokio::test]
+async fn products_are_drafted_published_revised_and_retired() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let (admin, visitor) = (shop.admin(&gomall).await, shop.visitor(&gomall));
+    visitor.post(PRODUCTS, &product(&["kettle"])).await.refused(401, "unauthenticated");
+    let customer = shop.customer(&gomall).await;
+    customer.post(PRODUCTS, &product(&["kettle"])).await.refused(403, "forbidden");
+
+    // A draft is seen by staff only.
+    admin.post(PRODUCTS, &product(&["kettle"])).await.refused(400, "idempotency_key_missing");
+    let create_key = key();
+    let created = admin.post_keyed(PRODUCTS, &create_key, &product(&["kettle", "kettle-xl"])).await;
+    let body = created.expect(StatusCode::CREATED);
+    assert_eq!((&body["status"], &body["number"]), (&json!("draft"), &json!(8)));
+    let id = body["id"].as_str().expect("an id").to_owned();
+    let (path, public) = (format!("{PRODUCTS}/{id}"), format!("/api/v1/products/{id}"));
+    assert_eq!(created.header("location"), Some(path.as_str()));
+    visitor.get_after(&public, created.position()).await.refused(404, "not_found");
+    let shown = admin.get_after(&path, created.position()).await;
+    assert_eq!(shown.expect(StatusCode::OK), body);
+    assert_eq!(shown.header("etag"), created.header("etag"));
+    let again = admin.post_keyed(PRODUCTS, &create_key, &product(&["kettle", "kettle-xl"])).await;
+    assert_eq!(again.expect(StatusCode::CREATED), body, "a retry answers the same");
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    let taken = admin.post_keyed(PRODUCTS, &key(), &product(&["pot", "kettle"])).await;
+    taken.refused(409, "sku_taken");
+    let free = admin.post_keyed(PRODUCTS, &key(), &product(&["pot"])).await;
+    free.expect(StatusCode::CREATED);
+
+    let published = admin.post(&format!("{path}/publish"), &json!({})).await;
+    assert_eq!(published.expect(StatusCode::OK)["status"], "published");
+    let shown = visitor.get_after(&public, published.position()).await;
+    assert_eq!(shown.expect(StatusCode::OK), &published.body);
+
+    // A revision needs the version; what stays keeps its number, what is new opens its stock.
+    let mut revised = product(&["kettle-xl", "kettle-xxl"]);
+    revised["name"] = json!("Samovar");
+    admin.put(&path, &revised).await.refused(428, "precondition_required");
+    put(&admin, &path, "\"1.1\"", &revised).await.refused(412, "version_conflict");
+    let etag = published.header("etag").expect("a version").to_owned();
+    let changed = put(&admin, &path, &etag, &revised).await;
+    let body = changed.expect(StatusCode::OK);
+    assert_eq!((&body["name"], &body["number"]), (&json!("Samovar"), &json!(9)));
+    put(&admin, &path, &etag, &revised).await.refused(412, "version_conflict");
+    put(&admin, &path, "*", &product(&["pot"])).await.refused(409, "sku_taken");
+    let receive = json!({"quantity": 3, "reason": "delivery"});
+    let received =
+        admin.post_keyed("/api/v1/admin/stock/kettle-xxl/receive", &key(), &receive).await;
+    received.expect(StatusCode::OK);
+    let shown = visitor.get_after(&public, received.position()).await;
+    assert_eq!(shown.expect(StatusCode::OK)["variants"][1]["available"], 3);
+
+    let retired = admin.post(&format!("{path}/retire"), &json!({})).await;
+    assert_eq!(retired.expect(StatusCode::OK)["status"], "retired");
+    let shown = visitor.get_after(&public, retired.position()).await;
+    assert_eq!(shown.expect(StatusCode::OK)["status"], "retired", "orders name it");
+    let drafts = admin.get("/api/v1/admin/products?status=draft").await;
+    assert_eq!(drafts.expect(StatusCode::OK)["items"].as_array().map(Vec::len), Some(1));
+
+    let nobody = format!("{PRODUCTS}/0199d3a2-7c41-7000-8000-00000000abcd");
+    put(&admin, &nobody, "*", &product(&["pan"])).await.refused(404, "not_found");
+    admin.post(&format!("{nobody}/publish"), &json!({})).await.refused(404, "not_found");
+    refuses_bad_products(&admin).await;
+}
+
+async fn refuses_bad_products(admin: &Person) {
+    let with = |member: &str, value: Value| {
+        let mut body = product(&["pan"]);
+        body[member] = value;
+        body
+    };
+    let negative = json!({"amount": -1, "currency": "USD"});
+    let many: Vec<_> = (0..101).map(|n| format!("pan-{n}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    for (body, code, pointer) in [
+        (with("name", json!("")), "invalid_field", "/name"),
+        (with("colour", json!("red")), "unknown_field", "/colour"),
+        (with("variants", json!([])), "invalid_field", "/variants"),
+        (with("variants", json!([{"sku": "pan"}])), "missing_field", "/variants/0/price"),
+        (
+            with("variants", json!([{"sku": "pan", "price": negative}])),
+            "invalid_field",
+            "/variants/0/price",
+        ),
+        (with("categories", json!(["a b"])), "invalid_field", "/categories/0"),
+        (product(&many), "invalid_field", "/variants"),
+    ] {
+        let refused = admin.post_keyed(PRODUCTS, &key(), &body).await;
+        assert_eq!(refused.refused(422, code)["errors"][0]["pointer"], pointer);
+    }
+    let twice = admin.post_keyed(PRODUCTS, &key(), &product(&["pan", "pan"])).await;
+    twice.refused(422, "duplicate_sku");
+}
+
+#[tokio::test]
+async fn stock_is_booked_once_and_never_below_what_is_there() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let admin = shop.admin(&gomall).await;
+    let book = async |sku: &str, what: &str, key: &str, quantity: Value| {
+        let body = json!({"quantity": quantity, "reason": "stocktaking"});
+        admin.post_keyed(&format!("/api/v1/admin/stock/{sku}/{what}"), key, &body).await
+    };
+    let retried = key();
+    let received = book("mascot", "receive", &retried, json!(5)).await;
+    assert_eq!(received.expect(StatusCode::OK)["on_hand"], 1_005);
+    let again = book("mascot", "receive", &retried, json!(5)).await;
+    assert_eq!(again.expect(StatusCode::OK), &received.body);
+    let adjusted = book("mascot", "adjust", &key(), json!(-1_005)).await;
+    assert_eq!(adjusted.expect(StatusCode::OK)["available"], 0);
+    let missing = book("mascot", "adjust", &key(), json!(-1)).await;
+    assert_eq!(missing.refused(409, "insufficient_stock")["available"], 0);
+    for quantity in [json!(0), json!(-1), json!(1.5), json!("1"), json!(1_000_000_001)] {
+        book("mascot", "receive", &key(), quantity).await.refused(422, "invalid_field");
+    }
+    book("mascot", "adjust", &key(), json!(0)).await.refused(422, "invalid_field");
+    book("nothing", "receive", &key(), json!(1)).await.refused(404, "not_found");
+
+    let stock = admin.get_after("/api/v1/admin/stock?limit=2", adjusted.position()).await;
+    let stock = stock.expect(StatusCode::OK);
+    assert_eq!(stock["items"][0], adjusted.body, "by SKU: the mascot is the first");
+    let cursor = stock["next_cursor"].as_str().expect("seven SKUs are more than a page");
+    let next = admin.get(&format!("/api/v1/admin/stock?limit=100&cursor={cursor}")).await;
+    let next = next.expect(StatusCode::OK);
+    assert_eq!(next["items"].as_array().map(Vec::len), Some(5));
+    assert_eq!(next["next_cursor"], Value::Null);
+    admin.get("/api/v1/admin/stock?cursor=x").await.refused(422, "invalid_parameter");
+
+    let projections = admin.get("/api/v1/admin/projections").await;
+    let projections = projections.expect(StatusCode::OK)["items"].as_array().expect("a list");
+    let catalogue = projections.iter().find(|one| one["name"] == "catalogue").expect("it runs");
+    assert_eq!(catalogue["status"], "running");
+    assert!(catalogue["position"].as_u64() >= Some(adjusted.position()));
+    assert!(catalogue["lag"].is_u64() && catalogue["version"].is_u64());
+}
+
+#[tokio::test]
+async fn roles_and_bans_bite_at_once_and_an_administrator_stays() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let admin = shop.admin(&gomall).await;
+    let customer = shop.customer(&gomall).await;
+    let path = format!("/api/v1/admin/users/{}", customer.id());
+    let own = format!("/api/v1/admin/users/{}", admin.id());
+    let role = |role: &str| json!({"role": role});
+    customer.get(PRODUCTS).await.refused(403, "forbidden");
+    let granted = admin.post(&format!("{path}/roles"), &role("staff")).await;
+    assert_eq!(granted.expect(StatusCode::OK)["roles"], json!(["customer", "staff"]));
+    assert_eq!(granted.body["email"], customer.user["email"]);
+    customer.get(PRODUCTS).await.expect(StatusCode::OK);
+    let users = admin.get_after("/api/v1/admin/users", granted.position()).await;
+    let users = users.expect(StatusCode::OK)["items"].as_array().expect("a list").clone();
+    assert!(users.contains(&granted.body), "{users:?}");
+    let revoked = admin.delete(&format!("{path}/roles/staff")).await;
+    assert_eq!(revoked.expect(StatusCode::OK)["roles"], json!(["customer"]));
+    customer.get(PRODUCTS).await.refused(403, "forbidden");
+    admin.post(&format!("{path}/roles"), &role("anonymous")).await.refused(422, "role_reserved");
+    admin.post(&format!("{path}/roles"), &role("a b")).await.refused(422, "invalid_field");
+    admin.post("/api/v1/admin/users/x/roles", &role("staff")).await.refused(404, "not_found");
+
+    let ban = json!({"reason": "scraping", "until": "2999-01-01T00:00:00Z"});
+    let banned = admin.post(&format!("{path}/ban"), &ban).await;
+    assert_eq!(banned.expect(StatusCode::OK)["ban"]["reason"], "scraping");
+    customer.get("/api/v1/me").await.refused(403, "banned");
+    let late = json!({"reason": "scraping", "until": "2001-01-01T00:00:00Z"});
+    let late = admin.post(&format!("{path}/ban"), &late).await;
+    assert_eq!(late.refused(422, "invalid_field")["errors"][0]["pointer"], "/until");
+    let unbanned = admin.post(&format!("{path}/unban"), &json!({})).await;
+    assert_eq!(unbanned.expect(StatusCode::OK)["ban"], Value::Null);
+    customer.get("/api/v1/me").await.expect(StatusCode::OK);
+
+    // The last administrator stays one, until there is another.
+    let last = "last_administrator";
+    admin.delete(&format!("{own}/roles/admin")).await.refused(409, last);
+    admin.post(&format!("{own}/ban"), &json!({"reason": "x"})).await.refused(409, last);
+    let second = admin.post(&format!("{path}/roles"), &role("admin")).await;
+    let position = second.position();
+    second.expect(StatusCode::OK);
+    admin.get_after("/api/v1/admin/users", position).await.expect(StatusCode::OK);
+    admin.delete(&format!("{own}/roles/admin")).await.expect(StatusCode::OK);
+    admin.get(PRODUCTS).await.refused(403, "forbidden");
+    customer.delete(&format!("{path}/roles/admin")).await.refused(409, last);
+}
