@@ -47,7 +47,9 @@ impl AccessSource for JournalAccess {
 ///
 /// # Errors
 /// When it cannot be read or compiled; the message is for the log.
-pub async fn load_policy(bus: &Bus) -> Result<CompiledPolicy, Box<dyn std::error::Error + Send + Sync>> {
+pub async fn load_policy(
+    bus: &Bus,
+) -> Result<CompiledPolicy, Box<dyn std::error::Error + Send + Sync>> {
     let policy = bus.load::<Policy>(POLICY_ID).await?;
     Ok(CompiledPolicy::compile(&policy.state, policy.sequence)?)
 }
@@ -69,10 +71,10 @@ pub async fn follow(
             Ok(events) => {
                 for event in &events {
                     position = event.position;
-                    if event.aggregate_type == User::TYPE || event.aggregate_type == Session::TYPE {
-                        if let Ok(id) = event.aggregate_id.parse() {
-                            cache.note_change(id, event.sequence).await;
-                        }
+                    if [User::TYPE, Session::TYPE].contains(&event.aggregate_type.as_str())
+                        && let Ok(id) = event.aggregate_id.parse()
+                    {
+                        cache.note_change(id, event.sequence).await;
                     }
                     policy_is_old |= event.aggregate_type == Policy::TYPE;
                 }

@@ -273,8 +273,7 @@ mod tests {
     fn take(limits: &Limits, address: &str, path: &str) -> (Result<(), Problem>, HeaderMap) {
         let mut allowance = Allowance::new(Some(limits));
         let path = RequestPath::parse(path).expect("a canonical path");
-        let outcome =
-            allowance.take_for_address(address.parse().expect("an address"), &path);
+        let outcome = allowance.take_for_address(address.parse().expect("an address"), &path);
         let mut headers = HeaderMap::new();
         allowance.write_headers(&mut headers);
         (outcome, headers)

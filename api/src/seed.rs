@@ -10,7 +10,9 @@ use domain::policy::{Policy, PolicyCommand, default_public_paths, default_rules}
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
 use domain::user::{User, UserCommand};
-use domain::{Currency, Description, EmailAddress, Locale, Money, Name, Reason, RoleName, Sku, Slug, Text};
+use domain::{
+    Currency, Description, EmailAddress, Locale, Money, Name, Reason, RoleName, Sku, Slug, Text,
+};
 use uuid::Uuid;
 
 /// Pieces of every sample product.
@@ -37,7 +39,14 @@ const SAMPLES: [(&str, &str, i64, &str, &str, &str); 7] = [
     ),
     ("T-Shirt", "Heavy cotton, cut straight.", 660, "T-Shirt", "t-shirt.jpeg", "t-shirt"),
     ("T-Shirt", "Light cotton for warm days.", 220, "T-Shirt", "t-shirt-1.jpeg", "t-shirt-1"),
-    ("Sweatshirt", "Brushed inside, for evenings.", 110, "T-Shirt", "sweatshirt.jpeg", "sweatshirt"),
+    (
+        "Sweatshirt",
+        "Brushed inside, for evenings.",
+        110,
+        "T-Shirt",
+        "sweatshirt.jpeg",
+        "sweatshirt",
+    ),
     ("T-Shirt", "The one with the small print.", 180, "T-Shirt", "t-shirt-2.jpeg", "t-shirt-2"),
     ("Mascot", "Our mascot as a sticker.", 480, "Sticker", "logo.jpg", "mascot"),
 ];
@@ -86,7 +95,8 @@ pub async fn default_policy(app: &App) -> anyhow::Result<()> {
 /// # Errors
 /// When the journal cannot be used.
 pub async fn sample_catalogue(app: &App) -> anyhow::Result<()> {
-    for ((name, description, cents, category, picture, sku), number) in SAMPLES.into_iter().zip(1..) {
+    for ((name, description, cents, category, picture, sku), number) in SAMPLES.into_iter().zip(1..)
+    {
         // Known by their ids, so that a start that was cut off goes on where it stopped.
         let product_id = sample_id(number);
         if app.bus.load::<Product>(&product_id.to_string()).await?.sequence > 0 {
@@ -123,7 +133,11 @@ fn sample_id(number: i32) -> Uuid {
 ///
 /// # Errors
 /// When the journal cannot be used, or the password cannot be hashed.
-pub async fn administrator(app: &App, email: &EmailAddress, password: &str) -> anyhow::Result<bool> {
+pub async fn administrator(
+    app: &App,
+    email: &EmailAddress,
+    password: &str,
+) -> anyhow::Result<bool> {
     if registration::find_by_email(&app.pool, email).await?.is_some() {
         return Ok(false);
     }

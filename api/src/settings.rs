@@ -5,7 +5,6 @@ use crate::auth::{DEFAULT_PASSWORD_MIN_CHARS, KeyPaths};
 use crate::guard::TrustedProxies;
 use clap::{Args, Parser, Subcommand};
 use domain::EmailAddress;
-use ipnet::IpNet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -142,8 +141,8 @@ pub struct HttpArgs {
     #[arg(long, env = "GOMALL_LIMITS", default_value = "on", value_parser = ["on", "off"])]
     pub limits: String,
     /// Networks of proxies whose `X-Forwarded-For` is believed, separated by commas.
-    #[arg(long, env = "GOMALL_TRUSTED_PROXIES", value_delimiter = ',')]
-    pub trusted_proxies: Vec<IpNet>,
+    #[arg(long, env = "GOMALL_TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl HttpArgs {
@@ -156,7 +155,7 @@ impl HttpArgs {
     /// The proxies that are believed.
     #[must_use]
     pub fn proxies(&self) -> TrustedProxies {
-        TrustedProxies::new(self.trusted_proxies.clone())
+        self.trusted_proxies.clone()
     }
 }
 

@@ -93,7 +93,7 @@ pub enum Provider {
         /// Where this process serves its routes, for notifications; none are sent without.
         shop_url: Option<String>,
         /// What notifications are signed with.
-        webhook_secret: WebhookSecret,
+        webhook_secret: Box<WebhookSecret>,
     },
 }
 
@@ -179,7 +179,7 @@ impl Shop {
         let (provider_url, webhook_secret) = match config.provider {
             Provider::Http(url) => (url, None),
             Provider::Sandbox { shop_url, webhook_secret } => {
-                let secret = Some(webhook_secret);
+                let secret = Some(*webhook_secret);
                 let url =
                     start_sandbox(pool.clone(), shop_url, secret.clone(), &stop, &mut workers);
                 (url.await?, secret)
@@ -310,7 +310,11 @@ fn wake_up(
     receiver
 }
 
-async fn count_events(metrics: Arc<Metrics>, mut head: watch::Receiver<u64>, stop: CancellationToken) {
+async fn count_events(
+    metrics: Arc<Metrics>,
+    mut head: watch::Receiver<u64>,
+    stop: CancellationToken,
+) {
     let mut counted = *head.borrow_and_update();
     loop {
         tokio::select! {
@@ -330,7 +334,8 @@ async fn start_sandbox(
     stop: &CancellationToken,
     workers: &mut JoinSet<()>,
 ) -> anyhow::Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("no free port for the sandbox")?;
+    let listener =
+        TcpListener::bind("127.0.0.1:0").await.context("no free port for the sandbox")?;
     let url = format!("http://{}", listener.local_addr()?);
     let webhook_url = shop_url.map(|url| format!("{url}/api/v1/webhooks/payments/sandbox").parse());
     let settings = SandboxSettings {

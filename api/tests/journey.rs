@@ -82,7 +82,8 @@ async fn the_last_unit_is_not_sold_twice_by_64_parallel_checkouts_at_two_process
     let mut customers = tokio::task::JoinSet::new();
     let first = shop.customer(&processes[0]).await;
     for number in 0..64 {
-        let buyer = if number == 0 { first.clone() } else { shop.customer(&processes[number % 2]).await };
+        let buyer =
+            if number == 0 { first.clone() } else { shop.customer(&processes[number % 2]).await };
         buyer.add("LAST-ONE", 1).await.expect(StatusCode::OK);
         customers.spawn(async move {
             // Told to come back (contended), a customer comes back under the same key.
@@ -165,7 +166,12 @@ async fn a_rule_removed_through_one_process_bites_in_the_other_also_without_nats
     customer.get("/api/v1/orders").await.expect(StatusCode::OK);
 
     let orders_rule = find_rule(&admin, "/api/v1/orders(/.*)?").await;
-    let removed = admin.delete(&format!("/api/v1/admin/permission-rules/{}", orders_rule["id"].as_str().expect("id"))).await;
+    let removed = admin
+        .delete(&format!(
+            "/api/v1/admin/permission-rules/{}",
+            orders_rule["id"].as_str().expect("id")
+        ))
+        .await;
     assert!(removed.status.is_success(), "{}", removed.text);
     let version = removed.header("policy-version").expect("every change answers it").to_owned();
     let at_least = [("policy-version", version.as_str())];
@@ -214,7 +220,8 @@ async fn a_payment_cut_off_by_kill_9_is_looked_up_and_the_order_ends_paid() {
     })
     .await;
     // The sandbox keeps its books in the same cluster: the money is taken.
-    let database = sqlx::PgPool::connect(&shop.stack.postgres.url("gomall")).await.expect("it is up");
+    let database =
+        sqlx::PgPool::connect(&shop.stack.postgres.url("gomall")).await.expect("it is up");
     eventually("the provider has captured", || async {
         let captured: i64 =
             sqlx::query_scalar("select count(*) from sandbox.payments where status = 'captured'")

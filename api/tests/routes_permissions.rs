@@ -43,7 +43,8 @@ async fn a_rule_is_added_changed_explained_and_removed() {
     let again = admin.post_keyed(RULES, &added_key, &stock).await;
     assert_eq!(again.expect(StatusCode::CREATED), &added.body);
 
-    let question = json!({"user_id": customer.id(), "method": "GET", "path": "/api/v1/admin/stock"});
+    let question =
+        json!({"user_id": customer.id(), "method": "GET", "path": "/api/v1/admin/stock"});
     let explained = explain(&admin, question.clone()).await;
     assert_eq!(explained["decision"], "allow");
     assert_eq!(explained["rule_id"], added.body["id"]);
@@ -72,7 +73,10 @@ async fn a_rule_is_added_changed_explained_and_removed() {
     assert_eq!(same.header("etag"), Some(etag.as_str()));
     customer.get("/api/v1/admin/stock").await.refused(403, "forbidden");
     let explained = explain(&admin, question).await;
-    assert_eq!((&explained["decision"], &explained["reason"]), (&json!("deny"), &json!("deny_rule")));
+    assert_eq!(
+        (&explained["decision"], &explained["reason"]),
+        (&json!("deny"), &json!("deny_rule"))
+    );
 
     let removed = admin.delete(&path).await;
     removed.expect(StatusCode::NO_CONTENT);
@@ -106,7 +110,8 @@ async fn refuses_bad_rules(admin: &Person) {
     let lock_out = rule("deny", "admin", "/.*");
     admin.post(RULES, &lock_out).await.refused(409, "last_administrator");
 
-    let question = |roles: Value| json!({"roles": roles, "method": "GET", "path": "/api/v1/orders"});
+    let question =
+        |roles: Value| json!({"roles": roles, "method": "GET", "path": "/api/v1/orders"});
     let anonymous = explain(admin, question(json!(["anonymous"]))).await;
     assert_eq!(anonymous["reason"], "nothing_allows");
     assert_eq!(explain(admin, question(json!([]))).await["reason"], "allow_rule");
@@ -137,7 +142,9 @@ async fn a_path_is_made_public_and_taken_back() {
     let shown = admin.get_after(&path, added.position()).await;
     assert_eq!(shown.expect(StatusCode::OK), &added.body);
     let listed = admin.get(&format!("{paths}?limit=100")).await;
-    assert!(listed.expect(StatusCode::OK)["items"].as_array().expect("a list").contains(&added.body));
+    assert!(
+        listed.expect(StatusCode::OK)["items"].as_array().expect("a list").contains(&added.body)
+    );
     admin.delete(&path).await.expect(StatusCode::NO_CONTENT);
     visitor.get("/api/v1/admin/projections").await.refused(401, "unauthenticated");
     let bad = json!({"methods": ["GET"], "path": "("});

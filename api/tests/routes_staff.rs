@@ -202,3 +202,31 @@ async fn roles_and_bans_bite_at_once_and_an_administrator_stays() {
     admin.get(PRODUCTS).await.refused(403, "forbidden");
     customer.delete(&format!("{path}/roles/admin")).await.refused(409, last);
 }
+
+#[tokio::test]
+async fn two_administrators_cannot_dismiss_each_other_at_the_same_time() {
+    const ROUNDS: usize = 20;
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let mut admin = shop.admin(&gomall).await;
+    let mut other = shop.customer(&gomall).await;
+    let users = "/api/v1/admin/users";
+    for _ in 0..ROUNDS {
+        let roles = format!("{users}/{}/roles", other.id());
+        let appointed = admin.post(&roles, &json!({"role": "admin"})).await;
+        appointed.expect(StatusCode::OK);
+        admin.get_after(users, appointed.position()).await.expect(StatusCode::OK);
+        let (of_admin, of_other) = (
+            format!("{users}/{}/roles/admin", admin.id()),
+            format!("{users}/{}/roles/admin", other.id()),
+        );
+        let dismissals = tokio::join!(other.delete(&of_admin), admin.delete(&of_other));
+        let done = [&dismissals.0, &dismissals.1].map(|answer| answer.status == StatusCode::OK);
+        assert_ne!(done, [true, true], "nobody is left");
+        match done {
+            [true, _] => std::mem::swap(&mut admin, &mut other),
+            // The next round needs both of them again.
+            [false, true] | [false, false] => {}
+        }
+    }
+}

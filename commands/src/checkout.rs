@@ -155,6 +155,7 @@ pub async fn quote(
 }
 
 /// The order as it was right after it was placed.
+#[derive(Debug)]
 pub struct Placed {
     /// The order's id.
     pub order_id: Uuid,

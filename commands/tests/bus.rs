@@ -130,7 +130,7 @@ async fn a_checkout_under_the_same_key_gives_the_same_order_also_when_the_cart_i
 
     let empty =
         checkout::place_order(&bus, &checkout_of(customer_id), &context(), request_key()).await;
-    assert_eq!(codes(&empty.err().expect("nothing is left")), ["cart_empty"]);
+    assert_eq!(codes(&empty.expect_err("nothing is left")), ["cart_empty"]);
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn a_changed_price_is_reported_and_can_be_accepted() {
     );
     let accepting = Checkout { expected_total: Some(usd(360)), ..checkout_of(customer_id) };
     let placed = checkout::place_order(&bus, &accepting, &context(), request_key()).await;
-    let totals = placed.ok().expect("accepted").order.state.totals.expect("placed");
+    let totals = placed.expect("accepted").order.state.totals.expect("placed");
     assert_eq!(totals.total, usd(360));
 }
 

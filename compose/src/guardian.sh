@@ -55,7 +55,9 @@ stop() {
         nats-server) kill -s "$2" -- "-$pid" ;;
         # It works through servers that do not name our directory and that end, cleaned up, when
         # their input does: killed in the last step only.
-        *) if [ "$1" = KILL ]; then kill -s KILL -- "-$pid"; else kill -s KILL "$pid"; fi ;;
+        initdb) kill -s KILL "$pid" ;;
+        # The kernel does not give a number to a stranger while a group goes by it.
+        gone) [ "$1" = KILL ] && kill -s KILL -- "-$pid" ;;
         esac
     done
     tenths=$3

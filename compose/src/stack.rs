@@ -244,16 +244,21 @@ pub(crate) fn remove(directory: &Path) {
 /// their input end, and end with their shared memory cleaned up; so the group is only waited for,
 /// and killed in the last step.
 pub(crate) fn stop_all(servers: &Path, steps: &[Step]) {
-    let found: Vec<(u32, Option<String>)> =
-        servers_in(servers).into_iter().map(|pid| (pid, name(pid))).collect();
-    let groups: Vec<u32> = found.iter().map(|(pid, _)| *pid).collect();
+    let found: Vec<(ProcessId, Option<String>)> = servers_in(servers)
+        .into_iter()
+        .filter_map(|pid| Some((ProcessId::of(pid).ok()?, name(pid))))
+        .collect();
+    let groups: Vec<u32> = found.iter().map(|(leader, _)| leader.pid).collect();
     for (for_postgres, for_others, patience) in steps {
         for (leader, name) in &found {
+            if ProcessId::of(leader.pid).is_ok_and(|now| now != *leader) {
+                continue; // It is gone, and a stranger has its number.
+            }
             match name.as_deref() {
-                Some("postgres") => signal_group(*leader, *for_postgres),
-                Some("initdb") if *for_postgres != Signal::KILL => signal(*leader, Signal::KILL),
-                Some("initdb") => signal_group(*leader, Signal::KILL),
-                _ => signal_group(*leader, *for_others),
+                Some("postgres") => signal_group(leader.pid, *for_postgres),
+                Some("initdb") if *for_postgres != Signal::KILL => signal(leader.pid, Signal::KILL),
+                Some("initdb") => signal_group(leader.pid, Signal::KILL),
+                _ => signal_group(leader.pid, *for_others),
             }
         }
         if groups_end_within(&groups, *patience) {

@@ -161,10 +161,11 @@ fn ensure(path: &Path, content: fn() -> Option<String>) -> Result<(), KeyError> 
     }
     let content = content().ok_or(KeyError::Generate)?;
     let draft = path.with_extension(format!("new-{}", std::process::id()));
-    let written = write_private(&draft, &content).and_then(|()| match fs::hard_link(&draft, path) {
-        Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
-    });
+    let written =
+        write_private(&draft, &content).and_then(|()| match fs::hard_link(&draft, path) {
+            Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        });
     // The draft has served; if it cannot be removed, what matters is what happened before.
     let _ = fs::remove_file(&draft);
     written.map_err(|reason| file_error(path, reason))

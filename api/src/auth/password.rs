@@ -178,11 +178,18 @@ mod tests {
     #[test]
     fn a_weak_password_is_refused_with_what_is_wrong() {
         let passwords = passwords(1);
-        for weak in ["", "short", "1234567", &"x".repeat(129), "password", "PASSWORD1", "qwertyuiop"] {
+        for weak in
+            ["", "short", "1234567", &"x".repeat(129), "password", "PASSWORD1", "qwertyuiop"]
+        {
             let problem = passwords.check_strength(weak, "/password").expect_err(weak);
-            assert_eq!((problem.status().as_u16(), problem.code()), (422, "weak_password"), "{weak}");
+            assert_eq!(
+                (problem.status().as_u16(), problem.code()),
+                (422, "weak_password"),
+                "{weak}"
+            );
         }
-        for strong in ["ein Satz", "πßäöü漢字e", &"ä".repeat(128), "correct horse battery"] {
+        for strong in ["ein Satz", "πßäöü漢字e", &"ä".repeat(128), "correct horse battery"]
+        {
             assert!(passwords.check_strength(strong, "/password").is_ok(), "{strong}");
         }
     }
@@ -194,7 +201,10 @@ mod tests {
         assert!(lines.is_sorted(), "sorted, so that a change shows as one line");
         assert_eq!(lines.len(), COMMON.len(), "no line twice");
         for line in lines {
-            assert!(line.chars().count() >= DEFAULT_PASSWORD_MIN_CHARS, "{line} is too short anyway");
+            assert!(
+                line.chars().count() >= DEFAULT_PASSWORD_MIN_CHARS,
+                "{line} is too short anyway"
+            );
             assert_eq!(line, line.to_lowercase());
         }
     }

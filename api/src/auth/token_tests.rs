@@ -32,8 +32,9 @@ fn header(keys: &Keys) -> Value {
 }
 
 fn signed_by(keys: &Keys) -> impl Fn(&[u8]) -> Vec<u8> {
-    let pair = aws_lc_rs::signature::Ed25519KeyPair::from_pkcs8_maybe_unchecked(&keys.signing.pkcs8)
-        .expect("a key");
+    let pair =
+        aws_lc_rs::signature::Ed25519KeyPair::from_pkcs8_maybe_unchecked(&keys.signing.pkcs8)
+            .expect("a key");
     move |message| pair.sign(message).as_ref().to_vec()
 }
 

@@ -53,7 +53,12 @@ impl AccessSource for People {
             return Err(Unavailable("no connection".into()));
         }
         let known = self.users.lock().expect("no test panics with the lock").get(&id).cloned();
-        Ok(known.unwrap_or(UserAccess { sequence: 0, exists: false, roles: Arc::default(), ban: None }))
+        Ok(known.unwrap_or(UserAccess {
+            sequence: 0,
+            exists: false,
+            roles: Arc::default(),
+            ban: None,
+        }))
     }
 
     async fn session(&self, id: Uuid) -> Result<SessionAccess, Unavailable> {

@@ -31,7 +31,7 @@ use crate::http::{POLICY_VERSION, Problem, RequestPath, number};
 use crate::limits::Allowance;
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Method};
+use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::Timestamp;
@@ -80,7 +80,9 @@ async fn admit(
         return Err(Problem::banned());
     }
     let caller = identify(edge, request.headers(), &path, allowance, now).await?;
-    let verdict = policy.decide(caller.for_policy(), ruled_method(request.method()), path.canonical());
+    // The policy itself knows that HEAD follows GET.
+    let method = request.method().as_str();
+    let verdict = policy.decide(caller.for_policy(), method, path.canonical());
     if !verdict.is_allowed() {
         return Err(match caller {
             Caller::Anonymous => Problem::unauthenticated("Sign in first."),
@@ -92,11 +94,6 @@ async fn admit(
     extensions.insert(caller);
     extensions.insert(ClientAddress(address));
     Ok(())
-}
-
-/// HEAD is GET without the body, so GET's rules are about it.
-pub(crate) fn ruled_method(method: &Method) -> &str {
-    if method == Method::HEAD { "GET" } else { method.as_str() }
 }
 
 /// Before the first policy is known nobody is let in; only the probes are told how it goes.

@@ -86,7 +86,11 @@ async fn every_misfit_has_its_code_and_points_at_the_offending_member() {
         ("", "missing_field", "/sku"),
         (r#"{"sku":"mug","quantity":1,"x":1}"#, "unknown_field", "/x"),
         (r#"{"sku":"mug","quantity":1,"a/b~c":{"d":1}}"#, "unknown_field", "/a~1b~0c"),
-        (r#"{"sku":"mug","quantity":1,"address":{"city":"B","x":1}}"#, "unknown_field", "/address/x"),
+        (
+            r#"{"sku":"mug","quantity":1,"address":{"city":"B","x":1}}"#,
+            "unknown_field",
+            "/address/x",
+        ),
         (r#"{"sku":"mug","quantity":1,"address":{}}"#, "missing_field", "/address/city"),
         (r#"{"sku":"mug","quantity":0}"#, "invalid_field", "/quantity"),
         (r#"{"sku":"mug","quantity":1000}"#, "invalid_field", "/quantity"),
@@ -101,7 +105,11 @@ async fn every_misfit_has_its_code_and_points_at_the_offending_member() {
         (r#"{"sku":"mug","quantity":1,"note":"a\u0000b"}"#, "invalid_field", "/note"),
         (r#"{"sku":"mug","quantity":1,"address":["Bern"]}"#, "invalid_field", "/address"),
         (r#"{"sku":"mug","quantity":1,"delivery":"drone"}"#, "invalid_field", "/delivery"),
-        (r#"{"sku":"mug","quantity":1,"delivery":{"shop":{}}}"#, "missing_field", "/delivery/shop/floor"),
+        (
+            r#"{"sku":"mug","quantity":1,"delivery":{"shop":{}}}"#,
+            "missing_field",
+            "/delivery/shop/floor",
+        ),
         (
             r#"{"sku":"mug","quantity":1,"prices":[{"amount":1,"currency":"USD"},{"amount":1,"currency":"XXX"}]}"#,
             "invalid_field",
@@ -112,7 +120,11 @@ async fn every_misfit_has_its_code_and_points_at_the_offending_member() {
             "invalid_field",
             "/prices/0",
         ),
-        (r#"{"sku":"mug","quantity":1,"prices":[{"amount":1}]}"#, "missing_field", "/prices/0/currency"),
+        (
+            r#"{"sku":"mug","quantity":1,"prices":[{"amount":1}]}"#,
+            "missing_field",
+            "/prices/0/currency",
+        ),
         ("[]", "invalid_field", ""),
         (r#"["mug", 1]"#, "invalid_field", ""),
         ("null", "invalid_field", ""),
@@ -126,7 +138,16 @@ async fn every_misfit_has_its_code_and_points_at_the_offending_member() {
 async fn what_is_not_json_or_is_ambiguous_is_malformed() {
     let deep = "[".repeat(100_000);
     for body in [
-        "{", "{]", "nul", "{} {}", r#"{"sku":"mug",}"#, "{'sku':1}", "\u{feff}{}", "NaN", " ", &deep,
+        "{",
+        "{]",
+        "nul",
+        "{} {}",
+        r#"{"sku":"mug",}"#,
+        "{'sku':1}",
+        "\u{feff}{}",
+        "NaN",
+        " ",
+        &deep,
         r#"{"sku":"mug","sku":"cup","quantity":1}"#,
         r#"{"sku":"mug","quantity":1,"address":{"city":"B","city":"C"}}"#,
         "{\"sku\":\"a\nb\"}",
@@ -282,7 +303,10 @@ async fn a_query_that_fits_is_read() {
     let read = query("limit=5&after=7&category=mug&sort=-price&q=a+b%2Bc%C3%A4&deep=true").await;
     let read = read.expect("it fits");
     assert_eq!(read.limit.get(), 5);
-    assert_eq!((read.after, read.deep, read.sort), (Some(7), Some(true), Some(Sort::PriceDescending)));
+    assert_eq!(
+        (read.after, read.deep, read.sort),
+        (Some(7), Some(true), Some(Sort::PriceDescending))
+    );
     assert_eq!(read.q.as_deref(), Some("a b+cä"));
     assert_eq!(query("").await.expect("nothing is required").limit.get(), 20);
 }

@@ -118,7 +118,8 @@ fn if_match(headers: &HeaderMap) -> Option<IfMatch> {
     if tags == ["*"] {
         return Some(IfMatch::Any);
     }
-    let mut versions: Vec<u64> = tags.iter().filter_map(|tag| parse(tag)).map(|tag| tag.version).collect();
+    let mut versions: Vec<u64> =
+        tags.iter().filter_map(|tag| parse(tag)).map(|tag| tag.version).collect();
     versions.dedup();
     Some(IfMatch::Versions(versions))
 }

@@ -38,7 +38,9 @@ pub(super) fn from_json<'a, T: Deserialize<'a>>(value: &'a Value) -> Result<T, M
 }
 
 /// Reads a `T` from decoded query parameters, each name at most once.
-pub(super) fn from_pairs<T: de::DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Misfit> {
+pub(super) fn from_pairs<T: de::DeserializeOwned>(
+    pairs: Vec<(String, String)>,
+) -> Result<T, Misfit> {
     let pairs = pairs.into_iter().map(|(name, text)| (name, Word(text)));
     serde_path_to_error::deserialize(MapDeserializer::<_, Mismatch>::new(pairs)).map_err(misfit)
 }
@@ -217,7 +219,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 }
 
-type Members<'a> = MapDeserializer<'a, Box<dyn Iterator<Item = (&'a str, Node<'a>)> + 'a>, Mismatch>;
+type Members<'a> =
+    MapDeserializer<'a, Box<dyn Iterator<Item = (&'a str, Node<'a>)> + 'a>, Mismatch>;
 
 impl<'a> Node<'a> {
     fn members(self) -> Members<'a> {

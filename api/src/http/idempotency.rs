@@ -43,7 +43,13 @@ impl CommandKey {
     /// methods or paths never meet.
     #[must_use]
     pub fn new(principal: &str, method: &str, path: &str, key: &str) -> Self {
-        Self(digest(&[b"request", principal.as_bytes(), method.as_bytes(), path.as_bytes(), key.as_bytes()]))
+        Self(digest(&[
+            b"request",
+            principal.as_bytes(),
+            method.as_bytes(),
+            path.as_bytes(),
+            key.as_bytes(),
+        ]))
     }
 
     /// The id under which the journal records the outcome.

@@ -35,9 +35,7 @@ pub use idempotency::{CommandKey, IDEMPOTENCY_KEY, InFlight, KeyedRequest, Runni
 pub use json::{Fingerprint, JSON_UTF8, Json};
 pub use list::{DEFAULT_LIMIT, Limit, List, MAX_LIMIT};
 pub use path::{Id, Path};
-pub use position::{
-    AtLeast, GOMALL_POSITION, POLICY_VERSION, PolicyVersion, Position, Replayed,
-};
+pub use position::{AtLeast, GOMALL_POSITION, POLICY_VERSION, PolicyVersion, Position, Replayed};
 pub use problem::{FieldError, PROBLEM_JSON, Problem};
 
 pub(crate) use canonical::Unguarded;

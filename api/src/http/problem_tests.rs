@@ -1,8 +1,8 @@
 use super::*;
 use crate::http::Json;
+use crate::telemetry::context::RequestContext;
 use axum::body::to_bytes;
 use axum::http::HeaderMap;
-use crate::telemetry::context::RequestContext;
 use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
@@ -77,16 +77,17 @@ async fn a_failure_of_ours_tells_nothing_about_our_insides() {
 
 #[tokio::test]
 async fn field_errors_carry_a_pointer_and_parameter_errors_a_parameter() {
-    let (status, _, body) = rendered(Problem::invalid_field("/lines/0/sku", "expected a SKU")).await;
+    let (status, _, body) =
+        rendered(Problem::invalid_field("/lines/0/sku", "expected a SKU")).await;
     assert_eq!((status.as_u16(), &body["code"]), (422, &json!("invalid_field")));
     assert_eq!(
         body["errors"],
         json!([{"pointer": "/lines/0/sku", "code": "invalid_field", "message": "expected a SKU"}])
     );
-    let (status, _, body) = rendered(Problem::invalid_parameter("limit", "expected a number")).await;
+    let (status, _, body) =
+        rendered(Problem::invalid_parameter("limit", "expected a number")).await;
     assert_eq!((status.as_u16(), &body["code"]), (422, &json!("invalid_parameter")));
-    let error =
-        json!([{"parameter": "limit", "code": "invalid_parameter", "message": "expected a number"}]);
+    let error = json!([{"parameter": "limit", "code": "invalid_parameter", "message": "expected a number"}]);
     assert_eq!(body["errors"], error);
 }
 

@@ -1,9 +1,9 @@
 //! `gomall dev`: the whole shop in one command, on a private PostgreSQL and NATS.
 
 use super::{admin, serve, told_to_stop};
-use crate::settings::DevArgs;
 use crate::seed;
 use crate::server::Listener;
+use crate::settings::DevArgs;
 use crate::shop::{Shop, Workers};
 use anyhow::Context as _;
 use compose::{Stack, StackError, StackOptions};

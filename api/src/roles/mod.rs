@@ -7,7 +7,7 @@ mod serve;
 mod worker;
 
 use crate::settings::{AdminAction, Cli, Role};
-use crate::telemetry::init_logs;
+use crate::telemetry::{flush_logs, init_logs};
 use anyhow::Context as _;
 use clap::Parser;
 use sqlx::Connection as _;
@@ -21,6 +21,7 @@ pub fn main() -> ExitCode {
     let role = cli.role.unwrap_or(Role::Dev(cli.dev));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime.context("no threads").and_then(|runtime| runtime.block_on(run(role)));
+    flush_logs();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

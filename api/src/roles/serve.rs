@@ -91,5 +91,5 @@ fn provider(args: &ShopArgs, shop_url: Option<String>) -> anyhow::Result<Provide
         // The sandbox and the shop are one process: nobody else needs to know it.
         None => super::admin::invent_password()?.replace(['-', '_'], "A").parse()?,
     };
-    Ok(Provider::Sandbox { shop_url, webhook_secret })
+    Ok(Provider::Sandbox { shop_url, webhook_secret: Box::new(webhook_secret) })
 }

@@ -183,7 +183,8 @@ async fn clear(
 
 /// The offer of today. It may be a moment old: the checkout reads the price again.
 async fn offer(app: &App, sku: &Sku) -> Result<OfferView, Problem> {
-    let mut offers = projections::catalogue::variants_by_sku(&app.pool, &[sku.clone()]).await?;
+    let mut offers =
+        projections::catalogue::variants_by_sku(&app.pool, std::slice::from_ref(sku)).await?;
     offers.pop().filter(|offer| offer.on_sale).ok_or_else(unknown_sku)
 }
 

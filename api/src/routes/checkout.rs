@@ -78,8 +78,7 @@ async fn check_out(
     let key = command.request_key(body.fingerprint);
     let order_id = command.new_id("order");
     let request = body.value;
-    let contact =
-        OrderContact { email: request.email, shipping_address: request.shipping_address };
+    let contact = OrderContact { email: request.email, shipping_address: request.shipping_address };
     let payment = request.payment.map(|payment| (command.new_id("payment"), payment));
     let checkout = Checkout {
         customer_id: member.user_id,
@@ -100,8 +99,7 @@ async fn check_out(
     let mut order = placed.order;
     let mut paid = None;
     if let Some((payment_id, payment)) = payment {
-        let settled =
-            payments::ask(&app, payment_id, order_id, payment, &command.context).await?;
+        let settled = payments::ask(&app, payment_id, order_id, payment, &command.context).await?;
         order = app.bus.load(&order_id.to_string()).await?;
         let order_position = app.position_of::<Order>(order_id, order.sequence).await?;
         position = position.max(settled.position).max(order_position);

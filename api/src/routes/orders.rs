@@ -3,9 +3,7 @@
 use super::schema;
 use crate::app::App;
 use crate::guard::Member;
-use crate::http::{
-    AtLeast, Etag, Id, IfNoneMatch, Json, Limit, List, Params, Path, Problem,
-};
+use crate::http::{AtLeast, Etag, Id, IfNoneMatch, Json, Limit, List, Params, Path, Problem};
 use axum::extract::State;
 use axum::response::Response;
 use commands::bus::Loaded;
@@ -78,9 +76,13 @@ async fn list(
 ) -> Result<Json<List<OrderBody>>, Problem> {
     app.caught_up("orders", at_least).await?;
     let limit = super::page_limit(params.limit);
-    let page =
-        projections::orders::by_customer(&app.pool, member.user_id, params.cursor.as_deref(), limit)
-            .await?;
+    let page = projections::orders::by_customer(
+        &app.pool,
+        member.user_id,
+        params.cursor.as_deref(),
+        limit,
+    )
+    .await?;
     let mut items = Vec::with_capacity(page.items.len());
     for view in page.items {
         items.push(from_view(&app, view).await?);
@@ -102,9 +104,8 @@ async fn show(
     app.caught_up("orders", at_least).await?;
     let view = projections::orders::by_id(&app.pool, order_id).await?;
     // Somebody else's order looks absent: its existence is nobody's business.
-    let view = view
-        .filter(|view| view.customer_id == member.user_id)
-        .ok_or_else(Problem::not_found)?;
+    let view =
+        view.filter(|view| view.customer_id == member.user_id).ok_or_else(Problem::not_found)?;
     let etag = Etag::new(view.version, view.position);
     let body = from_view(&app, view).await?;
     Ok(if_none_match.answer(etag, Json(body)))

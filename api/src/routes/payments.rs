@@ -156,15 +156,9 @@ async fn pay(
     orders::owned(&app, &member, order_id).await?;
     let key = command.request_key(body.fingerprint);
     let payment_id = command.new_id("payment");
-    let started = payments::start(
-        &app.bus,
-        order_id,
-        payment_id,
-        body.value.method(),
-        &command.context,
-        key,
-    )
-    .await?;
+    let started =
+        payments::start(&app.bus, order_id, payment_id, body.value.method(), &command.context, key)
+            .await?;
     let asked = ask(&app, payment_id, order_id, body.value, &command.context).await?;
     let position = Position(asked.position.max(started.position));
     let parts = (position, Etag::new(asked.version, position.0), Replayed(started.replayed));

@@ -42,7 +42,10 @@ async fn readyz_follows_the_process_and_healthz_does_not() {
 #[tokio::test]
 async fn metrics_are_shown_only_where_the_operator_said() {
     let (status, headers, text) = get(&root(true), "/metrics").await;
-    assert_eq!((status, &headers["content-type"]), (200, &Metrics::CONTENT_TYPE.parse().expect("a header")));
+    assert_eq!(
+        (status, &headers["content-type"]),
+        (200, &Metrics::CONTENT_TYPE.parse().expect("a header"))
+    );
     assert!(text.contains("gomall_events_total"));
     assert_eq!(get(&root(false), "/metrics").await.0, 404);
 }
@@ -51,12 +54,18 @@ async fn metrics_are_shown_only_where_the_operator_said() {
 async fn the_document_and_its_page_are_served_with_everything_that_the_page_needs() {
     let root = root(true);
     let (status, headers, document) = get(&root, "/openapi.json").await;
-    assert_eq!((status, &headers["content-type"]), (200, &"application/json; charset=utf-8".parse().expect("a header")));
+    assert_eq!(
+        (status, &headers["content-type"]),
+        (200, &"application/json; charset=utf-8".parse().expect("a header"))
+    );
     let document: Value = serde_json::from_str(&document).expect("JSON");
     assert!(document["paths"]["/readyz"]["get"].is_object());
 
     let (status, headers, page) = get(&root, "/docs").await;
-    assert_eq!((status, &headers["content-type"]), (200, &"text/html; charset=utf-8".parse().expect("a header")));
+    assert_eq!(
+        (status, &headers["content-type"]),
+        (200, &"text/html; charset=utf-8".parse().expect("a header"))
+    );
     let named = page.split('"').filter(|text| text.starts_with('/')).collect::<Vec<_>>();
     assert!(named.len() >= 5, "{named:?}");
     for file in named {

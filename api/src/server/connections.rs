@@ -111,7 +111,10 @@ where
     drop(listener);
     connections.close();
     if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
-        tracing::warn!(connections.open = connections.len(), "requests were cut off while stopping");
+        tracing::warn!(
+            connections.open = connections.len(),
+            "requests were cut off while stopping"
+        );
         cut_off.cancel();
         connections.wait().await;
     }

@@ -26,7 +26,10 @@ fn peer_router() -> Router {
     Router::new().route(
         "/peer",
         get(async |request: Request| {
-            request.extensions().get::<Peer>().map(|Peer(peer)| peer.ip().to_string())
+            request
+                .extensions()
+                .get::<Peer>()
+                .map(|Peer(peer)| peer.ip().to_string())
                 .unwrap_or_default()
         }),
     )

@@ -106,7 +106,8 @@ impl Service {
             shows_metrics: address.ip().is_loopback(),
         });
         let (shop_routes, _) = routes::all().split_for_parts();
-        let router = shop_routes.with_state(Arc::clone(&self.app)).merge(routes::root::router(root));
+        let router =
+            shop_routes.with_state(Arc::clone(&self.app)).merge(routes::root::router(root));
         let service = wrap(Arc::clone(&self.edge), router);
         let (counted, readiness) = (Arc::clone(&self.edge.metrics), Arc::clone(&self.readiness));
         tokio::spawn(async move {

@@ -1,24 +1,31 @@
 //! Logs: one JSON object a line, on standard error.
 
+use super::writer;
 use std::io;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The filter cannot be read.
+/// Logging cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("expected a filter such as info or warn,api=debug: {0}")]
-pub struct InvalidFilter(#[from] ParseError);
+pub enum LogError {
+    /// The filter cannot be read.
+    #[error("expected a filter such as info or warn,api=debug: {0}")]
+    Filter(#[from] ParseError),
+    /// There is no thread to write the lines.
+    #[error("no thread for the log: {0}")]
+    Thread(#[from] io::Error),
+}
 
 /// Starts logging what `filter` lets through, for example `info` or `warn,api=debug`. Panics are
 /// logged as well, in the span of the request that they end. Called once, first of all; a second
-/// call changes nothing.
+/// call changes nothing. [`flush_logs`](super::flush_logs) belongs at the end of the process.
 ///
 /// # Errors
-/// [`InvalidFilter`].
-pub fn init_logs(filter: &str) -> Result<(), InvalidFilter> {
-    let subscriber = subscriber(filter, io::stderr)?;
+/// [`LogError`].
+pub fn init_logs(filter: &str) -> Result<(), LogError> {
+    let subscriber = subscriber(filter, writer::to_stderr()?)?;
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         std::panic::set_hook(Box::new(|panic| {
             let location = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -36,7 +43,7 @@ pub fn init_logs(filter: &str) -> Result<(), InvalidFilter> {
 pub(crate) fn subscriber<W>(
     filter: &str,
     writer: W,
-) -> Result<impl Subscriber + Send + Sync, InvalidFilter>
+) -> Result<impl Subscriber + Send + Sync, LogError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {

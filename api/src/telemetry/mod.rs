@@ -4,10 +4,12 @@ pub mod context;
 mod logs;
 mod metrics;
 mod observe;
+mod writer;
 
 pub use context::{RequestContext, TraceContext};
-pub use logs::{InvalidFilter, init_logs};
-pub use metrics::{Metrics, MetricsError};
 #[cfg(test)]
 pub(crate) use logs::subscriber;
+pub use logs::{LogError, init_logs};
+pub use metrics::{Metrics, MetricsError};
+pub use writer::flush_logs;
 pub(crate) use observe::{note_route, observe};

@@ -2,8 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use compose::testing::{Durability, private};
 use compose::Stack;
+use compose::testing::{Durability, private};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
@@ -15,6 +15,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a condition is looked at that nobody signals.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Real ids: the test is its own composition root.
+#[expect(clippy::disallowed_methods, reason = "the test is its own composition root")]
+pub(crate) fn new_id() -> uuid::Uuid {
+    uuid::Uuid::new_v4()
+}
 
 /// A running `gomall`; killed when dropped.
 pub(crate) struct Gomall {
@@ -30,6 +36,8 @@ impl Gomall {
             .spawn()
             .expect("the binary was built with the test");
         let output = child.stdout.take().expect("it is piped");
+        // From here on it ends with us, whatever happens.
+        let mut gomall = Self { child, url: String::new() };
         let (sender, lines) = std::sync::mpsc::channel();
         // Keeps reading, so that the process never blocks on a full pipe.
         std::thread::spawn(move || {
@@ -42,7 +50,8 @@ impl Gomall {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = lines.recv_timeout(left).expect("gomall gets ready");
             if let Some(url) = line.strip_prefix("ready ") {
-                return Self { child, url: url.to_owned() };
+                gomall.url = url.to_owned();
+                return gomall;
             }
         }
     }
@@ -92,7 +101,7 @@ pub(crate) mod tempdir {
 
     impl TempDir {
         pub(crate) fn new() -> Self {
-            let path = std::env::temp_dir().join(format!("gomall-api-{}", uuid::Uuid::new_v4()));
+            let path = std::env::temp_dir().join(format!("gomall-api-{}", super::new_id()));
             std::fs::create_dir_all(&path).expect("the temporary directory is writable");
             Self(path)
         }
@@ -178,7 +187,7 @@ impl Shop {
 
     /// A fresh customer.
     pub(crate) async fn customer(&self, gomall: &Gomall) -> Person {
-        let email = format!("{}@example.com", uuid::Uuid::new_v4().simple());
+        let email = format!("{}@example.com", new_id().simple());
         let register = json!({"email": email, "password": "a quite long password"});
         let answer = self.visitor(gomall).post("/api/v1/auth/register", &register).await;
         answer.expect(StatusCode::CREATED);
@@ -215,7 +224,12 @@ impl Answer {
     /// A refusal with this status and stable code.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) -> &Value {
-        assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
+        assert_eq!(
+            (self.status.as_u16(), self.body["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            self.text
+        );
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         &self.body
     }
@@ -225,7 +239,9 @@ impl Answer {
     }
 
     pub(crate) fn position(&self) -> u64 {
-        self.header("gomall-position").and_then(|text| text.parse().ok()).expect("a command's answer has a position")
+        self.header("gomall-position")
+            .and_then(|text| text.parse().ok())
+            .expect("a command's answer has a position")
     }
 }
 
@@ -326,7 +342,7 @@ pub(crate) fn checkout_body(token: Option<&str>) -> Value {
 
 /// A key that nobody has used.
 pub(crate) fn key() -> String {
-    uuid::Uuid::new_v4().to_string()
+    new_id().to_string()
 }
 
 /// Looks again and again until `look` finds something.

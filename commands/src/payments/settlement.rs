@@ -80,7 +80,11 @@ pub async fn run(
     tokio::join!(follow, settle);
 }
 
-async fn pause(cancel: &CancellationToken, what: &'static str, error: &(dyn std::fmt::Display + Sync)) {
+async fn pause(
+    cancel: &CancellationToken,
+    what: &'static str,
+    error: &(dyn std::fmt::Display + Sync),
+) {
     warn!(%error, "{what}");
     tokio::select! {
         () = cancel.cancelled() => {}

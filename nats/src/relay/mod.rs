@@ -1,10 +1,10 @@
 //! Copies the journal into the stream, so that event *n* is message *n*.
 //!
-//! One relay is active at a time, which is only economy ([`lease`]): what keeps the copy right is
+//! One relay is active at a time, which is only economy (`lease.rs`): what keeps the copy right is
 //! the stream itself, which takes event *n* only directly behind message *n − 1*. So a relay may be
 //! killed, doubled or cut off anywhere, and a message may be delivered late or twice, without harm.
 //!
-//! At the start and after any trouble the stream is compared with the journal ([`sync`]), and
+//! At the start and after any trouble the stream is compared with the journal (`sync.rs`), and
 //! publishing goes on where it ends. A stream that is gone is made again and filled from the
 //! journal's first event; so is one that has lost messages in front or in between, since the
 //! promise is that both can be read from any position. A stream that tells another history (its

@@ -78,7 +78,7 @@ pub struct VariantRequest {
 struct ProductListParams {
     /// Only those in this status.
     #[serde(default, deserialize_with = "given")]
-    #[param(value_type = Option<StatusParam>)]
+    #[param(value_type = Option<StatusParam>, inline)]
     status: Option<ProductStatus>,
     /// A category's slug, case ignored. One that does not exist has no products.
     #[serde(default, deserialize_with = "given")]
@@ -90,6 +90,7 @@ struct ProductListParams {
     q: Option<SearchText>,
     /// Without it the best match comes first, or the lowest number when nothing is searched for.
     #[serde(default, deserialize_with = "given")]
+    #[param(inline)]
     sort: Option<Sort>,
     /// Only what is priced in this currency.
     #[serde(default, deserialize_with = "given")]
