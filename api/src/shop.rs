@@ -13,6 +13,7 @@ use crate::provider::HttpProvider;
 use crate::sandbox::{self, SandboxSettings, WebhookSecret};
 use crate::telemetry::Metrics;
 use anyhow::Context as _;
+use axum::Router;
 use commands::bus::{Bus, World};
 use commands::journal::{Journal, JournalReader, Tail, WriterSettings};
 use commands::numbers::Numbers;
@@ -101,6 +102,8 @@ pub enum Provider {
 pub struct Shop {
     /// What the routes use.
     pub app: Arc<App>,
+    /// The pages that the payment provider shows to customers, where that is our sandbox.
+    pub provider_pages: Router,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What the relay of this process does.
@@ -176,13 +179,14 @@ impl Shop {
             stop.clone(),
         ));
 
-        let (provider_url, webhook_secret) = match config.provider {
-            Provider::Http(url) => (url, None),
+        let (provider_url, webhook_secret, provider_pages) = match config.provider {
+            Provider::Http(url) => (url, None, Router::new()),
             Provider::Sandbox { shop_url, webhook_secret } => {
                 let secret = Some(*webhook_secret);
-                let url =
-                    start_sandbox(pool.clone(), shop_url, secret.clone(), &stop, &mut workers);
-                (url.await?, secret)
+                let (url, pages) =
+                    start_sandbox(pool.clone(), shop_url, secret.clone(), &stop, &mut workers)
+                        .await?;
+                (url, secret, pages)
             }
         };
         let provider = Arc::new(HttpProvider::new(&provider_url)?);
@@ -242,7 +246,16 @@ impl Shop {
             pool,
             world,
         });
-        Ok(Self { app, metrics, relay: relay_status, nats: nats_client, workers, stop, writer })
+        Ok(Self {
+            app,
+            provider_pages,
+            metrics,
+            relay: relay_status,
+            nats: nats_client,
+            workers,
+            stop,
+            writer,
+        })
     }
 
     /// Stops the workers, which finish what is under way, and then the journal's writer. Call it
@@ -333,22 +346,25 @@ async fn start_sandbox(
     webhook_secret: Option<WebhookSecret>,
     stop: &CancellationToken,
     workers: &mut JoinSet<()>,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<(String, Router)> {
     let listener =
         TcpListener::bind("127.0.0.1:0").await.context("no free port for the sandbox")?;
     let url = format!("http://{}", listener.local_addr()?);
+    // A customer is sent to the shop's own address, which a restart does not change.
+    let public_url = shop_url.as_ref().unwrap_or(&url).parse()?;
     let webhook_url = shop_url.map(|url| format!("{url}/api/v1/webhooks/payments/sandbox").parse());
     let settings = SandboxSettings {
-        public_url: url.parse()?,
+        public_url,
         webhook_url: webhook_url.transpose()?,
         webhook_secret,
         delay: sandbox::DEFAULT_DELAY,
     };
+    let pages = sandbox::pages(pool.clone(), &settings);
     let stop = stop.clone();
     workers.spawn(async move {
         if let Err(error) = sandbox::serve(listener, pool, settings, stop).await {
             error!(%error, "the payment sandbox has stopped");
         }
     });
-    Ok(url)
+    Ok((url, pages))
 }

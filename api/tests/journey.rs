@@ -263,6 +263,27 @@ async fn an_unknown_outcome_is_queried_and_found_captured() {
     .await;
 }
 
+#[tokio::test]
+async fn a_payment_that_the_customer_has_to_confirm_is_paid_when_they_do() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let customer = shop.customer(&gomall).await;
+    customer.add("t-shirt", 1).await.expect(StatusCode::OK);
+    let placed = customer.check_out(&key(), Some("tok_action_required")).await;
+    placed.expect(StatusCode::CREATED);
+    assert_eq!(placed.body["payment"]["status"], "action_required");
+    let url = placed.body["payment"]["action"]["url"].as_str().expect("where to go");
+    let path = url.strip_prefix(&gomall.url).expect("a page of the shop's own address");
+    let visitor = shop.visitor(&gomall);
+    visitor.get(path).await.expect(StatusCode::OK);
+    visitor.post(path, &json!({"outcome": "approve"})).await.expect(StatusCode::OK);
+    let order_path = format!("/api/v1/orders/{}", placed.body["order"]["id"].as_str().expect("id"));
+    eventually("the order is paid", || async {
+        (customer.get(&order_path).await.body["status"] == "paid").then_some(())
+    })
+    .await;
+}
+
 fn items(list: &Value) -> &Vec<Value> {
     list["items"].as_array().expect("a list")
 }

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use commands::checkout::{self, Checkout, StartedPayment};
+use commands::payments::Attempt;
 use domain::order::{Order, OrderLine, Totals};
 use domain::{Address, EmailAddress, Money, OrderContact};
 use serde::{Deserialize, Serialize};
@@ -99,7 +100,9 @@ async fn check_out(
     let mut order = placed.order;
     let mut paid = None;
     if let Some((payment_id, payment)) = payment {
-        let settled = payments::ask(&app, payment_id, order_id, payment, &command.context).await?;
+        let attempt = if placed.replayed { Attempt::Again } else { Attempt::First };
+        let settled =
+            payments::ask(&app, payment_id, order_id, payment, attempt, &command.context).await?;
         order = app.bus.load(&order_id.to_string()).await?;
         let order_position = app.position_of::<Order>(order_id, order.sequence).await?;
         position = position.max(settled.position).max(order_position);

@@ -5,6 +5,7 @@
 //! [`all`]), a test, and a permission rule: what no rule allows is refused before it gets here.
 
 pub mod admin;
+pub mod assets;
 pub mod auth;
 pub mod cart;
 pub mod catalogue;
@@ -36,6 +37,7 @@ pub fn all() -> OpenApiRouter<Arc<App>> {
         .merge(webhooks::routes())
         .merge(events::routes())
         .merge(admin::routes())
+        .merge(assets::routes())
 }
 
 /// No parameters, or no members of the body.

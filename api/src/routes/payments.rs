@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use commands::bus::{Context, Loaded};
-use commands::payments::{self, Charge};
+use commands::payments::{self, Attempt, Charge};
 use domain::Money;
 use domain::payment::{Payment, PaymentStatus};
 use serde::{Deserialize, Serialize};
@@ -159,7 +159,8 @@ async fn pay(
     let started =
         payments::start(&app.bus, order_id, payment_id, body.value.method(), &command.context, key)
             .await?;
-    let asked = ask(&app, payment_id, order_id, body.value, &command.context).await?;
+    let attempt = if started.replayed { Attempt::Again } else { Attempt::First };
+    let asked = ask(&app, payment_id, order_id, body.value, attempt, &command.context).await?;
     let position = Position(asked.position.max(started.position));
     let parts = (position, Etag::new(asked.version, position.0), Replayed(started.replayed));
     Ok((StatusCode::CREATED, parts, Json(asked.body)).into_response())
@@ -174,6 +175,7 @@ pub(super) async fn ask(
     payment_id: Uuid,
     order_id: Uuid,
     request: PaymentRequest,
+    attempt: Attempt,
     context: &Context,
 ) -> Result<Asked, Problem> {
     let payment: Loaded<Payment> = app.bus.load(&payment_id.to_string()).await?;
@@ -190,7 +192,8 @@ pub(super) async fn ask(
         let (app, context) = (Arc::clone(app), context.clone());
         let asking = tokio::spawn(async move {
             let asked =
-                payments::charge_and_record(&app.bus, &*app.provider, charge, &context).await;
+                payments::charge_and_record(&app.bus, &*app.provider, charge, attempt, &context)
+                    .await;
             if let Err(error) = asked {
                 warn!(payment.id = %payment_id, %error, "an answer could not be recorded yet");
             }

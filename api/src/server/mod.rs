@@ -14,6 +14,7 @@ use crate::routes::root::Root;
 use crate::settings::HttpArgs;
 use crate::shop::Shop;
 use ::nats::{RelayState, RelayStatus};
+use axum::Router;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +70,7 @@ impl Listener {
 pub struct Service {
     edge: Arc<Edge>,
     app: Arc<App>,
+    provider_pages: Router,
     readiness: Arc<Readiness>,
     nats: async_nats::Client,
     relay: watch::Receiver<RelayStatus>,
@@ -92,7 +94,8 @@ impl Service {
             metrics: Arc::clone(&shop.metrics),
         };
         let (nats, relay) = (shop.nats.clone(), shop.relay.clone());
-        Self { edge: Arc::new(edge), app, readiness: Arc::default(), nats, relay }
+        let provider_pages = shop.provider_pages.clone();
+        Self { edge: Arc::new(edge), app, provider_pages, readiness: Arc::default(), nats, relay }
     }
 
     /// Serves in a task of its own until `stop`, then drains. What is counted is shown to everybody
@@ -106,8 +109,10 @@ impl Service {
             shows_metrics: address.ip().is_loopback(),
         });
         let (shop_routes, _) = routes::all().split_for_parts();
-        let router =
-            shop_routes.with_state(Arc::clone(&self.app)).merge(routes::root::router(root));
+        let router = shop_routes
+            .with_state(Arc::clone(&self.app))
+            .merge(routes::root::router(root))
+            .merge(self.provider_pages.clone());
         let service = wrap(Arc::clone(&self.edge), router);
         let (counted, readiness) = (Arc::clone(&self.edge.metrics), Arc::clone(&self.readiness));
         tokio::spawn(async move {

@@ -11,5 +11,5 @@ pub use context::{RequestContext, TraceContext};
 pub(crate) use logs::subscriber;
 pub use logs::{LogError, init_logs};
 pub use metrics::{Metrics, MetricsError};
-pub use writer::flush_logs;
 pub(crate) use observe::{note_route, observe};
+pub use writer::flush_logs;

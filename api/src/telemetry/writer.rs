@@ -86,7 +86,8 @@ fn write_all(entries: &Receiver<Entry>, dropped: &AtomicU64, mut sink: impl Writ
         }
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let line = format!("{{\"level\":\"WARN\",\"message\":\"{lost} log lines were dropped\"}}\n");
+            let line =
+                format!("{{\"level\":\"WARN\",\"message\":\"{lost} log lines were dropped\"}}\n");
             batch.extend_from_slice(line.as_bytes());
         }
         // There is nowhere to complain about standard error being gone.

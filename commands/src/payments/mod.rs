@@ -14,7 +14,7 @@ mod record;
 pub mod settlement;
 
 pub use provider::{Charge, PaymentProvider, ProviderAnswer};
-pub use record::{charge_and_record, record};
+pub use record::{Attempt, charge_and_record, record};
 
 use crate::bus::{Bus, Context, ExecuteError, Executed, Plan, RequestKey};
 use domain::order::{Order, OrderCommand, OrderRejection};

@@ -9,6 +9,15 @@ use uuid::Uuid;
 /// The code of a payment that failed because its provider could not take it.
 const PROVIDER_UNAVAILABLE: &str = "provider_unavailable";
 
+/// Whether the provider may have been asked for this payment before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// The request was recorded just now, by us.
+    First,
+    /// Somebody recorded it before and may have asked, and may be asking still.
+    Again,
+}
+
 /// Asks the provider for the money and records what it says. Run it in a task of its own: a
 /// customer who closes the browser must not cut it off.
 ///
@@ -18,11 +27,28 @@ pub async fn charge_and_record(
     bus: &Bus,
     provider: &impl PaymentProvider,
     charge: Charge,
+    attempt: Attempt,
     context: &Context,
 ) -> Result<(), ExecuteError> {
     let (payment_id, order_id) = (charge.payment_id, charge.order_id);
-    let answer = provider.charge(charge).await;
+    let answer = match attempt {
+        Attempt::First => provider.charge(charge).await,
+        Attempt::Again => charge_again(provider, charge).await,
+    };
     record(bus, payment_id, order_id, answer, context).await
+}
+
+/// An unknown outcome is queried first. That this call was not taken says nothing of an earlier
+/// one, which may have been: it must not end the payment.
+async fn charge_again(provider: &impl PaymentProvider, charge: Charge) -> ProviderAnswer {
+    let known = provider.query(charge.payment_id).await;
+    if known != ProviderAnswer::NotFound {
+        return known;
+    }
+    match provider.charge(charge).await {
+        ProviderAnswer::Unavailable => ProviderAnswer::NoAnswer,
+        answer => answer,
+    }
 }
 
 /// Records what the provider said of a payment. Saying it again, or later than something else that

@@ -1,7 +1,7 @@
 //! Gives every event of some types its effect, through a durable pull consumer of the stream.
 //!
 //! JetStream delivers at least once and forgets a durable with its stream, so it is not what the
-//! effect rests on. The consumer's own cursor in PostgreSQL ([`positions`]) says up to where every
+//! effect rests on. The consumer's own cursor in PostgreSQL (`positions.rs`) says up to where every
 //! event *had* its effect; the durable is made again from there whenever it is gone. What is
 //! delivered again below the cursor is recognised by its position; above it, by the record that the
 //! [`Handler`] keeps with its effect. A stream that begins behind the cursor would skip events

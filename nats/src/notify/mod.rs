@@ -1,7 +1,7 @@
 //! Sends mail about orders.
 //!
 //! **Guarantee.** Every event of [`MailKind`] sends one mail, however often it is delivered, to
-//! however many workers: the worker that sends holds a lease on the event's row ([`ledger`]), and a
+//! however many workers: the worker that sends holds a lease on the event's row (`ledger.rs`), and a
 //! row that is settled stays settled. One thing cannot be excluded by anybody who speaks SMTP: when
 //! a worker dies between the mail server's acceptance and its own record, the mail is sent once
 //! more, with the same Message-ID.
