@@ -24,15 +24,55 @@ create table events (
 -- What became of commands that carried an idempotency key. Written with the events, so a key is
 -- known exactly when its events are. Ids and versions only: bodies hold personal data and are
 -- rendered again.
+--
+-- Kept for 30 days and forgotten a week at a time, by dropping a partition: deleting row by row
+-- would cost as much as writing. That a key is known once is seen to by the lock in journal_append,
+-- not by an index: an index over all partitions does not exist.
 create table command_outcomes (
-  key            uuid primary key,
+  key            uuid not null,
   fingerprint    bytea not null,                -- SHA-256 of the canonical body
   outcome        text not null,                 -- JSON: ids and versions, as the route recorded them
   first_position bigint not null,
   last_position  bigint not null,
-  recorded_at    timestamptz not null
-);
-create index on command_outcomes (recorded_at);  -- for forgetting the old ones
+  recorded_at    timestamptz not null,
+  primary key (key, recorded_at)
+) partition by range (recorded_at);
+
+-- Takes what no week was made for, so that a command never fails for want of a partition.
+create table command_outcomes_default partition of command_outcomes default;
+
+-- Makes the partitions of this week and the next three, and drops those that ended more than
+-- `keep` ago. Run at every migration and every hour by any process; harmless when repeated.
+create function command_outcomes_maintain(moment timestamptz, keep interval) returns void
+language plpgsql as $$
+declare
+  week timestamptz;
+  partition text;
+begin
+  -- One process at a time; whoever comes second finds nothing to do.
+  perform pg_advisory_xact_lock(7368);
+  for week in select generate_series(date_trunc('week', moment, 'UTC'),
+                                     date_trunc('week', moment, 'UTC') + interval '3 weeks', interval '1 week')
+  loop
+    partition := 'command_outcomes_' || to_char(week at time zone 'UTC', 'YYYYMMDD');
+    if to_regclass(partition) is null
+       and not exists (select from command_outcomes_default o
+                        where o.recorded_at >= week and o.recorded_at < week + interval '1 week') then
+      execute format('create table %I partition of command_outcomes for values from (%L) to (%L)',
+                     partition, week, week + interval '1 week');
+    end if;
+  end loop;
+  for partition in
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+     where i.inhparent = 'command_outcomes'::regclass and c.relname ~ '_[0-9]{8}$'
+       and to_timestamp(right(c.relname, 8), 'YYYYMMDD') + interval '7 days' < moment - keep
+  loop
+    execute format('drop table %I', partition);
+  end loop;
+  delete from command_outcomes_default where recorded_at < moment - keep;
+end $$;
+
+select command_outcomes_maintain(now(), interval '30 days');
 
 -- Appends a batch of commands, each all or nothing, and says what became of each.
 --

@@ -15,7 +15,7 @@ use crate::telemetry::Metrics;
 use anyhow::Context as _;
 use axum::Router;
 use commands::bus::{Bus, World};
-use commands::journal::{Journal, JournalReader, Tail, WriterSettings};
+use commands::journal::{Journal, JournalReader, Tail, WriterSettings, housekeeping};
 use commands::numbers::Numbers;
 use commands::payments::settlement;
 use commands::vault::Vault;
@@ -204,6 +204,7 @@ impl Shop {
             workers.spawn(projections::run(options, Arc::clone(&source), stop.clone()));
         }
         if config.workers.settle {
+            workers.spawn(housekeeping::run(pool.clone(), stop.clone()));
             workers.spawn(settlement::run(
                 Arc::clone(&bus),
                 Arc::clone(&provider),

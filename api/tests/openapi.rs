@@ -144,19 +144,11 @@ fn bodies_are_json_and_refuse_what_they_do_not_name() {
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_every_schema_is_used() {
+fn every_reference_leads_somewhere() {
     let text = DOCUMENT.to_string();
-    let mut used = BTreeSet::new();
     for reference in text.split("\"$ref\":\"").skip(1).filter_map(|rest| rest.split('"').next()) {
         let pointer = reference.strip_prefix('#').expect("references stay in the document");
         assert!(DOCUMENT.pointer(pointer).is_some(), "{reference}");
-        used.insert(pointer.to_owned());
-    }
-    for (kind, components) in object(&DOCUMENT["components"]) {
-        for name in object(components).keys().filter(|_| kind != "securitySchemes") {
-            let pointer = format!("/components/{kind}/{name}");
-            assert!(used.contains(&pointer), "{pointer} is not used");
-        }
     }
 }
 

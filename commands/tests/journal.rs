@@ -257,3 +257,61 @@ async fn dropped_requests_harm_no_connection_and_lose_nothing_acknowledged() {
     .expect("activity is readable");
     assert_eq!(idle, 0, "no request left a transaction open");
 }
+
+#[tokio::test]
+async fn keys_are_forgotten_a_week_at_a_time_after_thirty_days_and_not_before() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let key = new_id();
+    let keyed = Keyed { key, fingerprint: [7; 32], outcome: "{}".to_owned() };
+    let (mut first, _) = append("a", 1, None);
+    first.keyed = Some(keyed.clone());
+    journal.append(first).await.expect("the journal is up");
+    let known = |days: i32| {
+        let pool = database.pool.clone();
+        async move {
+            sqlx::query(
+                "select command_outcomes_maintain(now() + make_interval(days => $1), interval '30 days')",
+            )
+            .bind(days)
+            .execute(&pool)
+            .await
+            .expect("maintenance works at any time");
+            let known: i64 = sqlx::query_scalar("select count(*) from command_outcomes")
+                .fetch_one(&pool)
+                .await
+                .expect("the outcomes are readable");
+            known
+        }
+    };
+    assert_eq!((known(0).await, known(29).await, known(30).await), (1, 1, 1));
+    assert_eq!(known(38).await, 0, "the week is over, and so are the thirty days");
+
+    // The key is fresh again; what it created once still cannot be created twice.
+    let (mut again, _) = append("a", 1, None);
+    again.keyed = Some(keyed);
+    assert_eq!(journal.append(again).await, Ok(Appended::Conflict));
+}
+
+#[tokio::test]
+async fn a_command_of_a_week_without_a_partition_is_recorded_all_the_same() {
+    let database = Database::new().await;
+    sqlx::query(
+        "do $$ declare t text; begin \
+         for t in select relname from pg_class where relname ~ '^command_outcomes_[0-9]{8}$' \
+         loop execute format('drop table %I', t); end loop; end $$",
+    )
+    .execute(&database.pool)
+    .await
+    .expect("the owner may drop partitions");
+    let journal = database.journal();
+    let (mut first, _) = append("a", 1, None);
+    first.keyed = Some(Keyed { key: new_id(), fingerprint: [7; 32], outcome: "{}".to_owned() });
+    let again = first.clone();
+    assert!(matches!(journal.append(first).await, Ok(Appended::Done { .. })));
+    assert!(matches!(journal.append(again).await, Ok(Appended::Replay { .. })));
+    sqlx::query("select command_outcomes_maintain(now(), interval '30 days')")
+        .execute(&database.pool)
+        .await
+        .expect("a week whose rows are in the default partition is left alone");
+}

@@ -1,7 +1,7 @@
 //! The pictures of the sample catalogue, from the binary: a shop needs no folder beside it to show
 //! what it sells.
 //!
-//! The next picture is a file in `static/image` and a line in [`PICTURES`].
+//! The next picture is a file in `static/image` and a line in `PICTURES`.
 
 use crate::http::{Path, Problem};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};

@@ -74,6 +74,8 @@ struct Reader {
     attributes: String,
     /// Whether the values are written in lower case.
     lower_case: bool,
+    /// Whether the type is written as one text, so that its variants are nobody's business.
+    is_text: bool,
 }
 
 impl Reader {
@@ -111,7 +113,7 @@ impl Reader {
                 let field = text.trim_start_matches("pub ");
                 self.field(field, into.structures.last_mut());
             }
-            (Within::Values, 4, _) => {
+            (Within::Values, 4, _) if !self.is_text => {
                 let name = text.trim_end_matches(',').split('(').next().unwrap_or(text);
                 let name = if self.lower_case { snake_case(name) } else { name.to_owned() };
                 let (rust_type, may_be_absent) = (String::new(), false);
@@ -136,6 +138,7 @@ impl Reader {
             } else {
                 into.values.push(self.described(name));
                 self.lower_case = self.attributes.contains("rename_all");
+                self.is_text = self.attributes.contains("into = \"String\"");
                 self.within = Within::Values;
             }
         }

@@ -6,6 +6,7 @@
 //! once queued, a command belongs to the writer.
 
 mod batch;
+pub mod housekeeping;
 mod read;
 mod store;
 mod tail;
