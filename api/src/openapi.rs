@@ -5,6 +5,7 @@
 
 use crate::http::PROBLEM_JSON;
 use crate::routes;
+use axum::http::StatusCode;
 use cqrs_es::Aggregate;
 use domain::policy::{
     Caller, CompiledPolicy, Policy, PolicyEvent, canonical_path, default_public_paths,
@@ -95,10 +96,15 @@ fn complete_operation(
     policy: &CompiledPolicy,
 ) {
     operation.insert("operationId".into(), json!(operation_id(method, path)));
+    // A doc comment is broken into lines for whoever reads the source.
+    if let Some(Value::String(summary)) = operation.get_mut("summary") {
+        *summary = summary.replace('\n', " ");
+    }
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     if let Some(responses) = responses.as_object_mut() {
         let errors = responses.iter_mut().filter(|(status, _)| status.starts_with(['4', '5']));
         errors.for_each(|(_, response)| problem_content(response));
+        responses.iter_mut().for_each(|(status, response)| describe(status, response));
         responses.insert("default".into(), json!({ "$ref": "#/components/responses/Problem" }));
     }
     if path.starts_with("/api/v1/") {
@@ -125,6 +131,16 @@ fn problem_content(response: &mut Value) {
     let Some(content) = response["content"].as_object_mut() else { return };
     if let Some(body) = content.remove("application/json") {
         content.insert(PROBLEM_JSON.to_owned(), body);
+    }
+}
+
+/// The standard demands a description of every answer; most routes have nothing to add to the
+/// status.
+fn describe(status: &str, response: &mut Value) {
+    if response["description"].as_str().is_none_or(str::is_empty) {
+        let reason = StatusCode::from_bytes(status.as_bytes()).ok();
+        let reason = reason.and_then(|status| status.canonical_reason());
+        response["description"] = json!(reason.unwrap_or("The answer"));
     }
 }
 

@@ -61,7 +61,8 @@ fn every_operation_has_a_name_a_summary_and_says_how_it_succeeds() {
         let responses = object(&operation["responses"]);
         assert!(responses.keys().any(|status| status.starts_with('2')), "{name}: no success");
         for (status, response) in responses {
-            let known = status == "default" || status.parse().is_ok_and(|s| (100..600).contains(&s));
+            let known =
+                status == "default" || status.parse().is_ok_and(|s| (100..600).contains(&s));
             assert!(known, "{name}: {status}");
             // The standard demands a description; an empty one tells nobody anything.
             assert!(is_text(&resolved(response)["description"]), "{name} {status}: no description");

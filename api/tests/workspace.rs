@@ -35,7 +35,8 @@ fn crates_know_each_other_in_one_direction_only() {
     assert!(output.status.success(), "{output:?}");
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
     let packages = metadata["packages"].as_array().expect("a list");
-    let ours: BTreeSet<_> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
+    let ours: BTreeSet<_> =
+        packages.iter().filter_map(|package| package["name"].as_str()).collect();
     assert_eq!(ours, MAY_USE.iter().map(|(name, ..)| *name).collect());
     for (name, uses, tests_use) in MAY_USE {
         let package = packages.iter().find(|package| package["name"] == name).expect("it is there");
@@ -57,7 +58,8 @@ fn the_top_level_holds_the_crates_the_migrations_and_the_documents() {
         let entry = entry.expect("the repository can be read");
         let name = entry.file_name().into_string().expect("our folders have plain names");
         let is_folder = entry.file_type().expect("it is still there").is_dir();
-        let expected = name.starts_with('.') || FOLDERS.contains(&&*name) || ignored.contains(&name);
+        let expected =
+            name.starts_with('.') || FOLDERS.contains(&&*name) || ignored.contains(&name);
         assert!(!is_folder || expected, "{name}/ has no place at the top level");
     }
 }
@@ -79,7 +81,8 @@ fn every_test_that_the_documents_name_exists() {
         for (file, name) in document.items().filter(|(_, name)| !documents::is_constant(name)) {
             let path = &document.path;
             let source = fs::read_to_string(root().join(&file));
-            let source = source.unwrap_or_else(|_| panic!("{path} names {file}, which is not there"));
+            let source =
+                source.unwrap_or_else(|_| panic!("{path} names {file}, which is not there"));
             assert!(documents::has_test(&source, &name), "{path} names {file}::{name}");
             named += 1;
         }
@@ -94,7 +97,8 @@ fn the_bounds_in_the_documents_are_those_of_the_source() {
         for (file, name) in document.items().filter(|(_, name)| documents::is_constant(name)) {
             let path = &document.path;
             let source = fs::read_to_string(root().join(&file));
-            let source = source.unwrap_or_else(|_| panic!("{path} names {file}, which is not there"));
+            let source =
+                source.unwrap_or_else(|_| panic!("{path} names {file}, which is not there"));
             let value = documents::constant(&source, &name);
             let value = value.unwrap_or_else(|| panic!("{path} names {file}::{name}"));
             let row = document.row_of(&file, &name);

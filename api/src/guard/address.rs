@@ -29,12 +29,6 @@ impl Peer {
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Trusts every address of these networks.
-    #[must_use]
-    pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
-    }
-
     /// The client behind the proxies: the header is read from its end, where our own proxy wrote,
     /// up to the first address that is not one of ours. Whatever a client wrote before that, it
     /// could have made up.

@@ -42,15 +42,6 @@ impl Caller {
         extensions.get().ok_or_else(|| Problem::internal(&Unguarded))
     }
 
-    /// The member, if it is one.
-    #[must_use]
-    pub fn member(&self) -> Option<&Member> {
-        match self {
-            Self::Anonymous => None,
-            Self::Member(member) => Some(member),
-        }
-    }
-
     /// `user:<id>` or `anonymous`: how events name whoever caused them, and whose idempotency keys
     /// are apart from everybody else's.
     #[must_use]
@@ -76,13 +67,6 @@ impl Member {
     #[must_use]
     pub fn actor(&self) -> String {
         format!("user:{}", self.user_id)
-    }
-
-    /// Whether the member was granted `role`. For showing more, never for letting in: that is what
-    /// the permission rules are for.
-    #[must_use]
-    pub fn has_role(&self, role: &str) -> bool {
-        self.roles.iter().any(|granted| granted.as_str() == role)
     }
 }
 

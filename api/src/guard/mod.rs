@@ -35,7 +35,6 @@ use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::Timestamp;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The paths where tokens are given out: whoever comes with an old one is let in without.
@@ -56,8 +55,7 @@ pub async fn guard(State(edge): State<Arc<Edge>>, mut request: Request, next: Ne
     response
 }
 
-/// Lets the request through, with [`RequestPath`], [`Caller`] and the client's address in its
-/// extensions, or says why not.
+/// Lets the request through, with [`RequestPath`] and [`Caller`] in its extensions, or says why not.
 async fn admit(
     edge: &Edge,
     request: &mut Request,
@@ -92,7 +90,6 @@ async fn admit(
     let extensions = request.extensions_mut();
     extensions.insert(path);
     extensions.insert(caller);
-    extensions.insert(ClientAddress(address));
     Ok(())
 }
 
@@ -105,13 +102,6 @@ fn admit_probe(request: &mut Request, path: RequestPath) -> Result<(), Problem> 
     request.extensions_mut().insert(Caller::Anonymous);
     Ok(())
 }
-
-/// The client's address, as far as proxies that we trust told it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientAddress(
-    /// The address.
-    pub IpAddr,
-);
 
 async fn identify(
     edge: &Edge,

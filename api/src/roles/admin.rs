@@ -1,17 +1,13 @@
 //! Short commands on the database: the sample catalogue, administrators.
 
+use super::invention::invent_password;
 use super::serve;
 use crate::seed;
 use crate::settings::{AdminArgs, ServerArgs};
 use crate::shop::{Shop, Workers};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use commands::bus::{Context, Plan};
 use commands::registration;
 use domain::user::{User, UserCommand};
-
-/// Random bytes of an invented password: 144 bits, 24 characters.
-const PASSWORD_BYTES: usize = 18;
 
 pub(super) async fn seed(args: ServerArgs) -> anyhow::Result<()> {
     let shop = Shop::start(serve::config(&args, Workers::NONE, None)?).await?;
@@ -52,12 +48,4 @@ pub(super) async fn reset(args: AdminArgs) -> anyhow::Result<()> {
     shop.stop().await;
     println!("administrator {} with the password {password}", args.email);
     Ok(())
-}
-
-/// A password that nobody can guess.
-pub(super) fn invent_password() -> anyhow::Result<String> {
-    let mut bytes = [0; PASSWORD_BYTES];
-    aws_lc_rs::rand::fill(&mut bytes)
-        .map_err(|_| anyhow::anyhow!("the operating system gives no random numbers"))?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -1,6 +1,6 @@
 //! `gomall dev`: the whole shop in one command, on a private PostgreSQL and NATS.
 
-use super::{admin, serve, told_to_stop};
+use super::{invention, serve, told_to_stop};
 use crate::seed;
 use crate::server::Listener;
 use crate::settings::DevArgs;
@@ -99,7 +99,7 @@ async fn shop_on(
 async fn administrator(shop: &Shop, args: &DevArgs) -> anyhow::Result<Option<String>> {
     let given = args.admin_password.as_ref().map(|password| password.reveal().to_owned());
     let invented = given.is_none();
-    let password = given.map_or_else(admin::invent_password, Ok)?;
+    let password = given.map_or_else(invention::invent_password, Ok)?;
     let created = seed::administrator(&shop.app, &args.admin_email, &password).await?;
     Ok((created && invented).then_some(password))
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod dev;
+mod invention;
 mod serve;
 mod worker;
 

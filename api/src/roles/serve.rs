@@ -89,7 +89,7 @@ fn provider(args: &ShopArgs, shop_url: Option<String>) -> anyhow::Result<Provide
     let webhook_secret = match &args.sandbox_webhook_secret {
         Some(secret) => secret.reveal().parse().context("GOMALL_SANDBOX_WEBHOOK_SECRET")?,
         // The sandbox and the shop are one process: nobody else needs to know it.
-        None => super::admin::invent_password()?.replace(['-', '_'], "A").parse()?,
+        None => super::invention::invent_password()?.replace(['-', '_'], "A").parse()?,
     };
     Ok(Provider::Sandbox { shop_url, webhook_secret: Box::new(webhook_secret) })
 }

@@ -209,7 +209,8 @@ async fn logout(
 }
 
 /// The public keys that access tokens are signed with.
-#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "auth", responses((status = 200)))]
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "auth",
+    responses((status = 200, description = "A JWK set (RFC 7517).", body = Object)))]
 async fn jwks(State(app): State<Arc<App>>) -> Json<serde_json::Value> {
     Json(app.access_tokens.jwks().clone())
 }

@@ -41,8 +41,8 @@ pub struct CartBody {
     currency: Option<Currency>,
     /// In the order in which they were added.
     lines: Vec<CartLineBody>,
-    /// What a coupon takes off.
-    #[schema(value_type = schema::Money)]
+    /// What a coupon takes off; null while the cart is empty.
+    #[schema(value_type = Option<schema::Money>)]
     discount: Option<Money>,
     /// What the lines cost; null while the cart is empty.
     #[schema(value_type = Option<schema::Money>)]
@@ -95,7 +95,8 @@ pub struct ChangeLine {
 struct NoParams {}
 
 /// The cart; an empty one is an answer, too.
-#[utoipa::path(get, path = "/api/v1/me/cart", tag = "cart", responses((status = 200, body = CartBody)))]
+#[utoipa::path(get, path = "/api/v1/me/cart", tag = "cart",
+    responses((status = 200, body = CartBody), (status = 304)))]
 async fn show(
     State(app): State<Arc<App>>,
     member: Member,

@@ -57,9 +57,9 @@ pub struct OrderBody {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct OrderListParams {
-    /// 1 to 100.
+    /// How many items at most.
     #[serde(default)]
-    #[param(value_type = Option<u32>)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
     limit: Limit,
     /// The last page's `next_cursor`.
     cursor: Option<String>,
@@ -92,7 +92,7 @@ async fn list(
 
 /// One order.
 #[utoipa::path(get, path = "/api/v1/orders/{id}", tag = "orders", params(("id" = Uuid, Path)),
-    responses((status = 200, body = OrderBody), (status = 404, body = schema::Problem)))]
+    responses((status = 200, body = OrderBody), (status = 304), (status = 404, body = schema::Problem)))]
 async fn show(
     State(app): State<Arc<App>>,
     member: Member,

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 /// An amount of money in minor units (cents).
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"amount": 990, "currency": "USD"}))]
 pub struct Money {
     /// Minor units, never negative.
@@ -62,6 +63,7 @@ pub struct FieldError {
 
 /// A postal address.
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Address {
     name: String,
     street: String,

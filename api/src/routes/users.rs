@@ -47,7 +47,8 @@ pub struct UserBody {
 }
 
 /// The caller.
-#[utoipa::path(get, path = "/api/v1/me", tag = "me", responses((status = 200, body = UserBody)))]
+#[utoipa::path(get, path = "/api/v1/me", tag = "me",
+    responses((status = 200, body = UserBody), (status = 304)))]
 async fn me(
     State(app): State<Arc<App>>,
     member: Member,

@@ -39,8 +39,8 @@ pub(crate) fn table() -> String {
             }
         }
     }
-    let mut table = "| flag | environment | default | meaning | roles |\n|---|---|---|---|---|\n"
-        .to_owned();
+    let mut table =
+        "| flag | environment | default | meaning | roles |\n|---|---|---|---|---|\n".to_owned();
     let servers = ["serve", "relay", "project", "notify", "seed", "admin"];
     for (Setting { flag, variable, default, text }, roles) in settings {
         let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };

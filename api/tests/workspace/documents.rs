@@ -123,13 +123,16 @@ pub(crate) fn is_constant(name: &str) -> bool {
 pub(crate) fn has_test(source: &str, name: &str) -> bool {
     let is_it = |line: &str| {
         let text = line.trim_start().trim_start_matches("async ");
-        text.strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('('))
+        text.strip_prefix("fn ")
+            .and_then(|rest| rest.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with('('))
     };
     let lines: Vec<&str> = source.lines().collect();
     let found = lines.iter().position(|line| is_it(line));
     found.is_some_and(|at| {
         let above = lines[..at].iter().rev().map(|line| line.trim());
-        let mut attributes = above.take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+        let mut attributes =
+            above.take_while(|line| line.starts_with("#[") || line.starts_with("//"));
         attributes.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
     })
 }

@@ -1,0 +1,167 @@
+//! What a plan is made from: a cart with the products of its lines, read at one time.
+
+use super::rejection::{CheckoutRejection, PriceChange, Shortage};
+use super::{Checkout, PAY_WITHIN_SECONDS};
+use crate::bus::{Bus, Context, ExecuteError, Loaded, Plan};
+use domain::cart::{Cart, CartCommand, CartRejection};
+use domain::order::{Order, OrderCommand, OrderLine, Totals};
+use domain::payment::{Payment, PaymentCommand};
+use domain::product::{Product, ProductStatus};
+use domain::stock::{StockCommand, StockItem};
+use domain::{Money, Quantity, Rejection, Sku, Timestamp};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use uuid::Uuid;
+
+/// A cart with the products of its lines, as they were read for one plan.
+pub(super) struct Draft {
+    cart: Loaded<Cart>,
+    products: BTreeMap<Uuid, Loaded<Product>>,
+}
+
+impl Draft {
+    pub(super) async fn read(bus: &Bus, cart: Loaded<Cart>) -> Result<Self, ExecuteError> {
+        let mut products = BTreeMap::new();
+        for line in &cart.state.lines {
+            if let Entry::Vacant(place) = products.entry(line.product_id) {
+                place.insert(bus.peek::<Product>(&line.product_id.to_string()).await?);
+            }
+        }
+        Ok(Self { cart, products })
+    }
+
+    /// The price of one piece today; none when it is not sold any more.
+    fn price(&self, product_id: Uuid, sku: &Sku) -> Option<Money> {
+        let product = &self.products.get(&product_id)?.state;
+        (product.status == ProductStatus::Published).then(|| product.price(sku)).flatten()
+    }
+
+    /// Is everything still sold, at the price that the customer saw?
+    pub(super) fn check(&self, expected_total: Option<Money>) -> Result<(), Box<dyn Rejection>> {
+        let cart = &self.cart.state;
+        if cart.lines.is_empty() {
+            return Err(Box::new(CartRejection::CartIsEmpty));
+        }
+        let not_sold: Vec<Shortage> = cart
+            .lines
+            .iter()
+            .filter(|line| self.price(line.product_id, &line.sku).is_none())
+            .map(|line| Shortage {
+                sku: line.sku.clone(),
+                requested: line.quantity.get(),
+                available: 0,
+            })
+            .collect();
+        if !not_sold.is_empty() {
+            return Err(Box::new(CheckoutRejection::OutOfStock { lines: not_sold }));
+        }
+        let (_, totals) = self.priced()?;
+        let agreed = match expected_total {
+            Some(expected) => expected == totals.total,
+            None => cart.total().ok().flatten() == Some(totals.total),
+        };
+        if agreed {
+            return Ok(());
+        }
+        let changed = cart.lines.iter().filter_map(|line| {
+            let now = self.price(line.product_id, &line.sku)?;
+            let change = PriceChange { sku: line.sku.clone(), seen: line.unit_price, now };
+            (now != line.unit_price).then_some(change)
+        });
+        Err(Box::new(CheckoutRejection::PriceChanged {
+            total: totals.total,
+            lines: changed.collect(),
+        }))
+    }
+
+    /// Lines and totals at today's prices. Shipping and tax are nothing for now.
+    pub(super) fn priced(&self) -> Result<(Vec<OrderLine>, Totals), Box<dyn Rejection>> {
+        let out_of_range = |_| Box::new(CartRejection::TotalOutOfRange) as Box<dyn Rejection>;
+        let mut lines = Vec::with_capacity(self.cart.state.lines.len());
+        let mut items: Option<Money> = None;
+        for line in &self.cart.state.lines {
+            let unit_price = self.price(line.product_id, &line.sku).unwrap_or(line.unit_price);
+            let total = unit_price.times(line.quantity.get()).map_err(out_of_range)?;
+            items = Some(match items {
+                Some(sum) => sum.plus(total).map_err(out_of_range)?,
+                None => total,
+            });
+            lines.push(OrderLine {
+                sku: line.sku.clone(),
+                product_id: line.product_id,
+                name: line.name.clone(),
+                picture: line.picture.clone(),
+                quantity: line.quantity.get(),
+                unit_price,
+                total,
+            });
+        }
+        let Some(items) = items else { return Err(Box::new(CartRejection::CartIsEmpty)) };
+        let nothing = Money::zero(items.currency());
+        let totals =
+            Totals { items, discount: nothing, shipping: nothing, tax: nothing, total: items };
+        Ok((lines, totals))
+    }
+
+    /// A plan that changes nothing and succeeds if everything is as it was read.
+    pub(super) fn unchanged(&self, cart_id: Uuid, context: &Context) -> Plan {
+        let plan = Plan::new(context).unchanged::<Cart>(cart_id.to_string(), self.cart.head);
+        self.products_unchanged(plan)
+    }
+
+    fn products_unchanged(&self, plan: Plan) -> Plan {
+        self.products.iter().fold(plan, |plan, (product_id, product)| {
+            plan.unchanged::<Product>(product_id.to_string(), product.head)
+        })
+    }
+
+    /// Order, cart, stock and the first payment, all or nothing.
+    pub(super) fn plan(
+        &self,
+        checkout: &Checkout,
+        context: &Context,
+        now: Timestamp,
+    ) -> Result<Plan, Box<dyn Rejection>> {
+        if checkout.cart_version.is_some_and(|version| version != self.cart.sequence) {
+            return Err(Box::new(CartRejection::CartChanged));
+        }
+        self.check(checkout.expected_total)?;
+        let (lines, totals) = self.priced()?;
+        let order_id = checkout.order_id;
+        let pay_by = now.plus_seconds(PAY_WITHIN_SECONDS);
+        let ordered: Vec<(Sku, Quantity)> =
+            self.cart.state.lines.iter().map(|line| (line.sku.clone(), line.quantity)).collect();
+
+        let place = OrderCommand::Place {
+            number: checkout.number,
+            customer_id: checkout.customer_id,
+            cart_id: checkout.cart_id,
+            lines,
+            totals,
+            contact: checkout.contact.clone(),
+            pay_by,
+        };
+        let mut plan = Plan::new(context).step::<Order>(order_id.to_string(), place).step::<Cart>(
+            checkout.cart_id.to_string(),
+            CartCommand::CheckOut { order_id, lines: ordered.clone() },
+        );
+        for (sku, quantity) in ordered {
+            let stock_item_id = sku.to_string();
+            let reserve = StockCommand::Reserve { sku, order_id, quantity, until: pay_by };
+            plan = plan.step::<StockItem>(stock_item_id, reserve);
+        }
+        if let Some(payment) = &checkout.payment {
+            let request = PaymentCommand::Request {
+                order_id,
+                customer_id: checkout.customer_id,
+                amount: totals.total,
+                method: payment.method.clone(),
+            };
+            plan = plan.step::<Payment>(payment.payment_id.to_string(), request).step::<Order>(
+                order_id.to_string(),
+                OrderCommand::StartPayment { payment_id: payment.payment_id },
+            );
+        }
+        Ok(self.products_unchanged(plan))
+    }
+}
