@@ -126,12 +126,12 @@ fn operation_id(method: &str, path: &str) -> String {
     words.collect::<Vec<_>>().join("_")
 }
 
-/// Errors have a media type of their own, which routes need not repeat.
+/// Errors have one shape and a media type of their own, which routes need not repeat.
 fn problem_content(response: &mut Value) {
-    let Some(content) = response["content"].as_object_mut() else { return };
-    if let Some(body) = content.remove("application/json") {
-        content.insert(PROBLEM_JSON.to_owned(), body);
-    }
+    let described = response["content"]["application/json"].take();
+    let any = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
+    let media = if described.is_object() { described } else { any };
+    response["content"] = json!({ PROBLEM_JSON: media });
 }
 
 /// The standard demands a description of every answer; most routes have nothing to add to the

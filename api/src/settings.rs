@@ -45,6 +45,12 @@ pub enum Role {
         #[command(subcommand)]
         action: AdminAction,
     },
+    /// Measure this build beside its anchors, in the same run.
+    Bench {
+        /// What to measure.
+        #[command(subcommand)]
+        scenario: crate::roles::bench::Scenario,
+    },
     /// Print the OpenAPI document.
     Openapi,
 }

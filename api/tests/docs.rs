@@ -4,12 +4,15 @@
 
 #[path = "docs/catalogue.rs"]
 mod catalogue;
+#[path = "support/generated.rs"]
+mod generated;
 #[path = "docs/settings.rs"]
 mod settings;
 #[path = "docs/source.rs"]
 mod source;
 
 use domain::AGGREGATES;
+use generated::assert_generated;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,25 +28,9 @@ fn read(path: &str) -> String {
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// The document at `path` is `expected`; with `GOMALL_BLESS` it becomes so.
-fn assert_current(path: &str, expected: &str) {
-    let file = root().join(path);
-    if std::env::var_os("GOMALL_BLESS").is_some() {
-        fs::write(&file, expected).expect("the document can be written");
-    }
-    let found = fs::read_to_string(&file).unwrap_or_default();
-    let differs = found.lines().zip(expected.lines()).position(|(found, right)| found != right);
-    let line = differs.unwrap_or_else(|| found.lines().count().min(expected.lines().count())) + 1;
-    assert!(
-        found == expected,
-        "{path} is out of date from line {line} on; write it anew with \
-         `GOMALL_BLESS=1 cargo test -p api --test docs` and look at what changed"
-    );
-}
-
 #[test]
 fn the_event_catalogue_is_that_of_the_events() {
-    assert_current("docs/events.md", &catalogue::document(&source::aggregates(read)));
+    assert_generated("docs/events.md", &catalogue::document(&source::aggregates(read)));
 }
 
 #[test]
@@ -52,6 +39,11 @@ fn the_event_catalogue_holds_every_event_with_every_field() {
     let listed: Vec<_> = aggregates.iter().map(|aggregate| aggregate.name).collect();
     let existing: Vec<_> = AGGREGATES.iter().map(|(name, _)| *name).collect();
     assert_eq!(listed, existing);
+    let folders = fs::read_dir(root().join("domain/src")).expect("the crate is there").flatten();
+    let folders = folders.filter(|entry| entry.path().join("events.rs").exists());
+    let folders: BTreeSet<_> =
+        folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    assert_eq!(folders, existing.iter().map(|name| (*name).to_owned()).collect());
     for (aggregate, (_, types)) in aggregates.iter().zip(AGGREGATES) {
         let listed: Vec<_> = aggregate.events.iter().map(|event| event.name.as_str()).collect();
         let existing: Vec<_> = types.iter().map(|(name, _)| *name).collect();
@@ -69,6 +61,19 @@ fn the_event_catalogue_holds_every_event_with_every_field() {
 }
 
 #[test]
+fn every_role_is_explained() {
+    let document = read("docs/operations.md");
+    let rows: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
+    for role in settings::roles() {
+        let explained = rows.iter().any(|row| {
+            let mut names = row.split('`').skip(1).step_by(2);
+            names.any(|name| name.split(' ').next() == Some(&*role))
+        });
+        assert!(explained, "docs/operations.md does not say what `gomall {role}` does");
+    }
+}
+
+#[test]
 fn the_settings_are_those_of_the_binary() {
     const DOCUMENT: &str = "docs/operations.md";
     let document = read(DOCUMENT);
@@ -76,5 +81,5 @@ fn the_settings_are_those_of_the_binary() {
     let (_, after) = rest.split_once(settings::END).expect("the table has an end");
     let table = settings::table();
     let (begin, end) = (settings::BEGIN, settings::END);
-    assert_current(DOCUMENT, &format!("{before}{begin}\n{table}{end}{after}"));
+    assert_generated(DOCUMENT, &format!("{before}{begin}\n{table}{end}{after}"));
 }

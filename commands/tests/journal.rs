@@ -315,3 +315,35 @@ async fn a_command_of_a_week_without_a_partition_is_recorded_all_the_same() {
         .await
         .expect("a week whose rows are in the default partition is left alone");
 }
+
+#[tokio::test]
+async fn what_must_be_unchanged_is_compared_with_neighbours_of_the_same_batch_too() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let (one, one_id) = append("one", 1, None);
+    let (two, two_id) = append("two", 1, None);
+    journal.append(one).await.expect("the journal is up");
+    journal.append(two).await.expect("the journal is up");
+    // Each changes one stream and was decided on the other as it is.
+    let (mut one, _) = append("one", 2, Some(one_id));
+    let (mut two, _) = append("two", 2, Some(two_id));
+    one.expectations.extend(two.expectations.clone());
+    two.expectations.push(one.expectations[0].clone());
+    let outcomes = tokio::join!(journal.append(one), journal.append(two));
+    assert!(matches!(outcomes.0, Ok(Appended::Done { .. })));
+    assert_eq!(outcomes.1, Ok(Appended::Conflict));
+    assert_eq!(database.events().await.len(), 3);
+}
+
+#[tokio::test]
+async fn two_decisions_on_the_same_state_in_one_batch_cost_the_second_a_conflict() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let ((first, _), (second, _), (neighbour, _)) =
+        (append("a", 1, None), append("a", 1, None), append("b", 1, None));
+    let outcomes =
+        tokio::join!(journal.append(first), journal.append(second), journal.append(neighbour));
+    assert!(matches!(outcomes.0, Ok(Appended::Done { .. })));
+    assert_eq!(outcomes.1, Ok(Appended::Conflict));
+    assert!(matches!(outcomes.2, Ok(Appended::Done { .. })));
+}

@@ -21,6 +21,7 @@
 mod checkpoints;
 mod page;
 mod projection;
+mod rebuild;
 mod rows;
 mod runner;
 mod status;
@@ -34,6 +35,9 @@ pub mod users;
 pub use checkpoints::{Behind, Checkpoints};
 pub use page::{Limit, Page, QueryError};
 pub use projection::{ApplyError, Projection};
+pub use rebuild::{
+    Progress, REBUILD_BATCH_EVENTS, RebuildError, RebuildOptions, Rebuilt, Stage, rebuild,
+};
 pub use runner::{BATCH_EVENTS, Options, run};
 pub use status::{ProjectionStatus, Status, list_projections, retry_parked};
 

@@ -16,6 +16,10 @@ pub trait Projection: Send + Sync + 'static {
     /// row's version is its aggregate's sequence and has to count every event.
     fn aggregates(&self) -> &'static [&'static str];
 
+    /// The tables that it writes, without a schema, and nobody else does: what a rebuild builds
+    /// anew and swaps.
+    fn tables(&self) -> &'static [&'static str];
+
     /// Applies events of its aggregates, in order of position, within the caller's transaction.
     ///
     /// The rows must not depend on where one batch ends and the next begins, nor on the clock.

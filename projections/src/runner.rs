@@ -10,8 +10,8 @@
 //! * Commits do not wait for the disk: a crash of the server takes rows and checkpoint back
 //!   together, and the events are applied again.
 
-mod backoff;
-mod checkpoint;
+pub(crate) mod backoff;
+pub(crate) mod checkpoint;
 mod worker;
 
 use crate::checkpoints::Checkpoints;

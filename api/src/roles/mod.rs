@@ -2,6 +2,7 @@
 //! until it is told to stop.
 
 mod admin;
+pub mod bench;
 mod dev;
 mod invention;
 mod serve;
@@ -44,6 +45,7 @@ async fn run(role: Role) -> anyhow::Result<()> {
         Role::Seed(args) => admin::seed(args).await,
         Role::Admin { action: AdminAction::Create(args) } => admin::create(args).await,
         Role::Admin { action: AdminAction::Reset(args) } => admin::reset(args).await,
+        Role::Bench { scenario } => bench::run(scenario).await,
         Role::Openapi => {
             println!("{}", crate::openapi::document().to_pretty_json()?);
             Ok(())
@@ -61,7 +63,7 @@ fn log_filter(role: &Role) -> &str {
         Role::Admin { action: AdminAction::Create(args) | AdminAction::Reset(args) } => {
             &args.servers.shop.log
         }
-        Role::Migrate(_) | Role::Openapi => "warn",
+        Role::Migrate(_) | Role::Bench { .. } | Role::Openapi => "warn",
     }
 }
 

@@ -9,8 +9,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,6 +27,11 @@ const KEPT: &str = "public, max-age=86400";
 pub fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     OpenApiRouter::new().routes(routes!(picture))
 }
+
+/// The bytes of a JPEG. Only the description of the route knows it.
+#[derive(Serialize, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct Jpeg(String);
 
 /// A picture as it is served.
 struct Picture {
@@ -73,7 +80,7 @@ impl Picture {
 /// A picture of the sample catalogue.
 #[utoipa::path(get, path = "/static/image/{file}", tag = "catalogue",
     params(("file" = String, Path, description = "As a product's `picture` names it.")),
-    responses((status = 200, description = "The picture.", body = [u8], content_type = "image/jpeg"),
+    responses((status = 200, description = "The picture.", body = inline(Jpeg), content_type = "image/jpeg"),
               (status = 304, description = "`If-None-Match` names the picture as it is."),
               (status = 404, description = "There is no such picture.")))]
 async fn picture(Path(file): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {

@@ -78,7 +78,8 @@ fn describe(text: &mut String, aggregate: &Aggregate) {
     for value in values {
         let known: Vec<_> =
             value.fields.iter().map(|one| format!("`{}`: {}", one.name, one.text)).collect();
-        row(text, value, if known.is_empty() { "text" } else { &known.join("<br>") }.trim());
+        let holds = if known.is_empty() { "text".to_owned() } else { known.join("<br>") };
+        row(text, value, &holds);
     }
 }
 

@@ -54,8 +54,17 @@ pub(crate) fn table() -> String {
     table
 }
 
-fn settings_of(arguments: &[&str]) -> Vec<Setting> {
-    // Without a terminal and without our own environment, which the help would print.
+/// Every role that the binary has.
+pub(crate) fn roles() -> Vec<String> {
+    let help = help(&[]);
+    let (_, commands) = help.split_once("Commands:\n").expect("there are roles");
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    let names = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    names.filter(|name| !name.is_empty() && *name != "help").map(str::to_owned).collect()
+}
+
+fn help(arguments: &[&str]) -> String {
+    // Without our own environment, which the help would print.
     let output = Command::new(env!("CARGO_BIN_EXE_gomall"))
         .args(arguments)
         .arg("--help")
@@ -63,7 +72,11 @@ fn settings_of(arguments: &[&str]) -> Vec<Setting> {
         .output()
         .expect("the binary was built with the test");
     assert!(output.status.success(), "{output:?}");
-    let help = String::from_utf8(output.stdout).expect("the help is text");
+    String::from_utf8(output.stdout).expect("the help is text")
+}
+
+fn settings_of(arguments: &[&str]) -> Vec<Setting> {
+    let help = help(arguments);
     let (_, options) = help.split_once("Options:\n").expect("every role has options");
     // A short help has a setting on one line, a long one on two.
     let lines: Vec<&str> = options.lines().map(str::trim).collect();

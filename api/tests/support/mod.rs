@@ -262,6 +262,11 @@ impl Person {
         Self { url: gomall.url.clone(), ..self.clone() }
     }
 
+    /// The same person with another access token, or with none.
+    pub(crate) fn with_token(&self, token: Option<&str>) -> Self {
+        Self { token: token.map(str::to_owned), ..self.clone() }
+    }
+
     pub(crate) fn id(&self) -> &str {
         self.user["id"].as_str().expect("a signed-in person")
     }
@@ -273,6 +278,22 @@ impl Person {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Answer {
+        let mut headers = headers.to_vec();
+        if body.is_some() {
+            headers.push(("content-type", "application/json"));
+        }
+        let body = body.map(|body| body.to_string().into_bytes());
+        self.send_bytes(method, path, &headers, body).await
+    }
+
+    /// As [`Person::send`], with whatever bytes as the body; the headers say what they are.
+    pub(crate) async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Answer {
         let mut request = self.client.request(method, format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -281,7 +302,7 @@ impl Person {
             request = request.header(*name, *value);
         }
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+            request = request.body(body);
         }
         let response = request.send().await.expect("the shop answers");
         let (status, headers) = (response.status(), response.headers().clone());

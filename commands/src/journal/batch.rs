@@ -1,6 +1,7 @@
 //! One call of `journal_append`: how a batch is gathered, bound and read back.
 
 use super::{Append, AppendError, Appended, Job, MAX_EVENT_BYTES, MAX_EVENTS_PER_COMMAND};
+use domain::StreamKey;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::{HashMap, HashSet};
@@ -41,11 +42,20 @@ pub(super) fn check(append: &Append) -> Result<(), AppendError> {
     // PostgreSQL's text holds no NUL byte. The escape stays legal in a `json` column but could
     // not be read out of it, so it is refused as well.
     for text in texts.chain(append.keyed.as_ref().map(|keyed| &keyed.outcome)) {
-        if text.contains('\0') || text.contains("\\u0000") {
+        if text.contains('\0') || escapes_nul(text) {
             return Err(AppendError::Unstorable("a text holds a NUL character".to_owned()));
         }
     }
     Ok(())
+}
+
+/// Whether a JSON text holds the escape of a NUL character, and not just the same characters behind
+/// a backslash of their own.
+fn escapes_nul(json: &str) -> bool {
+    json.match_indices("\\u0000").any(|(at, _)| {
+        let before = json.as_bytes()[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+        before % 2 == 0
+    })
 }
 
 /// The commands of one call, in the order in which they were decided.
@@ -53,12 +63,16 @@ pub(super) fn check(append: &Append) -> Result<(), AppendError> {
 pub(super) struct Batch {
     pub(super) jobs: Vec<Job>,
     keys: HashSet<Uuid>,
+    /// The last event that this batch adds to a stream.
+    heads: HashMap<StreamKey, Uuid>,
     bytes: usize,
 }
 
 impl Batch {
     /// Takes the job in, or gives it back when it has to wait for the next batch: the batch is
-    /// full, or holds the same key already (its outcome must be durable before it can be replayed).
+    /// full, holds the same key already (its outcome must be durable before it can be replayed), or
+    /// changes a stream that the job saw as it was before (the database compares expectations with
+    /// what was there before the batch; after it, the job meets the conflict that it deserves).
     #[expect(clippy::result_large_err, reason = "the job is handed back, not an error report")]
     pub(super) fn offer(&mut self, job: Job) -> Result<(), Job> {
         let bytes: usize =
@@ -66,10 +80,16 @@ impl Batch {
         let key = job.append.keyed.as_ref().map(|keyed| keyed.key);
         let full = self.jobs.len() >= MAX_COMMANDS
             || (!self.jobs.is_empty() && self.bytes + bytes > MAX_BYTES);
-        if full || key.is_some_and(|key| self.keys.contains(&key)) {
+        let overtaken = job.append.expectations.iter().any(|expectation| {
+            let head = self.heads.get(&expectation.stream);
+            head.is_some_and(|head| expectation.head != Some(*head))
+        });
+        if full || overtaken || key.is_some_and(|key| self.keys.contains(&key)) {
             return Err(job);
         }
         self.keys.extend(key);
+        let heads = job.append.events.iter().map(|event| (event.stream.clone(), event.event_id));
+        self.heads.extend(heads);
         self.bytes += bytes;
         self.jobs.push(job);
         Ok(())
@@ -215,4 +235,17 @@ fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
 /// Positions are counted from one, so the database never gives a negative one.
 pub(super) fn unsigned(position: i64) -> u64 {
     u64::try_from(position).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escapes_nul;
+
+    #[test]
+    fn an_escaped_nul_is_found_and_its_spelling_in_words_is_not() {
+        assert!(escapes_nul(r#"{"a":"\u0000"}"#));
+        assert!(escapes_nul(r#"{"a":"\\\u0000"}"#));
+        assert!(!escapes_nul(r#"{"a":"\\u0000"}"#));
+        assert!(!escapes_nul(r#"{"a":"u0000"}"#));
+    }
 }

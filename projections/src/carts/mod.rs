@@ -12,6 +12,7 @@ pub use query::{by_id, by_owner};
 pub use view::CartView;
 
 use crate::projection::{ApplyError, Projection};
+use crate::rows::Row;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
 use domain::cart::Cart;
@@ -37,6 +38,10 @@ impl Projection for Carts {
 
     fn aggregates(&self) -> &'static [&'static str] {
         &[Cart::TYPE]
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &[view::CartView::TABLE]
     }
 
     fn apply<'a>(

@@ -26,6 +26,7 @@ pub use query::{by_id, by_number, categories, stock_by_sku, stock_list, variants
 pub use view::{CategoryView, OfferView, ProductView, StockView, VariantView};
 
 use crate::projection::{ApplyError, Projection};
+use crate::rows::Row;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
 use domain::product::Product;
@@ -52,6 +53,10 @@ impl Projection for Catalogue {
 
     fn aggregates(&self) -> &'static [&'static str] {
         &[Product::TYPE, StockItem::TYPE]
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &[view::ProductRow::TABLE, view::VariantRow::TABLE, view::CategoryView::TABLE, view::WordRow::TABLE, view::StockView::TABLE]
     }
 
     fn apply<'a>(

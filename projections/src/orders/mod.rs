@@ -12,6 +12,7 @@ pub use query::{OrderFilter, by_customer, by_id, list, payment_by_id, payments_o
 pub use view::{OrderView, PaymentView};
 
 use crate::projection::{ApplyError, Projection};
+use crate::rows::Row;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
 use domain::order::Order;
@@ -38,6 +39,10 @@ impl Projection for Orders {
 
     fn aggregates(&self) -> &'static [&'static str] {
         &[Order::TYPE, Payment::TYPE]
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &[view::OrderView::TABLE, view::PaymentView::TABLE]
     }
 
     fn apply<'a>(

@@ -14,6 +14,7 @@ pub use query::{
 pub use view::{AddressBanView, PolicyView, PublicPathView, RuleView};
 
 use crate::projection::{ApplyError, Projection};
+use crate::rows::Row;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
 use domain::policy::Policy;
@@ -39,6 +40,10 @@ impl Projection for Permissions {
 
     fn aggregates(&self) -> &'static [&'static str] {
         &[Policy::TYPE]
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &[view::PolicyRow::TABLE, view::RuleView::TABLE, view::PublicPathView::TABLE, view::AddressBanView::TABLE]
     }
 
     fn apply<'a>(

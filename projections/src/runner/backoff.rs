@@ -8,20 +8,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Pauses that double, with jitter so that workers do not come back all at once.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// The pause after one more failure: between half and all of the doubled one before.
-    pub(super) fn next_pause(&mut self) -> Duration {
+    pub(crate) fn next_pause(&mut self) -> Duration {
         let whole = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
         whole.mul_f64(rand::random_range(0.5..=1.0))
     }
 
     /// Something worked.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

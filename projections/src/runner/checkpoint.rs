@@ -19,7 +19,7 @@ pub(super) struct Checkpoint {
 }
 
 /// Makes the row of a projection that never ran here.
-pub(super) async fn register(
+pub(crate) async fn register(
     conn: &mut PgConnection,
     projection: &dyn Projection,
 ) -> Result<(), sqlx::Error> {
@@ -92,6 +92,6 @@ pub(super) async fn try_lead(conn: &mut PgConnection, name: &str) -> Result<bool
 }
 
 /// Positions come from bigint columns and events counted from 1, so none is beyond a bigint.
-fn signed(position: u64) -> i64 {
+pub(crate) fn signed(position: u64) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)
 }

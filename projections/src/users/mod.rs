@@ -11,6 +11,7 @@ pub use query::{banned, by_id, by_number, list};
 pub use view::{BanView, UserView};
 
 use crate::projection::{ApplyError, Projection};
+use crate::rows::Row;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
 use domain::user::User;
@@ -36,6 +37,10 @@ impl Projection for Users {
 
     fn aggregates(&self) -> &'static [&'static str] {
         &[User::TYPE]
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &[view::UserView::TABLE]
     }
 
     fn apply<'a>(

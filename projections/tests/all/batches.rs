@@ -24,20 +24,20 @@ const STEPS: usize = 150;
 
 /// One thing that happens; `who` is one of few, so that streams meet in batches.
 #[derive(Debug, Clone)]
-struct Step {
+pub(crate) struct Step {
     what: u8,
     who: u8,
     amount: u8,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = (0..24_u8, 0..5_u8, 1..20_u8);
     let step = step.prop_map(|(what, who, amount)| Step { what, who, amount });
     prop::collection::vec(step, STEPS)
 }
 
 /// Records what the step means, opening every stream before its first use.
-fn happen(history: &mut History, step: &Step) {
+pub(crate) fn happen(history: &mut History, step: &Step) {
     let Step { what, who, amount } = *step;
     let number = i32::from(who) + 1;
     let (code, pieces, cents) = (format!("SKU-{who}"), u32::from(amount), i64::from(amount) * 10);

@@ -7,6 +7,8 @@ mod checkpoints;
 mod orders;
 mod permissions;
 mod poison;
+mod rebuild;
+mod rebuild_faults;
 mod runner;
 mod search;
 mod support;

@@ -143,6 +143,11 @@ impl Source {
         self.head.send_replace(events.len() as u64);
     }
 
+    /// The last position, as it grows.
+    pub(crate) fn head(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+
     /// Takes another event to stand where this one stood.
     pub(crate) fn replace(&self, event: RecordedEvent) {
         let mut events = self.events.lock().expect("nobody panics with the lock");

@@ -68,6 +68,10 @@ impl Projection for Tally {
         &[COUNTED]
     }
 
+    fn tables(&self) -> &'static [&'static str] {
+        &["tally"]
+    }
+
     fn apply<'a>(
         &'a self,
         conn: &'a mut PgConnection,

@@ -29,7 +29,7 @@ use crate::settings::Secret;
 use bus::Ours;
 use clap::{Args, Subcommand};
 use measure::{Case, Fleet, Rounds};
-use place::Place;
+use place::{Place, Server};
 use postgres_es::Peer;
 use report::Report;
 use sqlx::postgres::PgConnectOptions;
@@ -76,12 +76,14 @@ pub struct BenchArgs {
 }
 
 pub(super) async fn run(scenario: Scenario) -> anyhow::Result<()> {
-    let (load, args) = match scenario {
+    let (load, mut args) = match scenario {
         Scenario::Append(args) => (Load::Spread, args),
         Scenario::Hot(args) => (Load::Hot, args),
     };
     let stop = told_to_stop()?;
-    let most = args.clients.iter().copied().max().unwrap_or(1);
+    args.clients.sort_unstable();
+    args.clients.dedup();
+    let most = args.clients.last().copied().unwrap_or(1);
     let place = tokio::select! {
         place = Place::open(&args, connections(most)) => place?,
         () = stop.cancelled() => return Ok(()),
@@ -101,18 +103,17 @@ fn connections(clients: u16) -> u16 {
 
 async fn measure_all(load: Load, args: &BenchArgs, place: &Place) -> anyhow::Result<()> {
     let database = place.database();
+    let ours = Ours::start(database).await?;
     sql::prepare(database).await?;
     postgres_es::prepare(database).await?;
-    let ours = Ours::start(database).await?;
     let rounds = Rounds::of(args.seconds);
-    let mut report = Report::new(args.json, place.describe(database).await?);
+    let report = Report::new(args.json, &Server::ask(database).await?);
     for &clients in &args.clients {
         eprintln!("{clients} in flight …");
         let mut cases = cases(load, clients, rounds, &ours, database).await?;
         let measured = measure::take_turns(&mut cases, rounds).await?;
-        report.add(clients, &measured);
+        report.add(&measured);
     }
-    report.end();
     ours.stop().await;
     Ok(())
 }
@@ -131,7 +132,10 @@ async fn cases(
     let peer = Peer::connect(database, clients).await?;
     let mut cases: Vec<Box<dyn Case>> = vec![
         Fleet::boxed(load.name(), load.targets(clients, &skus).map(|to| ours.client(to)).collect()),
-        Fleet::boxed("postgres_es", load.targets(clients, &skus).map(|to| peer.client(to)).collect()),
+        Fleet::boxed(
+            "postgres_es",
+            load.targets(clients, &skus).map(|to| peer.client(to)).collect(),
+        ),
     ];
     if load == Load::Spread {
         cases.push(Fleet::boxed("insert", sql::inserters(database, clients).await?));

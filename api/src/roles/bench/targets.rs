@@ -3,10 +3,11 @@
 use super::measure::Rounds;
 use domain::stock::StockCommand;
 use domain::{Reason, Sku};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// Stock items that commands are spread over: far more than commands are in flight, few enough
-/// that every case has seen each of them.
+/// Stock items that commands are spread over: more than the most clients, each of which has its own
+/// share of them, and few enough that every case has seen each of them.
 const SPREAD_OVER: usize = 2_048;
 
 /// How commands are spread.
@@ -45,13 +46,15 @@ impl Load {
         skus: &Arc<[Sku]>,
     ) -> impl Iterator<Item = Targets> + use<> {
         let skus = Arc::clone(skus);
-        (0..clients).map(move |client| {
-            let skus = Arc::clone(&skus);
-            let (next, step) = match self {
-                Self::Spread => (usize::from(client), usize::from(clients)),
-                Self::Hot => (0, 0),
+        (0..usize::from(clients)).map(move |client| {
+            let own = match self {
+                Self::Spread => {
+                    let share = skus.len() / usize::from(clients);
+                    client * share..(client + 1) * share
+                }
+                Self::Hot => 0..1,
             };
-            Targets { skus, next, step, load: self }
+            Targets { skus: Arc::clone(&skus), load: self, next: own.start, own }
         })
     }
 }
@@ -59,24 +62,29 @@ impl Load {
 /// One client's targets, one after the other.
 pub(super) struct Targets {
     skus: Arc<[Sku]>,
-    next: usize,
-    step: usize,
     load: Load,
+    /// Those that are written to in this round.
+    own: Range<usize>,
+    next: usize,
 }
 
 impl Targets {
     /// Another round begins.
     pub(super) fn begin(&mut self, round: u32) {
         if self.load == Load::Hot {
-            self.next = round as usize;
+            let round = round as usize;
+            self.own = round..round + 1;
         }
     }
 
     /// The stock item to write to now.
     pub(super) fn next(&mut self) -> &Sku {
-        let index = self.next % self.skus.len();
-        self.next = index + self.step;
-        &self.skus[index]
+        if !self.own.contains(&self.next) {
+            self.next = self.own.start;
+        }
+        let sku = &self.skus[self.next];
+        self.next += 1;
+        sku
     }
 }
 
@@ -88,4 +96,36 @@ pub(super) fn receive() -> StockCommand {
 
 fn sku(text: &str) -> Sku {
     Sku::parse(text).expect("letters, digits and dashes are a SKU")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn written(load: Load, clients: u16, round: u32) -> Vec<HashSet<String>> {
+        let skus = load.skus(clients, Rounds::of(3.0));
+        let one_client = |mut targets: Targets| {
+            targets.begin(round);
+            (0..SPREAD_OVER).map(|_| targets.next().to_string()).collect()
+        };
+        load.targets(clients, &skus).map(one_client).collect()
+    }
+
+    #[test]
+    fn spread_commands_never_meet() {
+        for clients in [1, 3, 128, 1_000] {
+            let shares = written(Load::Spread, clients, 0);
+            let all: HashSet<_> = shares.iter().flatten().collect();
+            assert_eq!(all.len(), shares.iter().map(HashSet::len).sum::<usize>());
+        }
+    }
+
+    #[test]
+    fn hot_commands_meet_on_one_stock_item_a_round() {
+        for round in 0..3 {
+            let all: HashSet<_> = written(Load::Hot, 5, round).into_iter().flatten().collect();
+            assert_eq!(all, HashSet::from([format!("bench-5-{round}")]));
+        }
+    }
 }

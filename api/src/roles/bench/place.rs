@@ -1,0 +1,123 @@
+//! Where a run is measured: a private server on the disk of the data directory, or a database of
+//! its own on a server of the caller's. Both go when the run ends.
+
+use super::BenchArgs;
+use anyhow::Context as _;
+use compose::{Stack, StackOptions};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// A database that nobody else uses.
+pub(super) struct Place {
+    database: PgConnectOptions,
+    home: Home,
+}
+
+enum Home {
+    /// Servers of our own; boxed, being much larger than the other.
+    Private { stack: Box<Stack>, made: Option<PathBuf> },
+    /// Somebody's server, reached with these options.
+    Given { server: PgConnectOptions, name: String },
+}
+
+impl Place {
+    /// Starts or reaches a server that takes `connections` connections, and makes a database.
+    pub(super) async fn open(args: &BenchArgs, connections: u16) -> anyhow::Result<Self> {
+        match &args.database_url {
+            Some(url) => Self::on_given(url.reveal(), connections).await,
+            None => Self::on_private(&args.data_dir, connections).await,
+        }
+    }
+
+    async fn on_given(url: &str, connections: u16) -> anyhow::Result<Self> {
+        let server = PgConnectOptions::from_str(url).map_err(|_| {
+            anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database")
+        })?;
+        let mut connection = server.connect().await.context("PostgreSQL cannot be reached")?;
+        let allowed: i64 = sqlx::query_scalar("select current_setting('max_connections')::bigint")
+            .fetch_one(&mut connection)
+            .await?;
+        anyhow::ensure!(
+            allowed >= i64::from(connections),
+            "{connections} connections are needed and PostgreSQL allows {allowed}: \
+             raise max_connections or ask for fewer --clients"
+        );
+        // Never the given database itself: it may be a shop's.
+        let random = (crate::shop::world().new_id)().simple();
+        let name = format!("gomall_bench_{}_{random}", std::process::id());
+        sqlx::query(&format!("create database {name} template template0"))
+            .execute(&mut connection)
+            .await
+            .context("a database for the run cannot be made")?;
+        connection.close().await?;
+        let database = server.clone().database(&name);
+        Ok(Self { database, home: Home::Given { server, name } })
+    }
+
+    async fn on_private(data_dir: &Path, connections: u16) -> anyhow::Result<Self> {
+        let made = (!data_dir.exists()).then(|| data_dir.to_owned());
+        let options = StackOptions {
+            max_connections: connections,
+            remove_data: true,
+            ..StackOptions::durable(data_dir.join(format!("bench-{}", std::process::id())))
+        };
+        let progress = |line: &str| eprintln!("  {line}");
+        let stack = Box::new(Stack::start(options, &progress).await?);
+        let name = "bench";
+        stack.postgres.create_database(name).await?;
+        let database = PgConnectOptions::from_str(&stack.postgres.url(name))?;
+        Ok(Self { database, home: Home::Private { stack, made } })
+    }
+
+    /// How to connect to it.
+    pub(super) fn database(&self) -> &PgConnectOptions {
+        &self.database
+    }
+
+    /// Ends the server and removes its files, or drops the database.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        match self.home {
+            Home::Private { stack, made } => {
+                stack.stop().await;
+                if let Some(data_dir) = made {
+                    // Somebody else may have put something there in the meantime.
+                    let _ = fs::remove_dir(data_dir);
+                }
+            }
+            Home::Given { server, name } => {
+                let mut connection = server.connect().await?;
+                sqlx::query(&format!("drop database {name} with (force)"))
+                    .execute(&mut connection)
+                    .await?;
+                connection.close().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a reader of the figures has to know of the server.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    /// As PostgreSQL says it.
+    pub(super) version: String,
+    /// Whether every commit is on disk before it is acknowledged.
+    pub(super) durable: bool,
+}
+
+impl Server {
+    pub(super) async fn ask(database: &PgConnectOptions) -> anyhow::Result<Self> {
+        let mut connection: PgConnection = database.connect().await?;
+        let (version, durable) = sqlx::query_as(
+            "select current_setting('server_version'), \
+                    current_setting('fsync')::boolean and current_setting('synchronous_commit') <> 'off'",
+        )
+        .fetch_one(&mut connection)
+        .await?;
+        connection.close().await?;
+        Ok(Self { version, durable })
+    }
+}

@@ -1,0 +1,99 @@
+//! `gomall bench` in its short form: the figures are there, whatever they are.
+
+mod support;
+
+use compose::testing::TestStack;
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+use std::process::Stdio;
+use support::tempdir::TempDir;
+
+/// Runs a scenario for a moment with these numbers of clients and gives its lines.
+async fn bench(scenario: &str, clients: &str) -> Vec<Value> {
+    let server = TestStack::shared().await.database("bench").await;
+    let arguments = ["bench", scenario, "--json", "--seconds", "0.3", "--clients", clients];
+    let mut command = support::command(&arguments, &[("DATABASE_URL", server.url())]);
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let output = output.await.expect("it was not cancelled").expect("the binary was built");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("it prints UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+/// Every case is there with its number of clients, in the order of the report.
+#[track_caller]
+fn has_figures(lines: &[Value], expected: &[(&str, u64)]) {
+    let found: Vec<_> =
+        lines.iter().map(|line| (line["case"].as_str(), line["clients"].as_u64())).collect();
+    let expected: Vec<_> =
+        expected.iter().map(|(case, clients)| (Some(*case), Some(*clients))).collect();
+    assert_eq!(found, expected);
+    for line in lines {
+        for figure in ["per_second", "p50_us", "p99_us"] {
+            assert!(line[figure].as_f64().is_some_and(|value| value > 0.0), "{figure} in {line}");
+        }
+        assert_eq!(line["durable"], false, "the servers of the tests do not flush: {line}");
+    }
+}
+
+/// Ours is compared with these anchors, with positive ratios; nothing else is compared.
+#[track_caller]
+fn has_ratios(lines: &[Value], ours: &str, anchors: &[&str]) {
+    for line in lines {
+        for anchor in ["vs_postgres_es", "vs_insert", "vs_bulk"] {
+            let compared = line["case"] == ours && anchors.contains(&anchor);
+            let ratio = line[anchor].as_f64();
+            assert_eq!(ratio.is_some_and(|ratio| ratio > 0.0), compared, "{anchor} in {line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn commands_on_many_aggregates_are_measured_beside_their_anchors() {
+    let lines = bench("append", "4").await;
+    let cases = [("append", 4), ("postgres_es", 4), ("insert", 4), ("bulk", 1), ("commit", 1)];
+    has_figures(&lines, &cases);
+    has_ratios(&lines, "append", &["vs_postgres_es", "vs_insert", "vs_bulk"]);
+}
+
+#[tokio::test]
+async fn commands_on_one_aggregate_are_measured_beside_their_anchor() {
+    let lines = bench("hot", "4,1").await;
+    let cases = [("hot", 1), ("postgres_es", 1), ("commit", 1)];
+    let cases_of_four = [("hot", 4), ("postgres_es", 4), ("commit", 1)];
+    has_figures(&lines, &[cases, cases_of_four].concat());
+    has_ratios(&lines, "hot", &["vs_postgres_es"]);
+}
+
+#[tokio::test]
+async fn a_run_on_a_given_server_leaves_no_database_behind() {
+    let server = TestStack::shared().await.database("bench-clean").await;
+    let pid = hot_for_a_moment(&[("DATABASE_URL", server.url())]).await;
+    let mut connection = PgConnection::connect(server.url()).await.expect("it is up");
+    let left: i64 = sqlx::query_scalar("select count(*) from pg_database where datname like $1")
+        .bind(format!("gomall_bench_{pid}_%"))
+        .fetch_one(&mut connection)
+        .await
+        .expect("the catalogue is readable");
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_run_on_a_private_server_leaves_no_file_behind() {
+    let directory = TempDir::new();
+    let data_dir = directory.path().join("data");
+    let data_dir_text = data_dir.to_str().expect("our own name is UTF-8");
+    hot_for_a_moment(&[("GOMALL_DATA_DIR", data_dir_text)]).await;
+    assert!(!data_dir.exists());
+}
+
+/// Runs to a good end; the process's number.
+async fn hot_for_a_moment(environment: &[(&str, &str)]) -> u32 {
+    let arguments = ["bench", "hot", "--seconds", "0.1", "--clients", "1"];
+    let mut command = support::command(&arguments, environment);
+    let mut running = command.stdout(Stdio::null()).spawn().expect("the binary was built");
+    let pid = running.id();
+    let ended = tokio::task::spawn_blocking(move || running.wait()).await.expect("not cancelled");
+    assert!(ended.expect("it is our child").success());
+    pid
+}

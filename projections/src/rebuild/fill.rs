@@ -1,0 +1,135 @@
+//! Applies events to the new tables until the end of the journal is near.
+
+use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT, Stage, is_data_error};
+use crate::projection::{ApplyError, Projection};
+use domain::{EventSource, RecordedEvent, SourceError};
+use futures::FutureExt;
+use sqlx::{Connection, PgConnection};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Batches that are read while another is applied: reading and writing overlap, and memory holds
+/// a few batches at most.
+const READ_AHEAD_BATCHES: usize = 1;
+
+impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
+    /// Applies everything up to a batch that is not full: less than a batch is left then.
+    pub(super) async fn fill(&mut self) -> Result<(), RebuildError> {
+        let (mut batches, _reader) =
+            read_ahead(self.source.clone(), self.position, self.batch_events);
+        while let Some(batch) = batches.recv().await {
+            let events = batch?;
+            let Some(last) = consecutive(self.position, &events)? else { break };
+            let relevant = relevant(self.projection, &events);
+            timeout(STEP_TIMEOUT, apply(self.projection, &mut self.conn, &relevant))
+                .await
+                .map_err(|_| RebuildError::Timeout(STEP_TIMEOUT))??;
+            self.position = last;
+            self.report(Stage::Filling);
+        }
+        Ok(())
+    }
+}
+
+/// The events that the projection reads.
+pub(super) fn relevant(
+    projection: &dyn Projection,
+    events: &[Arc<RecordedEvent>],
+) -> Vec<Arc<RecordedEvent>> {
+    let aggregates = projection.aggregates();
+    let read = |event: &&Arc<RecordedEvent>| aggregates.contains(&event.aggregate_type.as_str());
+    events.iter().filter(read).cloned().collect()
+}
+
+/// The last position, once it is shown that no event is missing; none when there are no events.
+pub(super) fn consecutive(
+    from: u64,
+    events: &[Arc<RecordedEvent>],
+) -> Result<Option<u64>, RebuildError> {
+    for (expected, event) in (from + 1..).zip(events) {
+        if event.position != expected {
+            return Err(RebuildError::Gap { expected, found: event.position });
+        }
+    }
+    Ok(events.last().map(|event| event.position))
+}
+
+/// Applies within the caller's transaction; a panic is a fault of the projection's code.
+pub(super) async fn apply_guarded(
+    projection: &dyn Projection,
+    conn: &mut PgConnection,
+    events: &[Arc<RecordedEvent>],
+) -> Result<(), ApplyError> {
+    AssertUnwindSafe(projection.apply(conn, events))
+        .catch_unwind()
+        .await
+        .unwrap_or(Err(ApplyError::Panicked))
+}
+
+/// Applies all events, in halves where the database refuses the whole: many rows may be too much
+/// for one statement. What is refused by itself ends the rebuild.
+async fn apply(
+    projection: &dyn Projection,
+    conn: &mut PgConnection,
+    events: &[Arc<RecordedEvent>],
+) -> Result<(), ApplyError> {
+    let (mut rest, mut most) = (events, events.len());
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(most.min(rest.len()));
+        let mut transaction = conn.begin().await?;
+        let applied = match apply_guarded(projection, &mut transaction, now).await {
+            Ok(()) => transaction.commit().await.map_err(ApplyError::Database),
+            Err(error) => {
+                // A connection that is lost cannot be told; the first error says more.
+                let _ = transaction.rollback().await;
+                Err(error)
+            }
+        };
+        match (applied, now) {
+            (Ok(()), _) => rest = later,
+            (Err(error), [only]) => return Err(blame(only, error)),
+            (Err(ApplyError::Database(error)), _) if is_data_error(&error) => most = now.len() / 2,
+            (Err(ApplyError::Panicked), _) => most = now.len() / 2,
+            (Err(error), _) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Names the event, where the error is about its rows.
+fn blame(event: &RecordedEvent, error: ApplyError) -> ApplyError {
+    match &error {
+        ApplyError::Database(cause) if !is_data_error(cause) => error,
+        ApplyError::Event { .. } => error,
+        ApplyError::Database(_) | ApplyError::Panicked => {
+            ApplyError::Event { position: event.position, reason: error.public_reason() }
+        }
+    }
+}
+
+type Batch = Result<Vec<Arc<RecordedEvent>>, SourceError>;
+
+/// Reads on while batches are applied; ends after a batch that is not full. The reader ends with
+/// the set that is returned.
+fn read_ahead<S: EventSource>(
+    source: Arc<S>,
+    mut after: u64,
+    batch_events: usize,
+) -> (mpsc::Receiver<Batch>, JoinSet<()>) {
+    let (sender, receiver) = mpsc::channel(READ_AHEAD_BATCHES);
+    let mut reader = JoinSet::new();
+    reader.spawn(async move {
+        loop {
+            let batch = source.read_after(after, batch_events).await;
+            let read = batch.as_ref().map_or(0, Vec::len);
+            after += read as u64;
+            if sender.send(batch).await.is_err() || read < batch_events {
+                return;
+            }
+        }
+    });
+    (receiver, reader)
+}

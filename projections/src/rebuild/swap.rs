@@ -1,0 +1,114 @@
+//! Lets the new tables take the place of the live ones, in one transaction.
+
+use super::fill::{apply_guarded, consecutive, relevant};
+use super::tables::is_lock_refused;
+use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT};
+use crate::projection::Projection;
+use crate::runner::BATCH_EVENTS;
+use crate::runner::checkpoint::signed;
+use domain::EventSource;
+use sqlx::{Connection, PgConnection};
+use tokio::time::timeout;
+
+/// The most events that are applied within the swap: as long as a live batch may hold the
+/// checkpoint.
+const LAST_EVENTS: u64 = BATCH_EVENTS as u64;
+
+/// How long the checkpoint's row is waited for: longer than a live batch takes. Readers do not
+/// queue here.
+const CHECKPOINT_WAIT_MS: u32 = 5_000;
+
+/// What became of an attempt to swap.
+pub(super) enum Attempt {
+    /// The new rows are live.
+    Swapped,
+    /// Somebody uses the tables; nothing has changed.
+    Locked,
+    /// The live rows are further than we could get; nothing has changed.
+    Behind,
+}
+
+impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
+    pub(super) async fn try_swap(&mut self) -> Result<Attempt, RebuildError> {
+        match timeout(STEP_TIMEOUT, self.swap_at_checkpoint()).await {
+            Err(_) => Err(RebuildError::Timeout(STEP_TIMEOUT)),
+            Ok(Ok(Some(position))) => {
+                self.position = position;
+                Ok(Attempt::Swapped)
+            }
+            Ok(Ok(None)) => Ok(Attempt::Behind),
+            Ok(Err(RebuildError::Database(error))) if is_lock_refused(&error) => {
+                Ok(Attempt::Locked)
+            }
+            Ok(Err(error)) => Err(error),
+        }
+    }
+
+    /// The position at which the new rows went live; none when the live ones are too far ahead.
+    /// What was not committed is rolled back, by the transaction's end.
+    async fn swap_at_checkpoint(&mut self) -> Result<Option<u64>, RebuildError> {
+        let mut transaction = self.conn.begin().await?;
+        // From here on no worker moves the live rows.
+        let live = lock_checkpoint(&mut transaction, self.projection).await?;
+        let missing = live.saturating_sub(self.position);
+        let mut position = self.position;
+        if missing > 0 {
+            let Some(limit) = usize::try_from(missing).ok().filter(|_| missing <= LAST_EVENTS)
+            else {
+                transaction.rollback().await?;
+                return Ok(None);
+            };
+            // The live worker may have a source that is ahead of ours.
+            let events = self.source.read_after(position, limit).await?;
+            position = consecutive(position, &events)?.unwrap_or(position);
+            if position < live {
+                transaction.rollback().await?;
+                return Ok(None);
+            }
+            let events = relevant(self.projection, &events);
+            if !events.is_empty() {
+                apply_guarded(self.projection, &mut transaction, &events).await?;
+            }
+        }
+        self.schemas.swap(&mut transaction).await?;
+        move_checkpoint(&mut transaction, self.projection, position).await?;
+        transaction.commit().await?;
+        Ok(Some(position))
+    }
+}
+
+/// Keeps every worker from moving the checkpoint until the transaction's end; gives its position.
+async fn lock_checkpoint(
+    conn: &mut PgConnection,
+    projection: &dyn Projection,
+) -> Result<u64, sqlx::Error> {
+    sqlx::query("select set_config('lock_timeout', $1, true)")
+        .bind(CHECKPOINT_WAIT_MS.to_string())
+        .execute(&mut *conn)
+        .await?;
+    let position: i64 =
+        sqlx::query_scalar("select position from public.projections where name = $1 for update")
+            .bind(projection.name())
+            .fetch_one(conn)
+            .await?;
+    // The column is checked to be at least 0.
+    Ok(position.unsigned_abs())
+}
+
+/// Lets the checkpoint say what the new rows are; it is running, whatever it was.
+async fn move_checkpoint(
+    conn: &mut PgConnection,
+    projection: &dyn Projection,
+    position: u64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update public.projections set version = $2, position = $3, status = 'running', \
+         parked_position = null, parked_reason = null, updated_at = now() where name = $1",
+    )
+    .bind(projection.name())
+    .bind(projection.version())
+    .bind(signed(position))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
