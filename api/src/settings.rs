@@ -35,6 +35,8 @@ pub enum Role {
     Project(ServerArgs),
     /// Only send mail.
     Notify(ServerArgs),
+    /// Build a read model anew, beside the live one, and swap.
+    Rebuild(RebuildArgs),
     /// Bring the database up to this build.
     Migrate(DatabaseArgs),
     /// Write the sample catalogue, once.
@@ -62,6 +64,16 @@ pub enum AdminAction {
     Create(AdminArgs),
     /// Give the account a new password and print it.
     Reset(AdminArgs),
+}
+
+/// Which read model.
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// The projection's name, as in `/admin/projections`.
+    pub projection: String,
+    /// The servers; NATS is not used.
+    #[command(flatten)]
+    pub servers: ServerArgs,
 }
 
 /// Which administrator.

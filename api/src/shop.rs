@@ -277,7 +277,7 @@ impl Shop {
 }
 
 /// Refuses to run on a database that `gomall migrate` has not brought up to this build.
-async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
+pub(crate) async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
     let applied: Vec<i64> =
         sqlx::query_scalar("select version from _sqlx_migrations where success order by version")
             .fetch_all(pool)

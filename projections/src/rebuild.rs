@@ -201,11 +201,7 @@ pub async fn rebuild<S: EventSource>(
     rebuild.swap().await?;
     let events_per_second = rebuild.events_per_second();
     rebuild.clean_up().await;
-    Ok(Rebuilt {
-        position: rebuild.position,
-        events_per_second,
-        took: rebuild.started.elapsed(),
-    })
+    Ok(Rebuilt { position: rebuild.position, events_per_second, took: rebuild.started.elapsed() })
 }
 
 struct Rebuild<S, P> {

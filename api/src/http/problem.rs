@@ -150,9 +150,6 @@ impl From<&dyn domain::Rejection> for Problem {
             RejectionKind::Unauthenticated => StatusCode::UNAUTHORIZED,
         };
         let mut problem = Self::new(status, rejection.code(), sentence(&rejection.to_string()));
-        if status == StatusCode::UNAUTHORIZED {
-            problem = problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
         if let Some(Value::Object(members)) = rejection.extra() {
             problem.0.members = members;
         }
@@ -197,6 +194,11 @@ impl IntoResponse for Problem {
         let mut response = Response::new(Body::from(Value::Object(body).to_string()));
         *response.status_mut() = status;
         *response.headers_mut() = headers;
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 wants it on every 401, whatever was wrong.
+            let challenge = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         response
     }

@@ -1,8 +1,7 @@
 //! Every refusal that the contract's conventions name, with its status, code and headers.
 
 use super::problem::{FieldError, Problem};
-use axum::http::header::WWW_AUTHENTICATE;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use std::error::Error;
 
 /// How long a caller should wait after a 503 that usually passes at once.
@@ -107,7 +106,6 @@ impl Problem {
     #[must_use]
     pub fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
-            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
     /// 401: e-mail and password do not belong together; the same for a user who does not exist.

@@ -5,6 +5,7 @@ mod admin;
 pub mod bench;
 mod dev;
 mod invention;
+mod rebuild;
 mod serve;
 mod worker;
 
@@ -41,6 +42,7 @@ async fn run(role: Role) -> anyhow::Result<()> {
         Role::Relay(args) => worker::run(args, worker::RELAY).await,
         Role::Project(args) => worker::run(args, worker::PROJECT).await,
         Role::Notify(args) => worker::run(args, worker::NOTIFY).await,
+        Role::Rebuild(args) => rebuild::run(args).await,
         Role::Migrate(args) => migrate(args.database_url.reveal()).await,
         Role::Seed(args) => admin::seed(args).await,
         Role::Admin { action: AdminAction::Create(args) } => admin::create(args).await,
@@ -60,6 +62,7 @@ fn log_filter(role: &Role) -> &str {
         Role::Relay(args) | Role::Project(args) | Role::Notify(args) | Role::Seed(args) => {
             &args.shop.log
         }
+        Role::Rebuild(args) => &args.servers.shop.log,
         Role::Admin { action: AdminAction::Create(args) | AdminAction::Reset(args) } => {
             &args.servers.shop.log
         }

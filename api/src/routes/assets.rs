@@ -28,7 +28,7 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     OpenApiRouter::new().routes(routes!(picture))
 }
 
-/// The bytes of a JPEG. Only the description of the route knows it.
+/// The bytes of a JPEG.
 #[derive(Serialize, ToSchema)]
 #[schema(value_type = String, format = Binary)]
 pub struct Jpeg(String);

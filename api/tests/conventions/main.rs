@@ -30,6 +30,7 @@ mod support;
 mod trace;
 
 use contract::Contract;
+use reading::Things;
 use support::{Gomall, Person, Shop};
 
 /// A shop, and who is in it. One for many checks: starting one takes seconds.
@@ -99,10 +100,11 @@ async fn who_comes_in_is_decided_before_anything_else() {
 #[tokio::test]
 async fn what_is_written_is_read_retried_and_traced() {
     let scene = Scene::new().await;
-    reading::every_read_waits_for_what_it_is_asked_to_see(&scene).await;
-    reading::single_resources_have_entity_tags(&scene).await;
+    let things = Things::new(&scene).await;
+    reading::every_read_waits_for_what_it_is_asked_to_see(&scene, &things).await;
+    reading::single_resources_have_entity_tags(&scene, &things).await;
+    reading::a_change_is_made_on_what_was_seen(&scene, &things).await;
     reading::lists_come_in_pages(&scene).await;
-    reading::a_change_is_made_on_what_was_seen(&scene).await;
     retries::a_key_is_needed_where_the_contract_says_so(&scene).await;
     retries::every_unsafe_call_is_done_once_under_one_key(&scene).await;
     retries::keys_of_others_and_for_other_things_are_other_keys(&scene).await;

@@ -56,7 +56,13 @@ impl Projection for Catalogue {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &[view::ProductRow::TABLE, view::VariantRow::TABLE, view::CategoryView::TABLE, view::WordRow::TABLE, view::StockView::TABLE]
+        &[
+            view::ProductRow::TABLE,
+            view::VariantRow::TABLE,
+            view::CategoryView::TABLE,
+            view::WordRow::TABLE,
+            view::StockView::TABLE,
+        ]
     }
 
     fn apply<'a>(

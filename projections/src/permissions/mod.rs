@@ -43,7 +43,12 @@ impl Projection for Permissions {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &[view::PolicyRow::TABLE, view::RuleView::TABLE, view::PublicPathView::TABLE, view::AddressBanView::TABLE]
+        &[
+            view::PolicyRow::TABLE,
+            view::RuleView::TABLE,
+            view::PublicPathView::TABLE,
+            view::AddressBanView::TABLE,
+        ]
     }
 
     fn apply<'a>(

@@ -5,7 +5,6 @@ use crate::support::{
     History, PATIENCE, Running, Source, all_rows, apply_all, database, eventually, options,
 };
 use crate::tally::{self, Mishap, Tally};
-use domain::EventSource;
 use projections::{
     Progress, Projection, RebuildError, RebuildOptions, Rebuilt, Stage, Status, list_projections,
     rebuild,
@@ -26,7 +25,7 @@ const HISTORIES: usize = 3;
 
 /// Far more than the tenth of a second that readers may queue behind a swap, for the sake of a busy
 /// machine; far less than a reader would wait that queues behind a lock which is waited for.
-const READERS_PATIENCE: Duration = Duration::from_secs(5);
+const READERS_PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn rebuild_options(pool: &PgPool, source: &Source, batch: usize) -> RebuildOptions {
     let connect = pool.connect_options().as_ref().clone();
@@ -90,12 +89,8 @@ async fn execute(pool: &PgPool, statement: &str) {
 async fn rebuilt_rows_are_those_that_were_live() {
     let mut runner = TestRunner::new(Config::default());
     for _ in 0..HISTORIES {
-        let mut draw = |range| {
-            let drawn = Strategy::new_tree(&range, &mut runner).expect("nothing is filtered");
-            drawn.current()
-        };
-        let (live_batch, rebuild_batch) = (draw(1..200_usize), draw(1..200_usize));
-        let steps = steps().new_tree(&mut runner).expect("nothing is filtered").current();
+        let drawn = (1..200_usize, 1..200_usize, steps()).new_tree(&mut runner);
+        let (live_batch, rebuild_batch, steps) = drawn.expect("nothing is filtered").current();
         let mut history = History::default();
         steps.iter().for_each(|step| happen(&mut history, step));
         let pool = database().await;
@@ -161,10 +156,8 @@ fn expected_everywhere(history: &History) -> Vec<BTreeMap<String, i64>> {
 
 /// Where every event of the source is in the live rows.
 async fn at_the_end(pool: &PgPool, head: u64) {
-    eventually("the live rows are at the end", || async {
-        tally::snapshot(pool).await.0 == head
-    })
-    .await;
+    eventually("the live rows are at the end", || async { tally::snapshot(pool).await.0 == head })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -190,17 +183,15 @@ async fn readers_and_the_worker_go_on_and_no_event_is_lost() {
             let mut events: Vec<_> = events.take(500).collect();
             move |count: usize| source.append(events.drain(..count.min(events.len())))
         };
-        let rebuilt = rebuild(
-            live[0],
-            rebuild_options(&pool, &source, 50),
-            source.clone(),
-            |progress| match progress.stage {
-                Stage::Filling => come(20),
-                Stage::Tidying | Stage::Swapping { .. } => come(100),
-            },
-        )
-        .await
-        .expect("nothing is in its way");
+        let rebuilt =
+            rebuild(live[0], rebuild_options(&pool, &source, 50), source.clone(), |progress| {
+                match progress.stage {
+                    Stage::Filling => come(20),
+                    Stage::Tidying | Stage::Swapping { .. } => come(100),
+                }
+            })
+            .await
+            .expect("nothing is in its way");
         assert!(rebuilt.position >= 500 + round * 500, "{rebuilt:?}");
         come(500);
         at_the_end(&pool, 1_000 + round * 500).await;
@@ -314,5 +305,4 @@ async fn progress_tells_how_far_it_is_and_how_long_it_takes() {
         let done = progress.position == progress.head;
         assert_eq!(progress.remaining.expect("a rate").is_zero(), done, "{progress:?}");
     }
-    assert!(source.read_after(200, 1).await.expect("a source").is_empty());
 }

@@ -17,10 +17,10 @@ pub(super) struct Place {
 }
 
 enum Home {
-    /// Servers of our own; boxed, being much larger than the other.
+    /// Servers of our own, and the data directory if it was made for them.
     Private { stack: Box<Stack>, made: Option<PathBuf> },
     /// Somebody's server, reached with these options.
-    Given { server: PgConnectOptions, name: String },
+    Given { server: Box<PgConnectOptions>, name: String },
 }
 
 impl Place {
@@ -54,7 +54,7 @@ impl Place {
             .context("a database for the run cannot be made")?;
         connection.close().await?;
         let database = server.clone().database(&name);
-        Ok(Self { database, home: Home::Given { server, name } })
+        Ok(Self { database, home: Home::Given { server: Box::new(server), name } })
     }
 
     async fn on_private(data_dir: &Path, connections: u16) -> anyhow::Result<Self> {

@@ -60,7 +60,8 @@ pub struct BanBody {
 pub struct BanRequest {
     /// The user; or give `cidr`.
     #[serde(default)]
-    user_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    user_id: Option<Id>,
     /// An IP address or a network.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -167,7 +168,7 @@ async fn add(
     let key = command.request_key(body.fingerprint);
     users::check_until(&app, until, key).await?;
     match (user_id, cidr) {
-        (Some(user_id), None) => {
+        (Some(Id(user_id)), None) => {
             let ban = UserCommand::Ban { reason: reason.clone(), until };
             let executed = users::change(&app, user_id, ban, &command.context, key).await?;
             let version = executed.version(0);

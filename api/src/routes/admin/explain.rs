@@ -2,7 +2,7 @@
 
 use super::super::schema;
 use crate::app::App;
-use crate::http::{Body, FieldError, Json, Problem};
+use crate::http::{Body, FieldError, Id, Json, Problem};
 use axum::extract::State;
 use domain::RoleName;
 use domain::policy::{
@@ -28,7 +28,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 pub struct ExplainRequest {
     /// Who sends it; or give `roles`.
     #[serde(default)]
-    user_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    user_id: Option<Id>,
     /// The roles of who sends it: `["anonymous"]` for somebody without a token, `[]` for somebody
     /// with a token and nothing granted.
     #[serde(default)]
@@ -117,7 +118,7 @@ async fn explain(
     let path = canonical_path(&path)
         .map_err(|malformed| Problem::invalid_field("/path", malformed.to_string()))?;
     let (roles, banned) = match (user_id, roles) {
-        (Some(user_id), None) => roles_of(&app, user_id).await?,
+        (Some(Id(user_id)), None) => roles_of(&app, user_id).await?,
         (None, Some(roles)) if roles.len() <= MAX_ROLES => (roles, false),
         (None, Some(_)) => {
             return Err(Problem::invalid_field("/roles", format!("expected at most {MAX_ROLES}")));
