@@ -71,6 +71,20 @@ impl App {
             .map_err(|_| Problem::projection_behind())
     }
 
+    /// Waits until the journal, as this process reads it, holds what the caller has written.
+    ///
+    /// # Errors
+    /// 503 `projection_behind` after a second.
+    pub async fn journal_reached(&self, at_least: AtLeast) -> Result<(), Problem> {
+        let mut head = self.tail.head();
+        let reached = head.wait_for(|head| *head >= at_least.0);
+        match tokio::time::timeout(READ_WAIT, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            // Whether the time is over or the process is ending: later, or elsewhere.
+            Ok(Err(_)) | Err(_) => Err(Problem::projection_behind()),
+        }
+    }
+
     /// The position of an aggregate's event `sequence`: what a read model's row shows of it.
     ///
     /// # Errors

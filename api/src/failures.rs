@@ -14,9 +14,6 @@ impl From<ExecuteError> for Problem {
     fn from(error: ExecuteError) -> Self {
         match error {
             ExecuteError::Rejected(rejections) => match rejections.into_iter().next() {
-                Some(rejection) if rejection.code() == "version_conflict" => {
-                    Self::version_conflict()
-                }
                 Some(rejection) => rejection.into(),
                 None => Self::internal(&ExecuteError::Rejected(vec![])),
             },

@@ -17,6 +17,12 @@
 //!
 //! The next read model is a copy of that shape, its tables in a migration and one line in [`ALL`].
 //! SQL names tables without a schema: a rebuild runs the same code with another `search_path`.
+//!
+//! **Rebuilds.** [`rebuild()`] builds one read model anew from the first event on, in clones of the
+//! tables that it declares, while readers and the live worker go on; then it swaps them in, at a
+//! position that is not before the live one. It mends rows, revives a parked projection whose code
+//! was fixed, and brings rows to a new [`Projection::version`]. Events are only read: a rebuild has
+//! no effect but its rows.
 
 mod checkpoints;
 mod page;

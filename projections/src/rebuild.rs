@@ -35,8 +35,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 /// The most events in one transaction of a rebuild: nobody waits for its rows, and the longer a
-/// batch, the more events fold into one write of a row. Some 5 MB at usual event sizes.
-pub const REBUILD_BATCH_EVENTS: usize = 5_000;
+/// batch, the more events fold into one write of a row. Some 10 MB at usual event sizes, of which
+/// at most three are in memory.
+pub const REBUILD_BATCH_EVENTS: usize = 10_000;
 
 /// Tries to swap, with pauses that grow to five seconds: some six minutes. Somebody who reads the
 /// tables for longer than that without a break has to be spoken to.
@@ -56,6 +57,9 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The longest that cleaning the filled tables may take; it reads all of them once.
 const TIDY_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// How long giving the lock back may take; the server does it by itself when we cannot.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to rebuild, and where.
 #[derive(Clone)]
@@ -195,13 +199,9 @@ pub async fn rebuild<S: EventSource>(
         started: Instant::now(),
         progress,
     };
-    rebuild.prepare().await?;
-    rebuild.fill().await?;
-    rebuild.tidy().await?;
-    rebuild.swap().await?;
-    let events_per_second = rebuild.events_per_second();
-    rebuild.clean_up().await;
-    Ok(Rebuilt { position: rebuild.position, events_per_second, took: rebuild.started.elapsed() })
+    let outcome = rebuild.run().await;
+    rebuild.release().await;
+    outcome
 }
 
 struct Rebuild<S, P> {
@@ -219,6 +219,16 @@ struct Rebuild<S, P> {
 }
 
 impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
+    async fn run(&mut self) -> Result<Rebuilt, RebuildError> {
+        self.prepare().await?;
+        self.fill().await?;
+        self.tidy().await?;
+        self.swap().await?;
+        let (position, events_per_second) = (self.position, self.events_per_second());
+        self.clean_up().await;
+        Ok(Rebuilt { position, events_per_second, took: self.started.elapsed() })
+    }
+
     /// Takes the lock and makes empty tables.
     async fn prepare(&mut self) -> Result<(), RebuildError> {
         let projection = self.projection.name();
@@ -275,6 +285,17 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
         }
     }
 
+    /// Gives the lock back before we return: the server notices a dropped connection a little
+    /// later, and the next rebuild would be told that this one is running.
+    async fn release(mut self) {
+        let released = async {
+            sqlx::query("select pg_advisory_unlock_all()").execute(&mut self.conn).await?;
+            self.conn.close().await
+        };
+        // The connection may be the very thing that broke; then the server releases the lock.
+        let _ = bounded(RELEASE_TIMEOUT, released).await;
+    }
+
     fn report(&mut self, stage: Stage) {
         let head = (*self.head.borrow()).max(self.position);
         let (position, events_per_second) = (self.position, self.events_per_second());
@@ -295,12 +316,13 @@ async fn open(
     let application = format!("gomall rebuild {}", projection.name());
     let mut conn =
         PgConnection::connect_with(&connect.clone().application_name(&application)).await?;
-    // Cleaning up takes what it takes, whatever the server allows others. idle_session_timeout is
-    // known since PostgreSQL 14.
+    // Cleaning up takes what it takes, whatever the server allows others, and that there is
+    // nothing left to drop is no news. idle_session_timeout is known since PostgreSQL 14.
     sqlx::query(
         "select set_config('synchronous_commit', 'off', false), \
                 set_config('jit', 'off', false), \
                 set_config('statement_timeout', '0', false), \
+                set_config('client_min_messages', 'warning', false), \
                 set_config('idle_in_transaction_session_timeout', $1, false), \
                 case when current_setting('server_version_num')::int >= 140000 \
                   then set_config('idle_session_timeout', $1, false) end",

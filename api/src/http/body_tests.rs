@@ -317,6 +317,7 @@ async fn every_bad_parameter_is_named() {
         ("limit=0", "limit"),
         ("limit=101", "limit"),
         ("limit=-1", "limit"),
+        ("limit=%2B1", "limit"),
         ("limit=ten", "limit"),
         ("limit=", "limit"),
         ("limit=1&limit=2", "limit"),

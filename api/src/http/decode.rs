@@ -242,8 +242,10 @@ impl<'de> IntoDeserializer<'de, Mismatch> for Word {
 
 impl Word {
     fn number<'de, V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Mismatch> {
-        // The visitor checks the range of its own type.
-        if let Ok(value) = self.0.parse::<u64>() {
+        // The visitor checks the range of its own type. `parse` would let a plus sign through.
+        if self.0.starts_with('+') {
+            Err(Mismatch::Invalid("expected a whole number".into()))
+        } else if let Ok(value) = self.0.parse::<u64>() {
             visitor.visit_u64(value)
         } else if let Ok(value) = self.0.parse::<i64>() {
             visitor.visit_i64(value)

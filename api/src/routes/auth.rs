@@ -152,7 +152,7 @@ async fn login(
 
 /// Exchanges a refresh token for a fresh pair; the old one is spent.
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = RefreshBody,
-    responses((status = 200, body = SignedIn), (status = 401, body = schema::Problem)))]
+    responses((status = 200, body = SignedIn), (status = 401, body = schema::Problem), (status = 403, body = schema::Problem)))]
 async fn refresh(
     State(app): State<Arc<App>>,
     command: Command,
@@ -163,25 +163,28 @@ async fn refresh(
         .refresh_tokens
         .verify(token)
         .ok_or_else(|| Problem::unauthenticated("The refresh token is not valid."))?;
-    let expires_at = (app.world.now)().plus_seconds(SESSION_SECONDS);
-    let exchange = SessionCommand::Refresh { generation, expires_at };
-    let plan = Plan::new(&command.context)
-        .step::<Session>(session_id.to_string(), exchange)
-        .keyed(command.request_key(body.fingerprint), serde_json::Value::Null);
-    let refreshed = app.bus.execute(plan).await?;
-    let session = refreshed.state::<Session>(0);
-    if session.revoked.is_some() {
-        // Somebody has a copy of a spent token; the exchange has ended the session.
-        let reused: &dyn domain::Rejection = &SessionRejection::RefreshReused;
-        return Err(reused.into());
-    }
-    let user_id = session.user_id.ok_or_else(Problem::not_found)?;
+    // Who may not come in is told so before the exchange: a refusal must not spend the token.
+    let session = app.bus.load::<Session>(&session_id.to_string()).await?.state;
+    let user_id = session
+        .user_id
+        .ok_or_else(|| Problem::unauthenticated("The refresh token is not valid."))?;
     let user = app.bus.load::<User>(&user_id.to_string()).await?;
     if !user.state.exists() {
         return Err(Problem::unauthenticated("The account is gone."));
     }
     if user.state.is_banned((app.world.now)()) {
         return Err(Problem::banned());
+    }
+    let expires_at = (app.world.now)().plus_seconds(SESSION_SECONDS);
+    let exchange = SessionCommand::Refresh { generation, expires_at };
+    let plan = Plan::new(&command.context)
+        .step::<Session>(session_id.to_string(), exchange)
+        .keyed(command.request_key(body.fingerprint), serde_json::Value::Null);
+    let refreshed = app.bus.execute(plan).await?;
+    if refreshed.state::<Session>(0).revoked.is_some() {
+        // Somebody has a copy of a spent token; the exchange has ended the session.
+        let reused: &dyn domain::Rejection = &SessionRejection::RefreshReused;
+        return Err(reused.into());
     }
     let created_at = users::created_at(&app, user_id).await?;
     let parts = (Position(refreshed.position), Replayed(refreshed.replayed));
@@ -253,13 +256,21 @@ async fn signed_in(
     })
 }
 
-/// The first language of `Accept-Language` that we write, else English.
+/// Of the languages that we write the one that `Accept-Language` likes best, else English.
 fn preferred_locale(headers: &http::HeaderMap) -> Locale {
     let accepted = headers.get(http::header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    accepted
-        .into_iter()
-        .flat_map(|list| list.split(','))
-        .filter_map(|range| range.split([';', '-']).next())
-        .find_map(|language| Locale::parse(language.trim().to_ascii_lowercase()).ok())
-        .unwrap_or_else(|| Locale::parse("en").expect("we write English"))
+    let ranges = accepted.into_iter().flat_map(|list| list.split(','));
+    let mut spoken: Vec<(f32, Locale)> = ranges
+        .filter_map(|range| {
+            let (tag, weight) = range.split_once(';').unwrap_or((range, "q=1"));
+            let language = tag.trim().split('-').next()?.to_ascii_lowercase();
+            let weight: f32 = weight.trim().strip_prefix("q=")?.parse().ok()?;
+            // Zero means "not this one".
+            (weight > 0.0).then_some((weight, Locale::parse(language).ok()?))
+        })
+        .collect();
+    // Stable, so that of equals the one that is named first stays first.
+    spoken.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let preferred = spoken.into_iter().next().map(|(_, locale)| locale);
+    preferred.unwrap_or_else(|| Locale::parse("en").expect("we write English"))
 }

@@ -96,7 +96,6 @@ async fn check_out(
     };
     let placed = checkout::place_order(&app.bus, &checkout, &command.context, key).await?;
 
-    let mut position = placed.position;
     let mut order = placed.order;
     let mut paid = None;
     if let Some((payment_id, payment)) = payment {
@@ -104,12 +103,14 @@ async fn check_out(
         let settled =
             payments::ask(&app, payment_id, order_id, payment, attempt, &command.context).await?;
         order = app.bus.load(&order_id.to_string()).await?;
-        let order_position = app.position_of::<Order>(order_id, order.sequence).await?;
-        position = position.max(settled.position).max(order_position);
         paid = Some(settled);
     }
+    // An order's row moves with its own events and its payments', not with the stock's.
+    let order_position = app.position_of::<Order>(order_id, order.sequence).await?;
+    let payment_position = paid.as_ref().map_or(0, |settled| settled.position);
+    let etag = Etag::new(order.sequence, order_position.max(payment_position));
+    let position = placed.position.max(etag.position);
     let payment_status = paid.as_ref().map(|settled| settled.body.status());
-    let etag = Etag::new(order.sequence, position);
     let order =
         orders::from_aggregate(&app, order_id, &order, placed.placed_at, payment_status).await?;
     let location = [(LOCATION, format!("/api/v1/orders/{order_id}"))];

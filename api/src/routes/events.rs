@@ -2,7 +2,7 @@
 
 use super::schema;
 use crate::app::App;
-use crate::http::{JSON_UTF8, Params, Problem};
+use crate::http::{AtLeast, JSON_UTF8, Params, Problem};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
@@ -152,7 +152,9 @@ async fn list(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     Params(params): Params<EventParams>,
+    at_least: AtLeast,
 ) -> Result<Response, Problem> {
+    app.journal_reached(at_least).await?;
     let filter = Filter {
         event_types: params
             .types

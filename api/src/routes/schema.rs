@@ -32,7 +32,7 @@ pub struct Timestamp(String);
 /// An error (RFC 9457).
 #[derive(Serialize, ToSchema)]
 pub struct Problem {
-    /// `about:blank` or an address that explains the code.
+    /// Names the code: `urn:gomall:problem:<code>`.
     r#type: String,
     title: String,
     status: u16,

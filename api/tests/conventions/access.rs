@@ -158,7 +158,7 @@ pub(crate) async fn somebody_elses_order_looks_absent(scene: &Scene) {
     let placed = scene.customer.check_out(&key(), None).await;
     let order = placed.expect(StatusCode::CREATED)["order"]["id"].as_str().expect("an id");
     let path = format!("/api/v1/orders/{order}");
-    scene.customer.get_after(&path, placed.position()).await.expect(StatusCode::OK);
+    scene.customer.get_once_at(&path, placed.position()).await.expect(StatusCode::OK);
 
     let stranger = scene.shop.customer(&scene.gomall).await;
     let payment = json!({"method": "card", "token": "tok_ok"});
@@ -226,7 +226,9 @@ pub(crate) async fn an_address_is_banned_whoever_comes_from_it(scene: &Scene) {
         assert_eq!(visitor.status, admin.status, "{address}");
         visitor
     };
-    for address in ["203.0.113.7", "203.0.113.255", "198.51.100.1, 203.0.113.7", "::ffff:203.0.113.7"] {
+    for address in
+        ["203.0.113.7", "203.0.113.255", "198.51.100.1, 203.0.113.7", "::ffff:203.0.113.7"]
+    {
         from(address).await.refused(403, "banned");
     }
     for address in ["203.0.114.7", "203.0.113.7, 198.51.100.1", "127.0.0.1", "nonsense", "::1"] {

@@ -93,7 +93,8 @@ impl Contract {
         }
         let schema = self.essential(schema);
         if let Some(kinds) = schema.get("type") {
-            let kinds: Vec<_> = kinds.as_array().map_or(vec![kinds], |kinds| kinds.iter().collect());
+            let kinds: Vec<_> =
+                kinds.as_array().map_or(vec![kinds], |kinds| kinds.iter().collect());
             if !kinds.iter().any(|kind| is_a(value, kind.as_str().unwrap_or_default())) {
                 return Some(format!("{at}: expected {kinds:?}, got {value}"));
             }
@@ -145,7 +146,8 @@ impl Contract {
         let schema = self.essential(schema);
         let properties = schema["properties"].as_object().into_iter().flatten();
         known.extend(properties.map(|(name, schema)| (name.as_str(), schema)));
-        required.extend(schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str));
+        required
+            .extend(schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str));
         for part in schema["allOf"].as_array().into_iter().flatten() {
             self.collect(part, known, required);
         }
@@ -192,6 +194,7 @@ impl<'a> Operation<'a> {
             "{sku}" => "notebook".to_owned(),
             "{role}" => "staff".to_owned(),
             "{provider}" => "sandbox".to_owned(),
+            "{file}" => "notebook.jpeg".to_owned(),
             parameter if parameter.starts_with('{') => panic!("a sample for {parameter}?"),
             fixed => fixed.to_owned(),
         };
@@ -215,7 +218,10 @@ fn is_a(value: &Value, kind: &str) -> bool {
 fn misfit_of_text(schema: &Value, text: &str, at: &str) -> Option<String> {
     let matches = |pattern: &str| Regex::new(pattern).expect("a pattern").is_match(text);
     let pattern = match schema["format"].as_str() {
-        Some("uuid") => Some("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+        // In their canonical spelling, and of the one version that the contract has.
+        Some("uuid") => {
+            Some("^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+        }
         Some("date-time") => Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
         _ => schema["pattern"].as_str(),
     };

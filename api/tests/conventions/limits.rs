@@ -44,7 +44,8 @@ pub(crate) async fn who_asks_too_often_is_told_when_to_come_back(scene: &Scene) 
     };
     assert!(passed >= AUTH_BURST, "{passed} passed");
     refused.refused(429, "rate_limited");
-    let seconds: u64 = refused.header("retry-after").expect("it says when").parse().expect("seconds");
+    let seconds: u64 =
+        refused.header("retry-after").expect("it says when").parse().expect("seconds");
     assert!((1..=5).contains(&seconds), "{seconds}");
     let left = refused.header("ratelimit").expect("what is left is said");
     assert!(left.contains(&format!("\"auth\";r=0;t={seconds}")), "{left}");

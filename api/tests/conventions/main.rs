@@ -60,7 +60,8 @@ impl Scene {
     pub(crate) async fn head(&self) -> u64 {
         let models = self.admin.get("/api/v1/admin/projections").await;
         let models = models.body["items"].as_array().expect("a list");
-        let number = |model: &serde_json::Value, name: &str| model[name].as_u64().expect("a number");
+        let number =
+            |model: &serde_json::Value, name: &str| model[name].as_u64().expect("a number");
         let heads = models.iter().map(|model| number(model, "position") + number(model, "lag"));
         heads.max().expect("there are read models")
     }

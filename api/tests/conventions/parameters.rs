@@ -62,7 +62,10 @@ pub(crate) async fn every_query_is_checked(scene: &Scene) {
 pub(crate) async fn headers_are_checked(scene: &Scene) {
     let numbers = ["x", "-1", "+1", "1.5", "", "9223372036854775808", "1, 2"];
     for operation in reads(scene) {
-        let path = operation.sample_path(scene.customer.id());
+        let mut path = operation.sample_path(scene.customer.id());
+        if operation.parameter("query", "q") == Some(true) {
+            path.push_str("?q=x");
+        }
         for garbage in numbers {
             let headers = [("gomall-position", garbage)];
             let answer = scene.admin.send(Method::GET, &path, &headers, None).await;

@@ -38,19 +38,32 @@ fn table() -> Vec<(&'static str, &'static str, Vec<Value>, &'static str)> {
     };
     let tokens = || vec![json!(""), json!("a b"), json!("a/b"), json!("ü"), long(65)];
     let lines = |most: usize| vec![json!(""), json!(" "), json!("a\nb"), long(most + 1)];
-    let times =
-        || ["", "tomorrow", "2999-02-30T00:00:00Z", "2999-01-01", "2020-01-01T00:00:00Z"].map(Value::from).to_vec();
+    let times = || {
+        ["", "tomorrow", "2999-02-30T00:00:00Z", "2999-01-01", "2020-01-01T00:00:00Z"]
+            .map(Value::from)
+            .to_vec()
+    };
     let patterns = || vec![json!("("), json!("a{99999}"), json!("a)|(?:b"), long(513)];
     let methods = || vec![json!([]), many(11, "GET")];
     let method = || ["get", "HEAD", "", "FETCH"].map(Value::from).to_vec();
     let mut table = vec![
         (REGISTER, "/email", emails(), INVALID),
-        (REGISTER, "/password", vec![json!(""), json!("1234567"), json!("password"), long(129)], "weak_password"),
+        (
+            REGISTER,
+            "/password",
+            vec![json!(""), json!("1234567"), json!("password"), long(129)],
+            "weak_password",
+        ),
         (REGISTER, "/name", lines(200), INVALID),
         (REGISTER, "/locale", vec![json!("fr"), json!("EN"), json!("")], INVALID),
         (LOGIN, "/email", emails(), INVALID),
         (ADD_LINE, "/sku", tokens(), INVALID),
-        (ADD_LINE, "/quantity", vec![json!(0), json!(1000), json!(u32::MAX)], "quantity_out_of_range"),
+        (
+            ADD_LINE,
+            "/quantity",
+            vec![json!(0), json!(1000), json!(u32::MAX)],
+            "quantity_out_of_range",
+        ),
         (ADD_LINE, "/quantity", vec![json!(-1), json!(1_u64 << 32)], INVALID),
         (CHANGE_LINE, "/quantity", vec![json!(1000)], "quantity_out_of_range"),
         (CHANGE_LINE, "/quantity", vec![json!(-1)], INVALID),
@@ -67,11 +80,26 @@ fn table() -> Vec<(&'static str, &'static str, Vec<Value>, &'static str)> {
         (OPEN, "/path", patterns(), "bad_pattern"),
         (BAN, "/reason", lines(500), INVALID),
         (BAN, "/until", times(), INVALID),
-        (BAN, "/cidr", vec![json!(""), json!("here"), json!("203.0.113.0/33"), json!("300.0.0.1")], INVALID),
+        (
+            BAN,
+            "/cidr",
+            vec![json!(""), json!("here"), json!("203.0.113.0/33"), json!("300.0.0.1")],
+            INVALID,
+        ),
         (BAN, "/cidr", vec![json!("0.0.0.0/0"), json!("::/0")], "network_too_wide"),
         (EXPLAIN, "/method", method()[..1].to_vec(), INVALID),
-        (EXPLAIN, "/path", vec![json!("//admin"), json!("/%61dmin"), json!("/admin/"), json!("admin")], INVALID),
-        (EXPLAIN, "/roles", vec![Value::Array((0..51).map(|n| json!(format!("r{n}"))).collect())], INVALID),
+        (
+            EXPLAIN,
+            "/path",
+            vec![json!("//admin"), json!("/%61dmin"), json!("/admin/"), json!("admin")],
+            INVALID,
+        ),
+        (
+            EXPLAIN,
+            "/roles",
+            vec![Value::Array((0..51).map(|n| json!(format!("r{n}"))).collect())],
+            INVALID,
+        ),
         (EXPLAIN, "/roles/0", tokens(), INVALID),
     ];
     for checkout in [CHECKOUT, QUOTE] {
@@ -156,7 +184,8 @@ pub(crate) async fn every_member_out_of_range_is_named(scene: &Scene) {
             let answer = send(scene, operation, &body).await;
             let place = conventional.contains(&code).then_some(pointer);
             let complaint = complaint(&answer, 422, code, place);
-            complaints.extend(complaint.map(|text| format!("{operation} {pointer}: {value}: {text}")));
+            complaints
+                .extend(complaint.map(|text| format!("{operation} {pointer}: {value}: {text}")));
         }
     }
     assert!(complaints.is_empty(), "{complaints:#?}");

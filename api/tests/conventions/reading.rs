@@ -73,7 +73,7 @@ pub(crate) async fn every_read_waits_for_what_it_is_asked_to_see(scene: &Scene, 
     let head = scene.head().await;
     for operation in reads(scene) {
         let (path, person) = things.of(scene, operation);
-        let answer = person.get_after(&path, head).await;
+        let answer = person.get_once_at(&path, head).await;
         answer.expect(StatusCode::OK);
         scene.contract.assert_announces(operation, &answer);
         if answer.header("content-type") != Some("application/json; charset=utf-8") {
@@ -114,9 +114,15 @@ pub(crate) async fn single_resources_have_entity_tags(scene: &Scene, things: &Th
             person.send(Method::GET, &path, &[("if-none-match", condition)], None).await
         };
         let moved = format!("\"{}.{}9\"", parts.0, parts.1);
-        for same in [tag, "*", &format!("W/{tag}"), &format!("\"x\", {tag}"), &format!("{moved},{tag}")] {
+        for same in
+            [tag, "*", &format!("W/{tag}"), &format!("\"x\", {tag}"), &format!("{moved},{tag}")]
+        {
             let cached = ask(same).await;
-            assert_eq!((cached.status, cached.text.as_str()), (StatusCode::NOT_MODIFIED, ""), "{same}");
+            assert_eq!(
+                (cached.status, cached.text.as_str()),
+                (StatusCode::NOT_MODIFIED, ""),
+                "{same}"
+            );
             assert_eq!(cached.header("etag"), Some(tag), "{path}");
         }
         for other in [moved.as_str(), "\"x\"", "", parts.0, tag.trim_matches('"'), "W/"] {
@@ -128,7 +134,12 @@ pub(crate) async fn single_resources_have_entity_tags(scene: &Scene, things: &Th
         let condition = command.header("etag").expect("commands answer with a tag");
         let headers = [("if-none-match", condition), ("gomall-position", position.as_str())];
         let read = person.send(Method::GET, &path, &headers, None).await;
-        assert_eq!(read.status, 304, "{path}: {condition} was told, {:?} read", read.header("etag"));
+        assert_eq!(
+            read.status,
+            304,
+            "{path}: {condition} was told, {:?} read",
+            read.header("etag")
+        );
     }
     assert!(seen >= 7, "{seen}");
 }
@@ -153,16 +164,23 @@ pub(crate) async fn lists_come_in_pages(scene: &Scene) {
         let person = if staff { &scene.admin } else { &scene.customer };
         let mut filters = vec![""];
         if list.parameter("query", "sort").is_some() {
-            filters.extend(["&sort=name", "&sort=price", "&sort=-price", "&sort=newest", "&q=shirt"]);
+            filters.extend([
+                "&sort=name",
+                "&sort=price",
+                "&sort=-price",
+                "&sort=newest",
+                "&q=shirt",
+            ]);
         }
         for filter in filters {
-            let whole = person.get_after(&format!("{}?limit=100{filter}", list.path), head).await;
+            let whole = person.get_once_at(&format!("{}?limit=100{filter}", list.path), head).await;
             let whole = whole.expect(StatusCode::OK);
             let members: Vec<_> = whole.as_object().expect("a list").keys().collect();
             assert_eq!(members, ["items", "next_cursor"], "{}", list.path);
             assert_eq!(whole["next_cursor"], Value::Null, "{}", list.path);
             for limit in [1, 2, 3] {
-                let paged = pages(person, &format!("{}?limit={limit}{filter}", list.path), limit).await;
+                let paged =
+                    pages(person, &format!("{}?limit={limit}{filter}", list.path), limit).await;
                 assert_eq!(&json!(paged), &whole["items"], "{} {limit} {filter}", list.path);
             }
         }
@@ -216,7 +234,8 @@ pub(crate) async fn a_change_is_made_on_what_was_seen(scene: &Scene, things: &Th
         body[description] = json!("First.");
         put(&[], &body).await.refused(428, "precondition_required");
         let stale = format!("\"{}.{position}\"", version - 1);
-        for other in [&stale, &format!("\"{}.1\"", version + 1), "\"x\"", "", &version.to_string()] {
+        for other in [&stale, &format!("\"{}.1\"", version + 1), "\"x\"", "", &version.to_string()]
+        {
             put(&[("if-match", other)], &body).await.refused(412, "version_conflict");
         }
         // What else has moved in the row is no reason to refuse.
@@ -232,7 +251,7 @@ pub(crate) async fn a_change_is_made_on_what_was_seen(scene: &Scene, things: &Th
         put(&[("if-match", "*")], &body).await.expect(StatusCode::OK);
 
         // A key that has its outcome already wins over a version that is no longer there.
-        let read = admin.get_after(path, scene.head().await).await;
+        let read = admin.get_once_at(path, scene.head().await).await;
         let tag = read.header("etag").expect("a single resource").to_owned();
         body[description] = json!("Third.");
         let headers = [("if-match", tag.as_str()), ("idempotency-key", "third")];

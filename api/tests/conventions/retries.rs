@@ -2,8 +2,8 @@
 
 use crate::Scene;
 use crate::parameters::is_keyable;
-use crate::support::{Answer, Person, checkout_body, eventually, key};
 use crate::samples;
+use crate::support::{Answer, Person, checkout_body, eventually, key};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -35,7 +35,14 @@ struct Twice<'a> {
 
 impl Twice<'_> {
     /// Sends the request twice under one key, then something else under it; gives the first answer.
-    async fn send(&mut self, person: &Person, name: &str, path: &str, body: Value, other: Value) -> Answer {
+    async fn send(
+        &mut self,
+        person: &Person,
+        name: &str,
+        path: &str,
+        body: Value,
+        other: Value,
+    ) -> Answer {
         let operation = self.scene.contract.operation(name);
         self.seen.insert(name.to_owned());
         let key = key();
@@ -86,8 +93,13 @@ pub(crate) async fn every_unsafe_call_is_done_once_under_one_key(scene: &Scene) 
     sell(&mut twice).await;
     manage(&mut twice).await;
     order(&mut twice).await;
-    let mut all: BTreeSet<_> =
-        scene.contract.operations().iter().filter(|one| is_keyable(one)).map(|one| one.name()).collect();
+    let mut all: BTreeSet<_> = scene
+        .contract
+        .operations()
+        .iter()
+        .filter(|one| is_keyable(one))
+        .map(|one| one.name())
+        .collect();
     // Its repetition has no session any more.
     all.remove("POST /api/v1/auth/logout");
     assert_eq!(twice.seen, all);
@@ -95,7 +107,8 @@ pub(crate) async fn every_unsafe_call_is_done_once_under_one_key(scene: &Scene) 
 
 async fn sign_in(twice: &mut Twice<'_>) {
     let visitor = twice.scene.visitor.clone();
-    let account = json!({"email": format!("{}@example.com", key()), "password": "a quite long password"});
+    let account =
+        json!({"email": format!("{}@example.com", key()), "password": "a quite long password"});
     let mut other = account.clone();
     other["name"] = json!("Somebody else");
     let path = "/api/v1/auth/register";
@@ -163,7 +176,9 @@ async fn manage(twice: &mut Twice<'_>) {
         if part == "permission-rules" {
             let mut third = other.clone();
             third[member] = json!("A third.");
-            twice.send(&admin, &format!("PUT /api/v1/admin/{part}/{{id}}"), &path, other, third).await;
+            twice
+                .send(&admin, &format!("PUT /api/v1/admin/{part}/{{id}}"), &path, other, third)
+                .await;
         }
         let name = format!("DELETE /api/v1/admin/{part}/{{id}}");
         twice.send(&admin, &name, &path, Value::Null, Value::Null).await;
@@ -174,9 +189,16 @@ async fn manage(twice: &mut Twice<'_>) {
 async fn order(twice: &mut Twice<'_>) {
     let customer = twice.scene.shop.customer(&twice.scene.gomall).await;
     let line = |sku: &str, quantity: u32| json!({"sku": sku, "quantity": quantity});
-    let (lines, quantity) = ("/api/v1/me/cart/lines", |quantity: u32| json!({"quantity": quantity}));
+    let (lines, quantity) =
+        ("/api/v1/me/cart/lines", |quantity: u32| json!({"quantity": quantity}));
     let added = twice
-        .send(&customer, "POST /api/v1/me/cart/lines", lines, line("notebook", 2), line("notebook", 3))
+        .send(
+            &customer,
+            "POST /api/v1/me/cart/lines",
+            lines,
+            line("notebook", 2),
+            line("notebook", 3),
+        )
         .await;
     assert_eq!(added.body["lines"][0]["quantity"], 2);
     let path = format!("{lines}/notebook");
@@ -201,7 +223,8 @@ async fn order(twice: &mut Twice<'_>) {
 
 /// Keys of different people, methods and paths never meet; one body may be written in many ways.
 pub(crate) async fn keys_of_others_and_for_other_things_are_other_keys(scene: &Scene) {
-    let (one, other) = (scene.shop.customer(&scene.gomall).await, scene.shop.customer(&scene.gomall).await);
+    let (one, other) =
+        (scene.shop.customer(&scene.gomall).await, scene.shop.customer(&scene.gomall).await);
     // As long as a key may be, and of everything that it may hold.
     let key: String = ('!'..='~').cycle().take(255).collect();
     let lines = "/api/v1/me/cart/lines";
@@ -235,7 +258,8 @@ pub(crate) async fn keys_of_others_and_for_other_things_are_other_keys(scene: &S
         answer.refused(422, "idempotency_key_reused");
     }
     // Another session of the same person is the same person.
-    let again = one.post("/api/v1/auth/refresh", &json!({"refresh_token": one.refresh_token})).await;
+    let again =
+        one.post("/api/v1/auth/refresh", &json!({"refresh_token": one.refresh_token})).await;
     let again = one.with_token(again.expect(StatusCode::OK)["access_token"].as_str());
     let answer = send(&again, Method::POST, lines, r#"{"sku":"notebook","quantity":1}"#).await;
     assert_replays(&first, &answer, "another token");
@@ -273,7 +297,7 @@ pub(crate) async fn a_request_that_still_runs_says_so(scene: &Scene) {
     let placed = customer.check_out(&key(), None).await;
     let order = placed.expect(StatusCode::CREATED)["order"]["id"].as_str().expect("an id");
     let path = format!("/api/v1/orders/{order}/payments");
-    let body = json!({"method": "card", "token": "tok_slow_2000"});
+    let body = json!({"method": "card", "token": "tok_slow_3000"});
     let (begun, key) = (scene.head().await, key());
     let slow = customer.post_keyed(&path, &key, &body);
     let meanwhile = async {

@@ -53,6 +53,7 @@ pub(crate) async fn who_signs_out_is_out_at_once(scene: &Scene) {
     let out = access(scene).send(Method::POST, "/api/v1/auth/logout", &[], None).await;
     out.expect(StatusCode::NO_CONTENT);
     assert_eq!(out.text, "");
+    assert!(out.position() > newer.position());
     // All access tokens of the session, also where none is needed.
     for token in [&registered.body["access_token"], &newer.body["access_token"]] {
         let person = scene.visitor.with_token(token.as_str());

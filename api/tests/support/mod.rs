@@ -320,6 +320,15 @@ impl Person {
         self.send(Method::GET, path, &[("gomall-position", &position.to_string())], None).await
     }
 
+    /// As [`Person::get_after`], coming back for as long as the shop says that it is not there yet.
+    pub(crate) async fn get_once_at(&self, path: &str, position: u64) -> Answer {
+        eventually("what was written can be read", || async {
+            let answer = self.get_after(path, position).await;
+            (answer.status != StatusCode::SERVICE_UNAVAILABLE).then_some(answer)
+        })
+        .await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::POST, path, &[], Some(body)).await
     }

@@ -6,8 +6,8 @@ use crate::support::{
 };
 use crate::tally::{self, Mishap, Tally};
 use projections::{
-    Progress, Projection, RebuildError, RebuildOptions, Rebuilt, Stage, Status, list_projections,
-    rebuild,
+    Checkpoints, Options, Progress, Projection, RebuildError, RebuildOptions, Rebuilt, Stage,
+    Status, list_projections, rebuild,
 };
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRunner};
@@ -19,9 +19,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Random histories; each is applied live and rebuilt by every projection.
 const HISTORIES: usize = 3;
+
+/// Rebuilds under a worker that never rests; each swap falls on another moment of its batches.
+const REBUILDS: usize = 5;
 
 /// Far more than the tenth of a second that readers may queue behind a swap, for the sake of a busy
 /// machine; far less than a reader would wait that queues behind a lock which is waited for.
@@ -150,8 +154,17 @@ fn start_reader(
     })
 }
 
+/// What the table has to hold, by position.
 fn expected_everywhere(history: &History) -> Vec<BTreeMap<String, i64>> {
-    (0..=history.head()).map(|position| tally::expected(history, position)).collect()
+    let mut counts = vec![BTreeMap::new()];
+    for event in history.after(0) {
+        let mut next = counts[counts.len() - 1].clone();
+        if event.aggregate_type == tally::COUNTED {
+            *next.entry(event.aggregate_id.clone()).or_default() += 1;
+        }
+        counts.push(next);
+    }
+    counts
 }
 
 /// Where every event of the source is in the live rows.
@@ -202,6 +215,42 @@ async fn readers_and_the_worker_go_on_and_no_event_is_lost() {
         assert!(longest < READERS_PATIENCE, "{longest:?}");
     }
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swap_never_takes_back_what_was_seen() {
+    let pool = database().await;
+    tally::create_table(&pool).await;
+    let history = tally::history(50_000);
+    let source = Arc::new(Source::default());
+    let live = Tally::new().leak();
+    let stop = Arc::new(AtomicBool::new(false));
+    let checkpoints = CancellationToken::new();
+    let connect = pool.connect_options().as_ref().clone();
+    let seen = Checkpoints::start(connect, checkpoints.clone());
+    let live_options = Options { checkpoints: Some(seen.clone()), ..options(&pool, live) };
+    let running = Running::start(live_options, source.clone());
+    let reader = start_reader(&pool, expected_everywhere(&history), stop.clone());
+    // One by one, so that a commit of the worker falls on every moment of a swap.
+    let coming = tokio::spawn({
+        let (source, events) = (source.clone(), history.after(0).collect::<Vec<_>>());
+        async move {
+            for event in events {
+                let position = event.position;
+                source.append([event]);
+                seen.wait_for(tally::NAME, position, PATIENCE).await.expect("the worker goes on");
+            }
+        }
+    });
+    for _ in 0..REBUILDS {
+        rebuild_now(&pool, live[0], &source).await;
+    }
+    assert!(!coming.is_finished(), "the last rebuild met no commit");
+    coming.abort();
+    stop.store(true, Ordering::Relaxed);
+    reader.await.expect("every answer was right");
+    running.stop().await;
+    checkpoints.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

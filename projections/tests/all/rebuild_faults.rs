@@ -203,3 +203,17 @@ async fn a_table_that_is_not_declared_cannot_be_written_by_a_rebuild() {
     live.is_untouched().await;
     live.can_be_rebuilt().await;
 }
+
+#[tokio::test]
+async fn one_rebuild_can_follow_another_at_once_whatever_became_of_it() {
+    let live = Live::start().await;
+    for _ in 0..20 {
+        let options = || rebuild_options(&live.pool, &live.source, 500);
+        let failed = rebuild(&Undeclared, options(), live.source.clone(), |_| ()).await;
+        let failed = failed.expect_err("its table is not declared");
+        assert!(matches!(failed, RebuildError::Apply(_)), "{failed}");
+        let tally = Tally::new().leak()[0];
+        let done = rebuild(tally, options(), live.source.clone(), |_| ()).await;
+        done.expect("the one before gave its lock back");
+    }
+}

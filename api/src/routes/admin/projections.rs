@@ -2,7 +2,7 @@
 
 use super::super::{NoParams, schema};
 use crate::app::App;
-use crate::http::{Json, List, Params, Problem};
+use crate::http::{AtLeast, Json, List, Params, Problem};
 use axum::extract::State;
 use domain::Timestamp;
 use projections::{ProjectionStatus, Status};
@@ -45,7 +45,9 @@ pub struct ProjectionBody {
 async fn list(
     State(app): State<Arc<App>>,
     Params(NoParams {}): Params<NoParams>,
+    at_least: AtLeast,
 ) -> Result<Json<List<ProjectionBody>>, Problem> {
+    app.journal_reached(at_least).await?;
     let statuses = projections::list_projections(&app.pool)
         .await
         .map_err(|error| Problem::unavailable(&error))?;
