@@ -93,6 +93,12 @@ pub struct DevArgs {
     /// Where to keep everything.
     #[arg(long, env = "GOMALL_DATA_DIR", default_value = ".gomall")]
     pub data_dir: PathBuf,
+    /// PostgreSQL of your own instead of a private one; give both servers or none.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, requires = "nats_url")]
+    pub database_url: Option<Secret>,
+    /// NATS of your own instead of a private one; give both servers or none.
+    #[arg(long, env = "NATS_URL", hide_env_values = true, requires = "database_url")]
+    pub nats_url: Option<Secret>,
     /// The administrator's address, for the first start.
     #[arg(long, env = "GOMALL_ADMIN_EMAIL", value_parser = parse_email, default_value = "admin@example.com")]
     pub admin_email: EmailAddress,

@@ -152,15 +152,26 @@ impl fmt::Display for Money {
     }
 }
 
+/// The amount on the wire: checked by itself, so that a refusal names it and not the whole.
+struct MinorUnits(i64);
+
+impl<'de> Deserialize<'de> for MinorUnits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let amount = i64::deserialize(deserializer)?;
+        Money::new(amount, Currency::USD).map_err(de::Error::custom)?;
+        Ok(Self(amount))
+    }
+}
+
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields, rename = "Money")]
         struct Wire {
-            amount: i64,
+            amount: MinorUnits,
             currency: Currency,
         }
         let wire = Wire::deserialize(deserializer)?;
-        Self::new(wire.amount, wire.currency).map_err(de::Error::custom)
+        Ok(Self { amount: wire.amount.0, currency: wire.currency })
     }
 }

@@ -35,37 +35,56 @@ pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let listener = listener?;
 
     println!("GoMall {} in {}", env!("CARGO_PKG_VERSION"), data_dir.display());
+    if let (Some(database_url), Some(nats_url)) = (&args.database_url, &args.nats_url) {
+        println!("  PostgreSQL from DATABASE_URL, NATS from NATS_URL");
+        let servers = Servers {
+            database_url: database_url.reveal().to_owned(),
+            nats_url: nats_url.reveal().to_owned(),
+        };
+        return shop_on(&servers, listener, &args, &data_dir, begun, stop).await;
+    }
     let progress = |line: &str| println!("  {line}");
     let stack = tokio::select! {
         stack = Stack::start(StackOptions::durable(&data_dir), &progress) => stack?,
         () = stop.cancelled() => return Ok(()),
     };
-    let result = shop_on(&stack, listener, &args, &data_dir, begun, stop).await;
+    let result = async {
+        let fresh = stack.postgres.create_database(DATABASE).await?;
+        println!("  database {}", if fresh { "made" } else { "found" });
+        let servers =
+            Servers { database_url: stack.postgres.url(DATABASE), nats_url: stack.nats.url() };
+        shop_on(&servers, listener, &args, &data_dir, begun, stop).await
+    }
+    .await;
     stack.stop().await;
     println!("stopped; the data stays in {}", data_dir.display());
     result
 }
 
+/// Where the shop's servers are, private or the operator's own.
+struct Servers {
+    database_url: String,
+    nats_url: String,
+}
+
 async fn shop_on(
-    stack: &Stack,
+    servers: &Servers,
     listener: Listener,
     args: &DevArgs,
     data_dir: &Path,
     begun: Instant,
     stop: tokio_util::sync::CancellationToken,
 ) -> anyhow::Result<()> {
-    let fresh = stack.postgres.create_database(DATABASE).await?;
-    let database_url = stack.postgres.url(DATABASE);
-    let database = PgConnectOptions::from_str(&database_url)?;
+    let Servers { database_url, nats_url } = servers;
+    let database = PgConnectOptions::from_str(database_url)
+        .map_err(|_| anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database"))?;
     let pool = crate::shop::connect(&database).await?;
     commands::MIGRATOR.run(&pool).await?;
     pool.close().await;
-    println!("  database {}", if fresh { "made" } else { "up to date" });
 
-    let nats_url = stack.nats.url();
     let config = serve::shop_config(
         database,
-        &nats_url,
+        nats_url,
         data_dir,
         &args.shop,
         Workers::ALL,
@@ -90,7 +109,7 @@ async fn shop_on(
     serve::serve(shop, listener, &args.http, stop, |url| {
         println!("ready {url}");
         let seconds = begun.elapsed().as_secs_f32();
-        println!("{}", hints(url, &database_url, &nats_url, &mail_dir, args, password, seconds));
+        println!("{}", hints(url, database_url, nats_url, &mail_dir, args, password, seconds));
     })
     .await
 }

@@ -147,11 +147,17 @@ impl Service {
         let Ok(head) = self.app.reader.head().await else { return false };
         for projection in projections::ALL {
             let reached = self.app.checkpoints.wait_for(projection.name(), head, READY_WAIT).await;
-            if reached.is_err() {
+            // One that is parked waits for somebody to mend it; the shop does not.
+            if reached.is_err() && !self.is_parked(projection.name()).await {
                 return false;
             }
         }
         self.app.policy.wait_for(1).await.is_ok()
+    }
+
+    async fn is_parked(&self, projection: &str) -> bool {
+        let Ok(all) = projections::list_projections(&self.app.pool).await else { return false };
+        all.iter().any(|one| one.name == projection && one.status == projections::Status::Parked)
     }
 }
 

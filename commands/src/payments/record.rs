@@ -111,12 +111,14 @@ async fn record_captured(
         // Part of the money does not pay an order, and nobody may send the rest to this payment.
         return orphan(bus, payment_id, captured, "captured_other_amount", context).await;
     }
-    let mut plan = Plan::new(context)
-        .step::<Payment>(payment_id.to_string(), captured.clone())
-        .step::<Order>(order_id.to_string(), OrderCommand::MarkPaid { payment_id });
+    let mut plan = Plan::new(context);
     for line in &order.lines {
         plan = plan.step::<StockItem>(line.sku.to_string(), StockCommand::Commit { order_id });
     }
+    // The order comes last: whoever reads at its position sees everything that its payment changed.
+    plan = plan
+        .step::<Payment>(payment_id.to_string(), captured.clone())
+        .step::<Order>(order_id.to_string(), OrderCommand::MarkPaid { payment_id });
     let rejections = match bus.execute(plan).await {
         Err(ExecuteError::Rejected(rejections)) => rejections,
         other => return other.map(drop),
@@ -130,7 +132,7 @@ async fn record_captured(
     if payment.status == PaymentStatus::Captured && payment.orphaned {
         return Ok(());
     }
-    let code = rejections.first().map_or("order_not_payable", |rejection| rejection.code());
+    let code = rejections.last().map_or("order_not_payable", |rejection| rejection.code());
     orphan(bus, payment_id, captured, code, context).await
 }
 
