@@ -11,7 +11,7 @@ use support::tempdir::TempDir;
 /// Runs a scenario for a moment with these numbers of clients and gives its lines.
 async fn bench(scenario: &str, clients: &str) -> Vec<Value> {
     let server = TestStack::shared().await.database("bench").await;
-    let arguments = ["bench", scenario, "--json", "--seconds", "0.3", "--clients", clients];
+    let arguments = ["bench", scenario, "--json", "--seconds", "1.5", "--clients", clients];
     let mut command = support::command(&arguments, &[("DATABASE_URL", server.url())]);
     let output = tokio::task::spawn_blocking(move || command.output());
     let output = output.await.expect("it was not cancelled").expect("the binary was built");

@@ -248,7 +248,7 @@ mod tests {
     #[tokio::test]
     async fn every_case_has_all_rounds_and_keeps_its_clients() {
         let mut cases = [Fleet::boxed("one", vec![Eager]), Fleet::boxed("two", vec![Eager, Eager])];
-        let rounds = Rounds { count: 3, length: Duration::from_millis(5) };
+        let rounds = Rounds { count: 3, length: Duration::from_millis(250) };
         let measured = take_turns(&mut cases, rounds).await.expect("it cannot fail");
         for (one, clients) in measured.iter().zip([1, 2]) {
             assert_eq!((one.rounds.len(), one.clients), (3, clients));
