@@ -118,7 +118,7 @@ async fn every_misfit_has_its_code_and_points_at_the_offending_member() {
         (
             r#"{"sku":"mug","quantity":1,"prices":[{"amount":-1,"currency":"USD"}]}"#,
             "invalid_field",
-            "/prices/0",
+            "/prices/0/amount",
         ),
         (
             r#"{"sku":"mug","quantity":1,"prices":[{"amount":1}]}"#,
