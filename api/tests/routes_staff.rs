@@ -101,7 +101,7 @@ async fn refuses_bad_products(admin: &Person) {
         (
             with("variants", json!([{"sku": "pan", "price": negative}])),
             "invalid_field",
-            "/variants/0/price",
+            "/variants/0/price/amount",
         ),
         (with("categories", json!(["a b"])), "invalid_field", "/categories/0"),
         (product(&many), "invalid_field", "/variants"),
