@@ -1,5 +1,4 @@
 //! Every setting of the binary: a flag, or an environment variable `GOMALL_…`; the flag wins.
-//! (Written by the lead; extend, do not replace.)
 
 use crate::auth::{DEFAULT_PASSWORD_MIN_CHARS, KeyPaths};
 use crate::guard::TrustedProxies;
