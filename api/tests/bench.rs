@@ -10,9 +10,16 @@ use support::tempdir::TempDir;
 
 /// Runs a scenario for a moment with these numbers of clients and gives its lines.
 async fn bench(scenario: &str, clients: &str) -> Vec<Value> {
-    let server = TestStack::shared().await.database("bench").await;
-    let arguments = ["bench", scenario, "--json", "--seconds", "1.5", "--clients", clients];
-    let mut command = support::command(&arguments, &[("DATABASE_URL", server.url())]);
+    bench_with(&[scenario, "--seconds", "1.5", "--clients", clients]).await
+}
+
+/// Runs a scenario with these settings and gives its lines.
+async fn bench_with(settings: &[&str]) -> Vec<Value> {
+    let stack = TestStack::shared().await;
+    let server = stack.database("bench").await;
+    let arguments = [&["bench"], settings, &["--json"]].concat();
+    let environment = [("DATABASE_URL", server.url()), ("NATS_URL", &stack.nats_url())];
+    let mut command = support::command(&arguments, &environment);
     let output = tokio::task::spawn_blocking(move || command.output());
     let output = output.await.expect("it was not cancelled").expect("the binary was built");
     assert!(output.status.success(), "{output:?}");
@@ -63,6 +70,47 @@ async fn commands_on_one_aggregate_are_measured_beside_their_anchor() {
     let cases_of_four = [("hot", 4), ("postgres_es", 4), ("commit", 1)];
     has_figures(&lines, &[cases, cases_of_four].concat());
     has_ratios(&lines, "hot", &["vs_postgres_es"]);
+}
+
+/// The lines' cases, each of which did something.
+#[track_caller]
+fn cases(lines: &[Value]) -> Vec<&str> {
+    for line in lines {
+        assert!(line["per_second"].as_f64().is_some_and(|value| value > 0.0), "{line}");
+    }
+    lines.iter().filter_map(|line| line["case"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn copying_to_jetstream_is_measured_beside_publishing() {
+    let lines = bench_with(&["relay", "--seconds", "0.1", "--events", "1000"]).await;
+    assert_eq!(cases(&lines), ["relay", "publish"]);
+    assert!(lines[0]["vs_publish"].as_f64().is_some_and(|ratio| ratio > 0.0), "{lines:?}");
+}
+
+#[tokio::test]
+async fn rebuilding_is_measured_beside_reading() {
+    let lines = bench_with(&["rebuild", "--seconds", "0.1", "--events", "6000"]).await;
+    assert_eq!(cases(&lines), ["catalogue", "read", "carts", "read", "orders", "read"]);
+    assert!(lines[4]["vs_read"].as_f64().is_some_and(|ratio| ratio > 0.0), "{lines:?}");
+}
+
+#[tokio::test]
+async fn the_way_from_commit_to_read_model_is_measured_at_half_load() {
+    let lines = bench_with(&["lag", "--seconds", "0.5", "--clients", "4"]).await;
+    assert_eq!(cases(&lines), ["full", "command", "lag"]);
+    assert!(lines[2]["p99_us"].as_f64().is_some_and(|value| value > 0.0), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_long_journal_is_measured_beside_an_empty_one() {
+    let lines = bench_with(&["growth", "--seconds", "0.3", "--events", "6000"]).await;
+    let both = ["append", "insert", "load", "lookup"];
+    assert_eq!(cases(&lines), [both, both].concat());
+    for (index, line) in lines.iter().enumerate() {
+        let cost = line["cost_vs_short"].as_f64();
+        assert_eq!(cost.is_some_and(|cost| cost > 0.0), index == 4 || index == 6, "{line}");
+    }
 }
 
 #[tokio::test]

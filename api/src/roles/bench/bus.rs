@@ -1,4 +1,4 @@
-//! The case that is ours: commands through the bus.
+//! What is ours: commands through the bus.
 
 use super::measure::Client;
 use super::targets::{Targets, receive};
@@ -13,6 +13,7 @@ use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Stock items that are opened at once.
@@ -53,7 +54,27 @@ impl Ours {
 
     /// One client.
     pub(super) fn client(&self, targets: Targets) -> impl Client + use<> {
-        Commander { bus: Arc::clone(&self.bus), context: context(), targets }
+        Writing { commander: self.commander(), targets }
+    }
+
+    /// One client that loads aggregates past the cache, as the first command on each does.
+    pub(super) fn loader(&self, targets: Targets) -> impl Client + use<> {
+        Loading { bus: Arc::clone(&self.bus), targets }
+    }
+
+    /// Somebody who gives commands.
+    pub(super) fn commander(&self) -> Commander {
+        Commander { bus: Arc::clone(&self.bus), context: context() }
+    }
+
+    /// The shop's pool.
+    pub(super) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The journal's last position, as far as it was written here.
+    pub(super) fn head(&self) -> watch::Receiver<u64> {
+        self.bus.journal().head()
     }
 
     /// Ends the writer and the connections.
@@ -65,23 +86,46 @@ impl Ours {
     }
 }
 
-struct Commander {
+/// Gives commands, one after the other.
+pub(super) struct Commander {
     bus: Arc<Bus>,
     context: Context,
+}
+
+impl Commander {
+    /// Books one piece in; the event's position.
+    pub(super) async fn receive(&self, sku: &Sku) -> anyhow::Result<u64> {
+        let plan = Plan::new(&self.context).step::<StockItem>(sku.as_str(), receive());
+        Ok(self.bus.execute(plan).await?.position)
+    }
+}
+
+struct Writing {
+    commander: Commander,
     targets: Targets,
 }
 
-impl Client for Commander {
+impl Client for Writing {
     fn begin(&mut self, round: u32) {
         self.targets.begin(round);
     }
 
     async fn write(&mut self, _until: Instant) -> anyhow::Result<u32> {
-        let plan =
-            Plan::new(&self.context).step::<StockItem>(self.targets.next().as_str(), receive());
-        let executed = self.bus.execute(plan).await?;
-        let (first, last) = executed.positions.context("a delivery is an event")?;
-        Ok(u32::try_from(last - first + 1)?)
+        self.commander.receive(self.targets.next()).await?;
+        Ok(1)
+    }
+}
+
+struct Loading {
+    bus: Arc<Bus>,
+    targets: Targets,
+}
+
+impl Client for Loading {
+    async fn write(&mut self, _until: Instant) -> anyhow::Result<u32> {
+        let loaded = self.bus.load::<StockItem>(self.targets.next().as_str()).await?;
+        anyhow::ensure!(loaded.sequence > 0, "what was opened is there");
+        Ok(1)
     }
 }
 

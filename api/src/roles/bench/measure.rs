@@ -64,7 +64,7 @@ impl Rounds {
 /// What one round of one case gave.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Round {
-    /// Events that became durable in a second.
+    /// Events that became durable, or were read or copied, in a second.
     pub(super) per_second: f64,
     /// Half of the writes took at most this long, in microseconds; none when none came to an end.
     pub(super) p50_us: Option<f64>,
@@ -153,14 +153,22 @@ impl<C: Client> Case for Fleet<C> {
     }
 }
 
+/// What has come to an end so far.
 #[derive(Debug, Default)]
-struct Tally {
+pub(super) struct Tally {
     events: u64,
     latencies_us: Vec<f64>,
 }
 
 impl Tally {
-    fn round(mut self, length: Duration) -> Round {
+    /// So many events took so long together.
+    pub(super) fn add(&mut self, events: u32, took: Duration) {
+        self.events += u64::from(events);
+        self.latencies_us.push(took.as_secs_f64() * 1e6);
+    }
+
+    /// All of it, in a round that was so long.
+    pub(super) fn round(mut self, length: Duration) -> Round {
         self.latencies_us.sort_by(f64::total_cmp);
         Round {
             per_second: self.events as f64 / length.as_secs_f64(),
@@ -184,8 +192,7 @@ async fn write_until<C: Client>(
         let events = client.write(until).await?;
         let ended = Instant::now();
         if ended >= from && (ended < until || events == 0) {
-            tally.events += u64::from(events);
-            tally.latencies_us.push((ended - begun).as_secs_f64() * 1e6);
+            tally.add(events, ended - begun);
         }
         begun = ended;
     }

@@ -2,6 +2,7 @@
 //! its own on a server of the caller's. Both go when the run ends.
 
 use super::BenchArgs;
+use crate::settings::Secret;
 use anyhow::Context as _;
 use compose::{Stack, StackOptions};
 use sqlx::postgres::PgConnectOptions;
@@ -20,19 +21,23 @@ enum Home {
     /// Servers of our own, and the data directory if it was made for them.
     Private { stack: Box<Stack>, made: Option<PathBuf> },
     /// Somebody's server, reached with these options.
-    Given { server: Box<PgConnectOptions>, name: String },
+    Given { server: Box<PgConnectOptions>, name: String, nats_url: Option<Secret> },
 }
 
 impl Place {
     /// Starts or reaches a server that takes `connections` connections, and makes a database.
     pub(super) async fn open(args: &BenchArgs, connections: u16) -> anyhow::Result<Self> {
         match &args.database_url {
-            Some(url) => Self::on_given(url.reveal(), connections).await,
+            Some(url) => Self::on_given(url.reveal(), args.nats_url.clone(), connections).await,
             None => Self::on_private(&args.data_dir, connections).await,
         }
     }
 
-    async fn on_given(url: &str, connections: u16) -> anyhow::Result<Self> {
+    async fn on_given(
+        url: &str,
+        nats_url: Option<Secret>,
+        connections: u16,
+    ) -> anyhow::Result<Self> {
         let server = PgConnectOptions::from_str(url).map_err(|_| {
             anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database")
         })?;
@@ -54,7 +59,7 @@ impl Place {
             .context("a database for the run cannot be made")?;
         connection.close().await?;
         let database = server.clone().database(&name);
-        Ok(Self { database, home: Home::Given { server: Box::new(server), name } })
+        Ok(Self { database, home: Home::Given { server: Box::new(server), name, nats_url } })
     }
 
     async fn on_private(data_dir: &Path, connections: u16) -> anyhow::Result<Self> {
@@ -77,6 +82,17 @@ impl Place {
         &self.database
     }
 
+    /// Where NATS is.
+    pub(super) fn nats_url(&self) -> anyhow::Result<String> {
+        match &self.home {
+            Home::Private { stack, .. } => Ok(stack.nats.url()),
+            Home::Given { nats_url, .. } => nats_url
+                .as_ref()
+                .map(|url| url.reveal().to_owned())
+                .context("a PostgreSQL of yours needs a NATS of yours beside it: set NATS_URL"),
+        }
+    }
+
     /// Ends the server and removes its files, or drops the database.
     pub(super) async fn close(self) -> anyhow::Result<()> {
         match self.home {
@@ -87,7 +103,7 @@ impl Place {
                     let _ = fs::remove_dir(data_dir);
                 }
             }
-            Home::Given { server, name } => {
+            Home::Given { server, name, nats_url: _ } => {
                 let mut connection = server.connect().await?;
                 sqlx::query(&format!("drop database {name} with (force)"))
                     .execute(&mut connection)

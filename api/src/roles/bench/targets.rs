@@ -36,7 +36,7 @@ impl Load {
             Self::Spread => SPREAD_OVER,
             Self::Hot => rounds.count as usize,
         };
-        (0..count).map(|index| sku(&format!("bench-{clients}-{index}"))).collect()
+        numbered(&clients.to_string(), count)
     }
 
     /// The targets of each client.
@@ -92,6 +92,15 @@ impl Targets {
 pub(super) fn receive() -> StockCommand {
     let reason = Reason::parse("delivery").expect("a short line is a reason");
     StockCommand::Receive { quantity: 1, reason }
+}
+
+/// Stock items that commands are spread over, called after `name`.
+pub(super) fn skus(name: &str) -> Arc<[Sku]> {
+    numbered(name, SPREAD_OVER)
+}
+
+fn numbered(name: &str, count: usize) -> Arc<[Sku]> {
+    (0..count).map(|index| sku(&format!("bench-{name}-{index}"))).collect()
 }
 
 fn sku(text: &str) -> Sku {

@@ -1,0 +1,184 @@
+//! The anchor `disintegrate`: the same commands as decisions of `disintegrate` on its PostgreSQL
+//! event store, in a schema of its own, without snapshots. Only with the feature `peers`: its
+//! sqlx brings a second TLS provider, which the shipped binary must not hold.
+
+use super::measure::Client;
+use super::targets::{Targets, receive};
+use crate::shop::world;
+use disintegrate::serde::json::Json;
+use disintegrate::{Decision, DecisionError, Event, NoSnapshot, StateMutate, StateQuery};
+use disintegrate_postgres::{Error as StoreError, PgDecisionMaker, PgEventStore};
+use domain::Sku;
+use domain::stock::StockCommand;
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, Executor};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a client waits for one of the pool's connections: longer than any queue here.
+const POOL_WAIT: Duration = Duration::from_secs(60);
+
+/// What our stock events and their metadata hold.
+#[derive(Debug, Clone, PartialEq, Eq, Event, Serialize, Deserialize)]
+#[stream(StockStream, [StockItemOpened, StockReceived])]
+enum StockFact {
+    StockItemOpened {
+        #[id]
+        sku: String,
+        product_id: String,
+    },
+    StockReceived {
+        #[id]
+        sku: String,
+        quantity: u32,
+        reason: String,
+        event_id: String,
+        actor: String,
+        correlation_id: String,
+    },
+}
+
+#[derive(Debug, Default, Clone, StateQuery, Serialize, Deserialize)]
+#[state_query(StockStream)]
+struct OnHand {
+    #[id]
+    sku: String,
+    pieces: u64,
+}
+
+impl StateMutate for OnHand {
+    fn mutate(&mut self, event: Self::Event) {
+        match event {
+            StockStream::StockItemOpened { .. } => {}
+            StockStream::StockReceived { quantity, .. } => self.pieces += u64::from(quantity),
+        }
+    }
+}
+
+struct Receive {
+    sku: String,
+    quantity: u32,
+    reason: String,
+}
+
+impl Decision for Receive {
+    type Event = StockFact;
+    type StateQuery = OnHand;
+    type Error = Infallible;
+
+    fn state_query(&self) -> OnHand {
+        OnHand { sku: self.sku.clone(), pieces: 0 }
+    }
+
+    fn process(&self, _seen: &OnHand) -> Result<Vec<StockFact>, Infallible> {
+        let event_id = (world().new_id)().to_string();
+        Ok(vec![StockFact::StockReceived {
+            sku: self.sku.clone(),
+            quantity: self.quantity,
+            reason: self.reason.clone(),
+            correlation_id: event_id.clone(),
+            event_id,
+            actor: "system:bench".to_owned(),
+        }])
+    }
+}
+
+struct Open {
+    sku: String,
+}
+
+impl Decision for Open {
+    type Event = StockFact;
+    type StateQuery = OnHand;
+    type Error = Infallible;
+
+    fn state_query(&self) -> OnHand {
+        OnHand { sku: self.sku.clone(), pieces: 0 }
+    }
+
+    fn process(&self, _seen: &OnHand) -> Result<Vec<StockFact>, Infallible> {
+        let product_id = (world().new_id)().to_string();
+        Ok(vec![StockFact::StockItemOpened { sku: self.sku.clone(), product_id }])
+    }
+}
+
+type Maker = PgDecisionMaker<StockFact, Json<StockFact>, NoSnapshot>;
+
+/// One decision maker for all clients.
+pub(super) struct Peer {
+    maker: Arc<Maker>,
+}
+
+impl Peer {
+    /// Makes its tables if they are not there.
+    pub(super) async fn connect(database: &PgConnectOptions, clients: u16) -> anyhow::Result<Self> {
+        let mut connection = database.connect().await?;
+        connection.execute("create schema if not exists disintegrate").await?;
+        connection.close().await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(u32::from(clients))
+            .acquire_timeout(POOL_WAIT)
+            .connect_with(database.clone().options([("search_path", "disintegrate")]))
+            .await?;
+        let store = PgEventStore::try_new(pool, Json::default()).await?;
+        Ok(Self { maker: Arc::new(disintegrate_postgres::decision_maker(store, NoSnapshot)) })
+    }
+
+    /// Opens stock items.
+    pub(super) async fn open(&self, skus: &[Sku]) -> anyhow::Result<()> {
+        for sku in skus {
+            self.maker.make(Open { sku: sku.to_string() }).await?;
+        }
+        Ok(())
+    }
+
+    /// One client.
+    pub(super) fn client(&self, targets: Targets) -> impl Client + use<> {
+        Commander { maker: Arc::clone(&self.maker), targets }
+    }
+}
+
+struct Commander {
+    maker: Arc<Maker>,
+    targets: Targets,
+}
+
+impl Client for Commander {
+    fn begin(&mut self, round: u32) {
+        self.targets.begin(round);
+    }
+
+    async fn write(&mut self, until: Instant) -> anyhow::Result<u32> {
+        let StockCommand::Receive { quantity, reason } = receive() else {
+            anyhow::bail!("a delivery is what is measured")
+        };
+        let sku = self.targets.next().to_string();
+        loop {
+            let receive =
+                Receive { sku: sku.clone(), quantity, reason: reason.as_str().to_owned() };
+            match self.maker.make(receive).await {
+                Ok(_) => return Ok(1),
+                Err(error) if !may_be_repeated(&error) => return Err(error.into()),
+                Err(_) if Instant::now() >= until => return Ok(0),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Somebody else was first, as it says itself or as serializable transactions say it.
+fn may_be_repeated(error: &DecisionError<Infallible>) -> bool {
+    let (DecisionError::EventStore(source) | DecisionError::StateStore(source)) = error else {
+        return false;
+    };
+    match source.downcast_ref::<StoreError>() {
+        Some(StoreError::Concurrency) => true,
+        Some(StoreError::Database(error)) => {
+            let code = error.as_database_error().and_then(|error| error.code());
+            matches!(code.as_deref(), Some("40001" | "40P01"))
+        }
+        _ => false,
+    }
+}
