@@ -1,10 +1,11 @@
-//! One call of `journal_append`: how a batch is gathered, bound and read back.
+//! One call of `journal_append_v2`: how a batch is gathered, bound and read back.
 
 use super::{Append, AppendError, Appended, Job, MAX_EVENT_BYTES, MAX_EVENTS_PER_COMMAND};
 use domain::StreamKey;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::{HashMap, HashSet};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Commands in one batch: enough to amortise a commit over many, few enough that one batch's
@@ -16,8 +17,8 @@ const MAX_COMMANDS: usize = 512;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 const APPEND: &str = "select cmd, status, first_position, last_position, first_fingerprint, \
-     first_outcome, head_position, written_at from journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-     $11, $12, $13, $14, $15, $16, $17, $18)";
+     first_outcome, head_position, written_at from journal_append_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+     $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
 
 /// Refuses what the table would refuse, so that it never aborts a batch with neighbours in it.
 pub(super) fn check(append: &Append) -> Result<(), AppendError> {
@@ -131,6 +132,9 @@ pub(super) async fn send(
     let mut key: Vec<Option<Uuid>> = Vec::with_capacity(jobs.len());
     let mut fingerprint: Vec<Option<&[u8]>> = Vec::with_capacity(jobs.len());
     let mut outcome: Vec<Option<&str>> = Vec::with_capacity(jobs.len());
+    // Which events of the batch are a command's, counted from one.
+    let mut first_event: Vec<Option<i32>> = Vec::with_capacity(jobs.len());
+    let mut last_event: Vec<Option<i32>> = Vec::with_capacity(jobs.len());
     let (mut c_cmd, mut c_prev, mut c_type, mut c_id, mut c_head) =
         (vec![], vec![], vec![], vec![], vec![]);
     let (mut e_cmd, mut e_type, mut e_id, mut e_sequence) = (vec![], vec![], vec![], vec![]);
@@ -145,6 +149,9 @@ pub(super) async fn send(
         key.push(keyed.map(|keyed| keyed.key));
         fingerprint.push(keyed.map(|keyed| keyed.fingerprint.as_slice()));
         outcome.push(keyed.map(|keyed| keyed.outcome.as_str()));
+        let (before, own) = (count(e_cmd.len()), count(job.append.events.len()));
+        first_event.push((own > 0).then_some(before + 1));
+        last_event.push((own > 0).then_some(before + own));
         for expectation in &job.append.expectations {
             c_cmd.push(cmd);
             let previous = expectation.head.and_then(|head| decided_in.get(&head).copied());
@@ -167,10 +174,13 @@ pub(super) async fn send(
         decided_in.extend(job.append.events.iter().map(|event| (event.event_id, cmd)));
     }
 
+    let keyed = key.iter().any(Option::is_some);
     let rows = sqlx::query(APPEND)
         .bind(key)
         .bind(fingerprint)
         .bind(outcome)
+        .bind(first_event)
+        .bind(last_event)
         .bind(c_cmd)
         .bind(c_prev)
         .bind(c_type)
@@ -185,19 +195,40 @@ pub(super) async fn send(
         .bind(e_payload)
         .bind(e_metadata)
         .bind(e_event_id)
+        .bind(keyed)
         .bind(resent)
         .fetch_all(connection)
         .await?;
-    if rows.len() != jobs.len() {
+    match rows.first() {
+        // One row for all of them: every command is done, and its events are where they were put.
+        Some(row) if row.try_get::<i32, _>("cmd")? == 0 => all_done(jobs, row),
+        _ => each(jobs.len(), &rows),
+    }
+}
+
+fn all_done(jobs: &[Job], row: &PgRow) -> Result<(Vec<Appended>, u64), sqlx::Error> {
+    let mut next = unsigned(row.try_get("first_position")?);
+    let head = unsigned(row.try_get("head_position")?);
+    let written_at: Option<OffsetDateTime> = row.try_get("written_at")?;
+    let outcomes = jobs.iter().map(|job| {
+        let events = job.append.events.len() as u64;
+        let positions = (events > 0).then(|| (next, next + events - 1));
+        next += events;
+        Appended::Done { positions, head, recorded_at: written_at.filter(|_| events > 0) }
+    });
+    Ok((outcomes.collect(), head))
+}
+
+fn each(jobs: usize, rows: &[PgRow]) -> Result<(Vec<Appended>, u64), sqlx::Error> {
+    if rows.len() != jobs {
         return Err(sqlx::Error::Protocol(format!(
-            "journal_append answered {} of {} commands",
+            "journal_append_v2 answered {} of {jobs} commands",
             rows.len(),
-            jobs.len()
         )));
     }
     let head = rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>("head_position"))?;
-    let mut outcomes = vec![Appended::Conflict; jobs.len()];
-    for row in &rows {
+    let mut outcomes = vec![Appended::Conflict; jobs];
+    for row in rows {
         let cmd: i32 = row.try_get("cmd")?;
         let index = usize::try_from(cmd - 1).unwrap_or(usize::MAX);
         let slot = outcomes
@@ -206,6 +237,11 @@ pub(super) async fn send(
         *slot = read_outcome(row)?;
     }
     Ok((outcomes, unsigned(head)))
+}
+
+/// A batch is bounded far below.
+fn count(events: usize) -> i32 {
+    i32::try_from(events).expect("MAX_COMMANDS times MAX_EVENTS_PER_COMMAND fits")
 }
 
 fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
@@ -228,7 +264,7 @@ fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
             })
         }
         "conflict" => Ok(Appended::Conflict),
-        other => Err(sqlx::Error::Protocol(format!("journal_append answered {other:?}"))),
+        other => Err(sqlx::Error::Protocol(format!("journal_append_v2 answered {other:?}"))),
     }
 }
 

@@ -69,6 +69,9 @@ pub(super) async fn run(
                 newer
             });
         }
+        // Those who were answered just now are about to give their next command. Let them: taken at
+        // once, the first of them would have a commit to himself, and all others wait for it.
+        tokio::task::yield_now().await;
     }
     if let Some(connection) = connection {
         let _ = connection.close().await;
