@@ -128,6 +128,33 @@ async fn a_known_key_answers_its_first_outcome_whatever_is_decided_now() {
 }
 
 #[tokio::test]
+async fn what_was_decided_on_a_known_key_with_a_stale_expectation_is_refused_to_the_end() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let keyed = Keyed { key: new_id(), fingerprint: [7; 32], outcome: "{}".to_owned() };
+    let (mut first, _) = append("a", 1, None);
+    first.keyed = Some(keyed.clone());
+    journal.append(first).await.expect("the journal is up");
+    // Its client asks again where nobody knows of the first time, and others build on that.
+    let (mut again, again_id) = append("a", 1, None);
+    again.keyed = Some(keyed);
+    let (on_top, on_top_id) = append("a", 2, Some(again_id));
+    let (on_top_of_that, on_top_of_that_id) = append("a", 3, Some(on_top_id));
+    let (last, _) = append("a", 4, Some(on_top_of_that_id));
+    let outcomes = tokio::join!(
+        journal.append(again),
+        journal.append(on_top),
+        journal.append(on_top_of_that),
+        journal.append(last),
+    );
+    assert!(matches!(outcomes.0, Ok(Appended::Replay { .. })));
+    assert_eq!(outcomes.1, Ok(Appended::Conflict));
+    assert_eq!(outcomes.2, Ok(Appended::Conflict));
+    assert_eq!(outcomes.3, Ok(Appended::Conflict));
+    assert_eq!(database.events().await.len(), 1);
+}
+
+#[tokio::test]
 async fn several_aggregates_are_all_or_nothing() {
     let database = Database::new().await;
     let journal = database.journal();
