@@ -52,6 +52,12 @@ pub enum Role {
         #[command(subcommand)]
         scenario: crate::roles::bench::Scenario,
     },
+    /// Break things on purpose and see that every promise holds.
+    Chaos {
+        /// What to break.
+        #[command(subcommand)]
+        scenario: crate::roles::chaos::Scenario,
+    },
     /// Print the OpenAPI document.
     Openapi,
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 pub mod bench;
+pub mod chaos;
 mod dev;
 mod invention;
 mod rebuild;
@@ -48,6 +49,7 @@ async fn run(role: Role) -> anyhow::Result<()> {
         Role::Admin { action: AdminAction::Create(args) } => admin::create(args).await,
         Role::Admin { action: AdminAction::Reset(args) } => admin::reset(args).await,
         Role::Bench { scenario } => bench::run(scenario).await,
+        Role::Chaos { scenario } => chaos::run(scenario).await,
         Role::Openapi => {
             println!("{}", crate::openapi::document().to_pretty_json()?);
             Ok(())
@@ -66,6 +68,7 @@ fn log_filter(role: &Role) -> &str {
         Role::Admin { action: AdminAction::Create(args) | AdminAction::Reset(args) } => {
             &args.servers.shop.log
         }
+        Role::Chaos { scenario } => scenario.log_filter(),
         Role::Migrate(_) | Role::Bench { .. } | Role::Openapi => "warn",
     }
 }
