@@ -3,7 +3,8 @@
 use super::check::Evidence;
 use super::child::Child;
 use super::cycle::Cycle;
-use super::{gather, history};
+use super::history::Line;
+use super::{gather, history, patiently};
 use std::path::PathBuf;
 
 /// Who works in a cycle.
@@ -56,9 +57,24 @@ impl Crew {
         &mut self.workers[index].child
     }
 
-    /// Whether any worker still has something to do.
-    pub(super) fn works(&mut self) -> bool {
-        self.workers.iter_mut().any(|worker| worker.child.runs())
+    /// Waits until every worker has begun to work: what comes before is the same in every cycle.
+    pub(super) async fn at_work(&self) -> anyhow::Result<()> {
+        patiently("a worker", async || {
+            for worker in &self.workers {
+                let begun: Vec<Line> = history::read(&worker.history)?;
+                anyhow::ensure!(!begun.is_empty(), "worker {} has not begun", worker.slot);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets the workers finish what they are at, and begin nothing new.
+    pub(super) async fn enough(&mut self) -> anyhow::Result<()> {
+        for worker in &mut self.workers {
+            worker.child.tell("enough").await?;
+        }
+        Ok(())
     }
 
     /// Kills a worker and starts its next life, which goes on where its history ends.

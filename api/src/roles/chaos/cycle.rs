@@ -4,12 +4,13 @@ use super::check::{Evidence, Violation, violations};
 use super::child::Child;
 use super::history::Line;
 use super::place::{Ground, Place};
+use super::proxy::Proxy;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How much is written in a cycle.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +70,15 @@ impl<'a> Cycle<'a> {
         (0..self.load.processes).map(|_| self.ground.url.clone()).collect()
     }
 
+    /// A proxy to PostgreSQL for every process that writes.
+    pub(super) async fn proxies(&self) -> anyhow::Result<Vec<Proxy>> {
+        let mut proxies = vec![];
+        for _ in 0..self.load.processes {
+            proxies.push(Proxy::to_postgres(self.place.stack.postgres.port()).await?);
+        }
+        Ok(proxies)
+    }
+
     /// Notes what is done to the system.
     pub(super) fn fault(&mut self, what: impl Into<String>) {
         self.faults.push(what.into());
@@ -85,11 +95,6 @@ impl<'a> Cycle<'a> {
             violations: violations.iter().map(Violation::to_string).collect(),
             seconds: self.begun.elapsed().as_secs_f64(),
         }
-    }
-
-    /// The time since the cycle began.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
     }
 }
 

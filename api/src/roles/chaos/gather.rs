@@ -1,12 +1,21 @@
 //! Reads what a cycle has left in PostgreSQL and on JetStream.
 
 use super::account::{Account, Moved};
-use super::check::{Evidence, Outcome, Row};
+use super::check::{Evidence, Message, Outcome, Row};
 use super::cycle::Cycle;
+use anyhow::Context as _;
+use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
 use cqrs_es::Aggregate as _;
+use futures::StreamExt as _;
+use nats::StreamConfig;
+use nats::stream::EVENT_ID_HEADER;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// The longest silence of a stream that holds more.
+const MESSAGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The journal and the outcomes of keys, as one moment has them.
 pub(super) async fn journal(cycle: &Cycle<'_>) -> anyhow::Result<Evidence> {
@@ -61,4 +70,38 @@ fn operation_of(correlation_id: Uuid, seed: u64) -> Option<u64> {
 
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+/// What is published, if it reaches up to `head`.
+pub(super) async fn stream(cycle: &Cycle<'_>, head: u64) -> anyhow::Result<Vec<Message>> {
+    let client = async_nats::connect(cycle.place.stack.nats.url()).await?;
+    let stream = jetstream::new(client).get_stream(StreamConfig::default().name).await?;
+    let last = stream.cached_info().state.last_sequence;
+    anyhow::ensure!(last >= head, "the stream reaches {last} of {head}");
+    if stream.cached_info().state.messages == 0 {
+        return Ok(vec![]);
+    }
+    let config = OrderedConfig { headers_only: true, ..OrderedConfig::default() };
+    let mut delivered = stream.create_consumer(config).await?.messages().await?;
+    let mut messages = vec![];
+    while messages.last().is_none_or(|message: &Message| message.sequence < last) {
+        let message = tokio::time::timeout(MESSAGE_PATIENCE, delivered.next()).await?;
+        let message = message.context("the consumer ended")??;
+        let info =
+            message.info().map_err(|error| anyhow::anyhow!("no message of a stream: {error}"))?;
+        let headers = message.headers.as_ref();
+        let event_id = headers
+            .and_then(|headers| Uuid::try_parse(headers.get(EVENT_ID_HEADER)?.as_str()).ok())
+            .unwrap_or_default();
+        messages.push(Message { sequence: info.stream_sequence, event_id });
+    }
+    Ok(messages)
+}
+
+/// The journal's last position.
+pub(super) async fn head(cycle: &Cycle<'_>) -> anyhow::Result<u64> {
+    let mut connection = cycle.ground.connect().await?;
+    let head: Option<i64> =
+        sqlx::query_scalar("select max(position) from events").fetch_one(&mut connection).await?;
+    Ok(unsigned(head.unwrap_or(0)))
 }

@@ -24,13 +24,20 @@ mod account;
 mod check;
 mod child;
 mod crew;
+mod cut;
 mod cycle;
 mod follow;
 mod gather;
 mod history;
+mod kill;
+mod leave;
 mod operations;
+mod pause;
 mod place;
+mod proxy;
 mod report;
+mod rows;
+mod staff;
 mod work;
 mod writers;
 
@@ -57,6 +64,12 @@ const MAX_CLIENTS: u32 = 512;
 /// The most operations of one client: histories and journal are judged in memory.
 const MAX_OPERATIONS: u32 = 10_000;
 
+/// The most faults of one cycle.
+const MAX_FAULTS: u32 = 1_000;
+
+/// The longest that one cycle is told to last.
+const MAX_SECONDS: u32 = 3_600;
+
 /// How long a server or a process may take to be there again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -67,7 +80,15 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Subcommand)]
 pub enum Scenario {
     /// Several processes write to one database, another one follows.
-    Writers(ChaosArgs),
+    Writers(WritersArgs),
+    /// Processes and servers are killed, at random moments and at named points.
+    Kill(KillArgs),
+    /// Connections are cut in the middle of an append.
+    Cut(CutArgs),
+    /// Processes that hold the leases stop for a while and come back.
+    Pause(PauseArgs),
+    /// Clients leave in the middle of their requests.
+    Drop(DropArgs),
     /// A process that writes.
     #[command(hide = true)]
     Work(work::WorkArgs),
@@ -95,11 +116,63 @@ pub struct ChaosArgs {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PROCESSES)))]
     pub processes: u32,
     /// Clients of each process.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CLIENTS)))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CLIENTS)))]
     pub clients: u32,
+}
+
+/// How much is written.
+#[derive(Debug, Clone, Args)]
+pub struct WritersArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
     /// Operations of each client.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_OPERATIONS)))]
     pub operations: u32,
+}
+
+/// How much is killed.
+#[derive(Debug, Clone, Args)]
+pub struct KillArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Faults in a cycle; each of the 17 kinds happens before one happens again.
+    #[arg(long, default_value_t = 17, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FAULTS)))]
+    pub faults: u32,
+}
+
+/// How much is cut.
+#[derive(Debug, Clone, Args)]
+pub struct CutArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Cuts in a cycle.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FAULTS)))]
+    pub cuts: u32,
+}
+
+/// How long they stop.
+#[derive(Debug, Clone, Args)]
+pub struct PauseArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Seconds that the processes are stopped.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SECONDS)))]
+    pub pause: u32,
+}
+
+/// How long clients leave.
+#[derive(Debug, Clone, Args)]
+pub struct DropArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Seconds of a cycle.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SECONDS)))]
+    pub seconds: u32,
 }
 
 impl Scenario {
@@ -107,15 +180,32 @@ impl Scenario {
     pub(super) fn log_filter(&self) -> &'static str {
         match self {
             Self::Work(_) | Self::Follow(_) => "info",
-            Self::Writers(_) | Self::Child(_) => "error",
+            _ => "error",
         }
     }
 }
 
 pub(super) async fn run(scenario: Scenario) -> anyhow::Result<()> {
     match scenario {
-        Scenario::Writers(args) => {
-            play("writers", &args, async |cycle| writers::cycle(cycle).await).await
+        Scenario::Writers(WritersArgs { chaos, operations }) => {
+            play("writers", &chaos, operations, async |cycle| writers::cycle(cycle).await).await
+        }
+        Scenario::Kill(KillArgs { chaos, faults }) => {
+            play("kill", &chaos, MAX_OPERATIONS, async |cycle| kill::cycle(cycle, faults).await)
+                .await
+        }
+        Scenario::Cut(CutArgs { chaos, cuts }) => {
+            play("cut", &chaos, MAX_OPERATIONS, async |cycle| cut::cycle(cycle, cuts).await).await
+        }
+        Scenario::Pause(PauseArgs { chaos, pause }) => {
+            let pause = Duration::from_secs(pause.into());
+            play("pause", &chaos, MAX_OPERATIONS, async |cycle| pause::cycle(cycle, pause).await)
+                .await
+        }
+        Scenario::Drop(DropArgs { chaos, seconds }) => {
+            let length = Duration::from_secs(seconds.into());
+            play("drop", &chaos, MAX_OPERATIONS, async |cycle| leave::cycle(cycle, length).await)
+                .await
         }
         Scenario::Work(args) => work::run(args).await,
         Scenario::Follow(args) => follow::run(args).await,
@@ -127,6 +217,7 @@ pub(super) async fn run(scenario: Scenario) -> anyhow::Result<()> {
 async fn play(
     name: &'static str,
     args: &ChaosArgs,
+    operations: u32,
     scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<check::Evidence>,
 ) -> anyhow::Result<()> {
     let stop = told_to_stop()?;
@@ -136,7 +227,7 @@ async fn play(
         () = stop.cancelled() => return Ok(()),
     };
     let result = tokio::select! {
-        result = cycles(name, args, &place, scenario) => result,
+        result = cycles(name, args, operations, &place, scenario) => result,
         () = stop.cancelled() => Ok(()),
     };
     place.close().await;
@@ -146,10 +237,11 @@ async fn play(
 async fn cycles(
     name: &'static str,
     args: &ChaosArgs,
+    operations: u32,
     place: &Place,
     scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<check::Evidence>,
 ) -> anyhow::Result<()> {
-    let ChaosArgs { processes, clients, operations, .. } = *args;
+    let ChaosArgs { processes, clients, .. } = *args;
     let mut report = Report::new(name, args.json);
     for (number, seed) in (1..=args.cycles).zip(args.seed..) {
         let load = Load { processes, clients, operations };

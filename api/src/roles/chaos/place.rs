@@ -44,6 +44,9 @@ impl Place {
         let directory = self.directory.join(&database);
         std::fs::create_dir_all(&directory)?;
         self.stack.postgres.create_database_from_template(&database, TEMPLATE).await?;
+        if number > 1 {
+            self.stack.nats.wipe().await?;
+        }
         let url = self.stack.postgres.url(&database);
         Ok(Ground { options: PgConnectOptions::from_str(&url)?, url, database, directory })
     }
@@ -53,6 +56,13 @@ impl Place {
         self.stack.postgres.drop_database(&ground.database).await?;
         std::fs::remove_dir_all(&ground.directory)?;
         Ok(())
+    }
+
+    /// The port that NATS listens on.
+    pub(super) fn nats_port(&self) -> anyhow::Result<u16> {
+        let url = self.stack.nats.url();
+        let (_, port) = url.rsplit_once(':').context("an address has a port")?;
+        Ok(port.parse()?)
     }
 
     /// Ends the servers and removes their files.
@@ -73,6 +83,15 @@ pub(super) struct Ground {
 }
 
 impl Ground {
+    /// The database's address through a proxy that listens on `port`.
+    pub(super) fn url_through(&self, port: u16) -> String {
+        format!(
+            "postgres://{}@127.0.0.1:{port}/{}?sslmode=disable",
+            self.options.get_username(),
+            self.database
+        )
+    }
+
     /// A connection to the database, which may be just starting.
     pub(super) async fn connect(&self) -> anyhow::Result<PgConnection> {
         patiently("PostgreSQL", || async { Ok(self.options.connect().await?) }).await

@@ -23,6 +23,7 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -78,6 +79,7 @@ pub(super) async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let bus = Arc::new(Bus::new(journal, world()));
     open_shop(&bus, args.seed).await?;
 
+    let enough = told_enough();
     let marks = Arc::new(Marks::new(format!("{}.{}", args.slot, args.life)));
     let mut clients = JoinSet::new();
     for number in 0..args.clients {
@@ -87,6 +89,7 @@ pub(super) async fn run(args: WorkArgs) -> anyhow::Result<()> {
             marks: Arc::clone(&marks),
             leaving: args.leave.then(|| StdRng::seed_from_u64(args.seed ^ u64::from(number))),
             seed: args.seed,
+            enough: Arc::clone(&enough),
         };
         let todo: Vec<_> = (0..args.operations)
             .map(|index| operation(args.seed, args.slot, number, index))
@@ -102,6 +105,20 @@ pub(super) async fn run(args: WorkArgs) -> anyhow::Result<()> {
     writer.await?;
     pool.close().await;
     Ok(())
+}
+
+/// Becomes true when a line arrives on the standard input. Its thread ends with the process, which
+/// does not wait for it.
+fn told_enough() -> Arc<AtomicBool> {
+    let enough = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&enough);
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        if std::io::stdin().read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+            told.store(true, Ordering::Relaxed);
+        }
+    });
+    enough
 }
 
 /// What the history tells of what has been asked for already.
@@ -140,11 +157,16 @@ struct Client {
     /// When this client leaves, if it is one that does.
     leaving: Option<StdRng>,
     seed: u64,
+    /// Nothing new is to be begun.
+    enough: Arc<AtomicBool>,
 }
 
 impl Client {
     async fn work(mut self, todo: Vec<Operation>) -> anyhow::Result<()> {
         for operation in todo {
+            if self.enough.load(Ordering::Relaxed) {
+                break;
+            }
             let answer = self.insist(&operation).await?;
             if operation.asks_again && matches!(answer, Line::Done { .. }) {
                 self.ask(&operation).await?;

@@ -1,8 +1,8 @@
 //! Just as much of two protocols as it takes to tell where one message ends and what it asks for.
 
 use std::collections::HashMap;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::io::AsyncRead;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 /// The largest message that is held in memory: a batch of the writer is a few megabytes.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
@@ -105,13 +105,15 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             }
             Side::NatsClient => {
                 let bytes = nats(&mut self.reader).await?;
-                let publishes = bytes.starts_with(b"HPUB gomall.") || bytes.starts_with(b"PUB gomall.");
+                let publishes =
+                    bytes.starts_with(b"HPUB gomall.") || bytes.starts_with(b"PUB gomall.");
                 let point = publishes.then_some(Point::Publish);
                 Some(Frame { bytes, point, ends_answer: false })
             }
             Side::NatsServer => {
                 let bytes = nats(&mut self.reader).await?;
-                let ends_answer = bytes.starts_with(b"MSG _INBOX") || bytes.starts_with(b"HMSG _INBOX");
+                let ends_answer =
+                    bytes.starts_with(b"MSG _INBOX") || bytes.starts_with(b"HMSG _INBOX");
                 Some(Frame { bytes, point: None, ends_answer })
             }
         }
@@ -119,7 +121,10 @@ impl<R: AsyncRead + Unpin> Frames<R> {
 }
 
 /// A message of PostgreSQL: a letter, except for the very first, and a length that counts itself.
-async fn postgres<R: AsyncRead + Unpin>(reader: &mut BufReader<R>, letter: bool) -> Option<Vec<u8>> {
+async fn postgres<R: AsyncRead + Unpin>(
+    reader: &mut BufReader<R>,
+    letter: bool,
+) -> Option<Vec<u8>> {
     let head = if letter { 5 } else { 4 };
     let mut bytes = vec![0; head];
     reader.read_exact(&mut bytes).await.ok()?;

@@ -1,0 +1,41 @@
+//! Clients leave in the middle of their requests, at a different point each time.
+
+use super::check::{Evidence, Violation};
+use super::crew::{Crew, Manner};
+use super::cycle::Cycle;
+use std::time::{Duration, Instant};
+
+/// How often it is looked for transactions that nobody ends.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long a transaction may rest before it counts as forgotten. Nothing that a request does
+/// begins one at all.
+const RESTING_SECONDS: f64 = 1.0;
+
+pub(super) async fn cycle(cycle: &mut Cycle<'_>, length: Duration) -> anyhow::Result<Evidence> {
+    let mut crew = Crew::start(cycle, &cycle.urls(), Manner { leave: true })?;
+    crew.at_work().await?;
+    cycle.fault("clients leave in the middle of their requests");
+    let begun = Instant::now();
+    let mut resting = 0;
+    let mut connection = cycle.ground.connect().await?;
+    while begun.elapsed() < length {
+        tokio::time::sleep(LOOK).await;
+        let now: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity \
+              where datname = current_database() and state like 'idle in transaction%' \
+                and state_change < clock_timestamp() - make_interval(secs => $1)",
+        )
+        .bind(RESTING_SECONDS)
+        .fetch_one(&mut connection)
+        .await?;
+        resting = resting.max(now);
+    }
+    crew.enough().await?;
+    let mut evidence = crew.finish(cycle).await?;
+    if resting > 0 {
+        let what = format!("{resting} connections rest in a transaction");
+        evidence.found.push(Violation { rule: "idle transactions", what });
+    }
+    Ok(evidence)
+}
