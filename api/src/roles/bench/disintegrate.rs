@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// How long a client waits for one of the pool's connections: longer than any queue here.
 const POOL_WAIT: Duration = Duration::from_secs(60);
 
+/// It writes numbers in a way that PostgreSQL 16 learned.
+const OLDEST_SERVER: i32 = 160_000;
+
 /// What our stock events and their metadata hold.
 #[derive(Debug, Clone, PartialEq, Eq, Event, Serialize, Deserialize)]
 #[stream(StockStream, [StockItemOpened, StockReceived])]
@@ -109,12 +112,24 @@ type Maker = PgDecisionMaker<StockFact, Json<StockFact>, NoSnapshot>;
 /// One decision maker for all clients.
 pub(super) struct Peer {
     maker: Arc<Maker>,
+    database: PgConnectOptions,
 }
 
 impl Peer {
-    /// Makes its tables if they are not there.
-    pub(super) async fn connect(database: &PgConnectOptions, clients: u16) -> anyhow::Result<Self> {
+    /// Makes its tables if they are not there; none on a PostgreSQL that it does not run on.
+    pub(super) async fn connect(
+        database: &PgConnectOptions,
+        clients: u16,
+    ) -> anyhow::Result<Option<Self>> {
         let mut connection = database.connect().await?;
+        let version: i32 =
+            sqlx::query_scalar("select current_setting('server_version_num')::integer")
+                .fetch_one(&mut connection)
+                .await?;
+        if version < OLDEST_SERVER {
+            eprintln!("  disintegrate is left out: its SQL needs PostgreSQL 16");
+            return Ok(None);
+        }
         connection.execute("create schema if not exists disintegrate").await?;
         connection.close().await?;
         let pool = PgPoolOptions::new()
@@ -123,7 +138,8 @@ impl Peer {
             .connect_with(database.clone().options([("search_path", "disintegrate")]))
             .await?;
         let store = PgEventStore::try_new(pool, Json::default()).await?;
-        Ok(Self { maker: Arc::new(disintegrate_postgres::decision_maker(store, NoSnapshot)) })
+        let maker = Arc::new(disintegrate_postgres::decision_maker(store, NoSnapshot));
+        Ok(Some(Self { maker, database: database.clone() }))
     }
 
     /// Opens stock items.
@@ -131,7 +147,10 @@ impl Peer {
         for sku in skus {
             self.maker.make(Open { sku: sku.to_string() }).await?;
         }
-        Ok(())
+        // A table that nobody has analysed yet would be read from end to end for each command.
+        let mut connection = self.database.connect().await?;
+        connection.execute("analyze disintegrate.event").await?;
+        Ok(connection.close().await?)
     }
 
     /// One client.

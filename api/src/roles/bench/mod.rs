@@ -237,7 +237,9 @@ async fn cases(
     #[cfg(feature = "peers")]
     let disintegrate = disintegrate::Peer::connect(database, clients).await?;
     #[cfg(feature = "peers")]
-    disintegrate.open(&skus).await?;
+    if let Some(peer) = &disintegrate {
+        peer.open(&skus).await?;
+    }
     let mut cases: Vec<Box<dyn Case>> = vec![
         Fleet::boxed(load.name(), load.targets(clients, &skus).map(|to| ours.client(to)).collect()),
         Fleet::boxed(
@@ -246,10 +248,10 @@ async fn cases(
         ),
     ];
     #[cfg(feature = "peers")]
-    cases.push(Fleet::boxed(
-        "disintegrate",
-        load.targets(clients, &skus).map(|to| disintegrate.client(to)).collect(),
-    ));
+    if let Some(peer) = &disintegrate {
+        let clients = load.targets(clients, &skus).map(|to| peer.client(to)).collect();
+        cases.push(Fleet::boxed("disintegrate", clients));
+    }
     if load == Load::Spread {
         cases.push(Fleet::boxed("insert", sql::inserters(database, clients).await?));
         cases.push(Fleet::boxed("bulk", vec![sql::BulkLoader::connect(database).await?]));
