@@ -1,28 +1,105 @@
-use cqrs_es::DomainEvent;
+mod tagged;
 
-/// Which event types an aggregate has, each with the version that is written today.
+use cqrs_es::{Aggregate, DomainEvent};
+use serde::de::DeserializeOwned;
+
+/// Which event types an aggregate has, each with the version that is written today and those that
+/// were written before.
 ///
 /// Implemented by [`event_types!`](crate::event_types), never by hand.
-pub trait EventTypes: DomainEvent {
+pub trait EventTypes: DomainEvent + 'static {
     /// `(name, current version)` of every variant, in the order of declaration.
     const TYPES: &'static [(&'static str, u32)];
+    /// What older builds wrote and journals still hold.
+    const OLDER: &'static [OlderEvent<Self>];
+}
+
+/// A version of an event that is no longer written, and how it is read.
+#[derive(Debug)]
+pub struct OlderEvent<E> {
+    /// The stored type name.
+    pub event_type: &'static str,
+    /// The stored version.
+    pub version: u32,
+    /// Reads a payload of that version and takes it, step by step, to the event of today.
+    pub read: fn(&str) -> Result<E, serde_json::Error>,
+}
+
+/// A shape that an event had. [`event_types!`](crate::event_types) implements it by chaining the
+/// `From` of each version for the next.
+pub trait OlderShape<E>: DeserializeOwned {
+    /// The event of today that says the same.
+    fn upcast(self) -> E;
 }
 
 /// Implements `DomainEvent` and [`EventTypes`](crate::EventTypes) for an enum of struct variants:
 /// `event_types!(CartEvent { CartOpened: 1, ItemAdded: 1 })`. The match is exhaustive, so an event
 /// that is not listed does not compile.
+///
+/// An event that was written in another shape before lists each of its older versions with the
+/// struct that reads it. Every struct has a `From` into the next one, the last a `From` into the
+/// enum. A version that had another name says so: `1: ItemPutV1 as ItemPut`.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// enum LampEvent {
+///     LampDimmed { permille: u32 },
+/// }
+///
+/// #[derive(Deserialize)]
+/// struct LampDimmedV1 {
+///     percent: u32,
+/// }
+///
+/// impl From<LampDimmedV1> for LampEvent {
+///     fn from(old: LampDimmedV1) -> Self {
+///         Self::LampDimmed { permille: old.percent * 10 }
+///     }
+/// }
+///
+/// domain::event_types!(LampEvent { LampDimmed: 2 <- { 1: LampDimmedV1 } });
+///
+/// let stored = domain::decode_event::<LampEvent>("LampDimmed", "1", r#"{"percent":40}"#);
+/// assert_eq!(stored.ok(), Some(LampEvent::LampDimmed { permille: 400 }));
+/// ```
+///
+/// A version that no struct reads does not compile:
+///
+/// ```compile_fail
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// enum LampEvent {
+///     LampDimmed { permille: u32 },
+/// }
+///
+/// domain::event_types!(LampEvent { LampDimmed: 2 });
+/// ```
 #[macro_export]
 macro_rules! event_types {
-    ($event:ident { $($variant:ident : $version:literal),+ $(,)? }) => {
-        impl $event {
-            /// `(name, current version)` of every event of this aggregate.
-            pub const TYPES: &'static [(&'static str, u32)] =
+    ($event:ident { $(
+        $variant:ident : $version:literal
+        $(<- { $($older:literal : $shape:ident $(as $stored:ident)?),+ $(,)? })?
+    ),+ $(,)? }) => {
+        impl $crate::EventTypes for $event {
+            const TYPES: &'static [(&'static str, u32)] =
                 &[$((stringify!($variant), $version)),+];
+
+            const OLDER: &'static [$crate::OlderEvent<Self>] = &[$($($(
+                $crate::OlderEvent {
+                    event_type: $crate::event_types!(@name $variant $($stored)?),
+                    version: $older,
+                    read: $crate::read_older::<$shape, Self>,
+                },
+            )+)?)+];
         }
 
-        impl $crate::EventTypes for $event {
-            const TYPES: &'static [(&'static str, u32)] = Self::TYPES;
-        }
+        $(const _: () = assert!(
+            $crate::is_every_version_before($version, &[$($($older),+)?]),
+            concat!(stringify!($variant), " needs the shapes of all versions before, in order"),
+        );)+
+
+        $($($crate::event_types!(@steps $event $($shape)+);)?)+
 
         impl ::cqrs_es::DomainEvent for $event {
             fn event_type(&self) -> String {
@@ -34,9 +111,76 @@ macro_rules! event_types {
             }
         }
     };
+    (@name $variant:ident) => { stringify!($variant) };
+    (@name $variant:ident $stored:ident) => { stringify!($stored) };
+    (@steps $event:ident $last:ident) => {
+        impl $crate::OlderShape<$event> for $last {
+            fn upcast(self) -> $event {
+                <$event as ::core::convert::From<$last>>::from(self)
+            }
+        }
+    };
+    (@steps $event:ident $shape:ident $next:ident $($later:ident)*) => {
+        impl $crate::OlderShape<$event> for $shape {
+            fn upcast(self) -> $event {
+                let next = <$next as ::core::convert::From<$shape>>::from(self);
+                $crate::OlderShape::<$event>::upcast(next)
+            }
+        }
+        $crate::event_types!(@steps $event $next $($later)*);
+    };
 }
 
-/// A stored event that this build cannot read: a damaged payload, or a type of a newer build.
+/// Whether `older` is 1, 2, 3, … up to the version before `current`. For
+/// [`event_types!`](crate::event_types).
+#[must_use]
+pub const fn is_every_version_before(current: u32, older: &[u32]) -> bool {
+    let mut index = 0;
+    while index < older.len() {
+        if older[index] as usize != index + 1 {
+            return false;
+        }
+        index += 1;
+    }
+    current as usize == older.len() + 1
+}
+
+/// Reads the stored form of an older version. For [`event_types!`](crate::event_types).
+///
+/// # Errors
+/// When the payload is not of that shape.
+pub fn read_older<S: OlderShape<E>, E>(payload: &str) -> Result<E, serde_json::Error> {
+    serde_json::from_str::<S>(payload).map(S::upcast)
+}
+
+/// The events of one type of aggregates.
+#[derive(Debug, Clone, Copy)]
+pub struct AggregateEvents {
+    /// The aggregate's type name.
+    pub aggregate_type: &'static str,
+    /// `(name, version)` of what is written today.
+    pub current: &'static [(&'static str, u32)],
+    older: fn() -> Vec<(&'static str, u32)>,
+}
+
+impl AggregateEvents {
+    pub(crate) const fn of<A: Aggregate<Event: EventTypes>>() -> Self {
+        Self {
+            aggregate_type: A::TYPE,
+            current: A::Event::TYPES,
+            older: || A::Event::OLDER.iter().map(|old| (old.event_type, old.version)).collect(),
+        }
+    }
+
+    /// `(name, version)` of everything that a journal may hold: what is written today, then what
+    /// was written before.
+    #[must_use]
+    pub fn stored(&self) -> Vec<(&'static str, u32)> {
+        self.current.iter().copied().chain((self.older)()).collect()
+    }
+}
+
+/// A stored event that this build cannot read.
 #[derive(Debug, thiserror::Error)]
 #[error("event {event_type} version {event_version} cannot be decoded: {reason}")]
 pub struct DecodeError {
@@ -44,8 +188,26 @@ pub struct DecodeError {
     pub event_type: String,
     /// The stored version.
     pub event_version: String,
-    /// What the decoder said. Never holds field values of personal data: those are sealed.
-    pub reason: serde_json::Error,
+    /// What is wrong with it.
+    pub reason: Undecodable,
+}
+
+/// Why a stored event cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Undecodable {
+    /// The aggregate has no such event: a newer build wrote it.
+    #[error("this build does not know the type")]
+    UnknownType,
+    /// The type has no such version: a newer build wrote it.
+    #[error("the newest version that this build knows is {newest}")]
+    UnknownVersion {
+        /// The last version that this build knows.
+        newest: u32,
+    },
+    /// The text is not what this type and version look like. Never holds field values of personal
+    /// data: those are sealed.
+    #[error(transparent)]
+    Payload(#[from] serde_json::Error),
 }
 
 /// The JSON object of an event's fields, as the journal stores it: `{"sku":"…"}` without the type
@@ -62,20 +224,38 @@ pub fn encode_event<E: DomainEvent>(event: &E) -> Result<String, serde_json::Err
     Ok(tagged)
 }
 
-/// Reads a stored payload back from its text.
+/// Reads a stored payload back from its text, whatever version of the event it was written as.
 ///
 /// # Errors
-/// [`DecodeError`] when type, version and payload do not fit an event of `E`.
-pub fn decode_event<E: DomainEvent>(
+/// [`DecodeError`] when this build does not know the type or the version, or when the payload does
+/// not fit them.
+pub fn decode_event<E: EventTypes>(
     event_type: &str,
     event_version: &str,
     payload: &str,
 ) -> Result<E, DecodeError> {
-    // Event types are Rust identifiers, so nothing needs escaping.
-    let tagged = format!(r#"{{"{event_type}":{payload}}}"#);
-    serde_json::from_str(&tagged).map_err(|reason| DecodeError {
+    read(event_type, event_version, payload).map_err(|reason| DecodeError {
         event_type: event_type.to_owned(),
         event_version: event_version.to_owned(),
         reason,
     })
+}
+
+fn read<E: EventTypes>(
+    event_type: &str,
+    event_version: &str,
+    payload: &str,
+) -> Result<E, Undecodable> {
+    // Text that is no number is no version that we know; 0 is none either.
+    let version = event_version.parse().unwrap_or(0);
+    let current = E::TYPES.iter().find(|(name, _)| *name == event_type).map(|(_, version)| version);
+    if current == Some(&version) {
+        return Ok(tagged::read_variant(event_type, payload)?);
+    }
+    let older = || E::OLDER.iter().filter(|old| old.event_type == event_type);
+    if let Some(old) = older().find(|old| old.version == version) {
+        return Ok((old.read)(payload)?);
+    }
+    let newest = current.copied().or_else(|| older().map(|old| old.version).max());
+    Err(newest.map_or(Undecodable::UnknownType, |newest| Undecodable::UnknownVersion { newest }))
 }

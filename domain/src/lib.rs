@@ -37,7 +37,10 @@ pub mod session;
 pub mod stock;
 pub mod user;
 
-pub use event::{DecodeError, EventTypes, decode_event, encode_event};
+pub use event::{
+    AggregateEvents, DecodeError, EventTypes, OlderEvent, OlderShape, Undecodable, decode_event,
+    encode_event, is_every_version_before, read_older,
+};
 pub use facts::Facts;
 pub use money::{Currency, InvalidMoney, Money};
 pub use personal::{
@@ -51,17 +54,15 @@ pub use values::{
     Text,
 };
 
-use cqrs_es::Aggregate;
-
-/// Every aggregate's type name with its event types and their current versions: what the journal
-/// may hold, what `/event-types` lists and what the public contract is generated from.
-pub const AGGREGATES: &[(&str, &[(&str, u32)])] = &[
-    (product::Product::TYPE, product::ProductEvent::TYPES),
-    (stock::StockItem::TYPE, stock::StockEvent::TYPES),
-    (cart::Cart::TYPE, cart::CartEvent::TYPES),
-    (order::Order::TYPE, order::OrderEvent::TYPES),
-    (payment::Payment::TYPE, payment::PaymentEvent::TYPES),
-    (user::User::TYPE, user::UserEvent::TYPES),
-    (session::Session::TYPE, session::SessionEvent::TYPES),
-    (policy::Policy::TYPE, policy::PolicyEvent::TYPES),
+/// Every aggregate's events: what the journal may hold, what `/event-types` lists and what the
+/// public contract is generated from.
+pub const AGGREGATES: &[AggregateEvents] = &[
+    AggregateEvents::of::<product::Product>(),
+    AggregateEvents::of::<stock::StockItem>(),
+    AggregateEvents::of::<cart::Cart>(),
+    AggregateEvents::of::<order::Order>(),
+    AggregateEvents::of::<payment::Payment>(),
+    AggregateEvents::of::<user::User>(),
+    AggregateEvents::of::<session::Session>(),
+    AggregateEvents::of::<policy::Policy>(),
 ];

@@ -1,5 +1,4 @@
-use crate::event::{DecodeError, decode_event};
-use cqrs_es::DomainEvent;
+use crate::event::{DecodeError, EventTypes, decode_event};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
@@ -71,7 +70,7 @@ impl RecordedEvent {
     ///
     /// # Errors
     /// [`DecodeError`] when the stored form does not fit `E`.
-    pub fn decode<E: DomainEvent>(&self) -> Result<E, DecodeError> {
+    pub fn decode<E: EventTypes>(&self) -> Result<E, DecodeError> {
         decode_event(&self.event_type, &self.event_version, &self.payload)
     }
 
@@ -83,7 +82,7 @@ impl RecordedEvent {
         serde_json::from_str(&self.metadata).map_err(|reason| DecodeError {
             event_type: self.event_type.clone(),
             event_version: self.event_version.clone(),
-            reason,
+            reason: reason.into(),
         })
     }
 }

@@ -9,7 +9,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use commands::journal::ReadError;
-use domain::{AGGREGATES, Filter, RecordedEvent};
+use domain::{AGGREGATES, AggregateEvents, Filter, RecordedEvent};
 use futures::{Stream, StreamExt, TryStreamExt};
 use nats::write_public_event;
 use serde::{Deserialize, Serialize};
@@ -85,8 +85,8 @@ impl TryFrom<String> for Types {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let is_known = |name: &&str| {
-            let mut types = AGGREGATES.iter().flat_map(|(_, types)| *types);
-            types.any(|(known, _)| known == name)
+            let mut types = AGGREGATES.iter().flat_map(AggregateEvents::stored);
+            types.any(|(known, _)| known == *name)
         };
         let types: Option<_> =
             text.split(',').map(|name| Some(name).filter(is_known).map(str::to_owned)).collect();
@@ -103,7 +103,7 @@ impl TryFrom<String> for AggregateType {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let known = AGGREGATES.iter().any(|(aggregate, _)| *aggregate == text);
+        let known = AGGREGATES.iter().any(|events| events.aggregate_type == text);
         if known { Ok(Self(text)) } else { Err("expected an aggregate type, such as order") }
     }
 }

@@ -3,7 +3,7 @@
 //! Not a Rust parser. It understands rustfmt's layout of what those files may hold, and the tests
 //! compare what it found with what the crate says, so that nothing can be overlooked.
 
-use domain::AGGREGATES;
+use domain::{AGGREGATES, AggregateEvents};
 
 /// An aggregate's events and the types that only they use.
 pub(crate) struct Aggregate {
@@ -36,7 +36,7 @@ pub(crate) struct Field {
 
 /// Every aggregate, in the order of [`AGGREGATES`].
 pub(crate) fn aggregates(read: impl Fn(&str) -> String) -> Vec<Aggregate> {
-    let of = |(name, versions): &(&'static str, &'static [(&'static str, u32)])| {
+    let of = |AggregateEvents { aggregate_type: name, current: versions, .. }: &AggregateEvents| {
         let head = read(&format!("domain/src/{name}/mod.rs"));
         let about = head.lines().next().unwrap_or_default().trim_start_matches("//! ").to_owned();
         let mut aggregate = Aggregate {

@@ -5,7 +5,7 @@ use super::plan::{Plan, RequestKey, place};
 use crate::journal::{Append, AppendError, Appended, Expectation, Keyed, NewEvent, Pending};
 use crate::vault::VaultError;
 use cqrs_es::Aggregate;
-use domain::{Facts, Rejection, StreamKey, Timestamp};
+use domain::{EventTypes, Facts, Rejection, StreamKey, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
@@ -176,7 +176,10 @@ impl Bus {
     ///
     /// # Errors
     /// [`LoadError`].
-    pub async fn load<A: Aggregate>(&self, id: &str) -> Result<Loaded<A>, LoadError> {
+    pub async fn load<A>(&self, id: &str) -> Result<Loaded<A>, LoadError>
+    where
+        A: Aggregate<Event: EventTypes>,
+    {
         load(&self.repository, id, None).await
     }
 
@@ -187,7 +190,7 @@ impl Bus {
     /// [`LoadError`].
     pub async fn peek<A>(&self, id: &str) -> Result<Loaded<A>, LoadError>
     where
-        A: Aggregate + Clone + 'static,
+        A: Aggregate<Event: EventTypes> + Clone + 'static,
     {
         let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.to_owned() };
         let mut slot = self.cache.lock(&stream).await;
@@ -234,7 +237,7 @@ impl Bus {
     ///
     /// # Errors
     /// [`LoadError`].
-    pub async fn load_at<A: Aggregate>(
+    pub async fn load_at<A: Aggregate<Event: EventTypes>>(
         &self,
         id: &str,
         versions: &Versions,

@@ -2,7 +2,7 @@
 
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{PersistedEventRepository, PersistenceError, SerializedEvent};
-use domain::{DecodeError, Metadata, decode_event};
+use domain::{DecodeError, EventTypes, Metadata, Undecodable, decode_event};
 use postgres_es::PostgresEventRepository;
 use std::any::Any;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl AnyState {
 }
 
 /// Reads aggregate `id`, as of `version` if that is given.
-pub(super) async fn load<A: Aggregate>(
+pub(super) async fn load<A: Aggregate<Event: EventTypes>>(
     repository: &PostgresEventRepository,
     id: &str,
     version: Option<u64>,
@@ -72,15 +72,20 @@ pub(super) async fn load<A: Aggregate>(
 ///
 /// # Errors
 /// [`DecodeError`] at the first event that does not decode.
-pub fn fold<A: Aggregate>(events: Vec<SerializedEvent>) -> Result<Loaded<A>, DecodeError> {
+pub fn fold<A: Aggregate<Event: EventTypes>>(
+    events: Vec<SerializedEvent>,
+) -> Result<Loaded<A>, DecodeError> {
     let mut loaded = Loaded { state: A::default(), sequence: 0, head: None };
     for event in events {
         let payload = event.payload.to_string();
         loaded.state.apply(decode_event(&event.event_type, &event.event_version, &payload)?);
         loaded.sequence = event.sequence as u64;
-        let metadata: Metadata = serde_json::from_value(event.metadata).map_err(|reason| {
-            DecodeError { event_type: event.event_type, event_version: event.event_version, reason }
-        })?;
+        let metadata: Metadata =
+            serde_json::from_value(event.metadata).map_err(|reason| DecodeError {
+                event_type: event.event_type,
+                event_version: event.event_version,
+                reason: Undecodable::Payload(reason),
+            })?;
         loaded.head = Some(metadata.event_id);
     }
     Ok(loaded)

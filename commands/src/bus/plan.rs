@@ -2,7 +2,7 @@ use super::load::{AnyState, LoadError, load};
 use crate::journal::NewEvent;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
-use domain::{Facts, Metadata, Rejection, RejectionKind, StreamKey, encode_event};
+use domain::{EventTypes, Facts, Metadata, Rejection, RejectionKind, StreamKey, encode_event};
 use futures::FutureExt;
 use postgres_es::PostgresEventRepository;
 use serde_json::Value;
@@ -60,7 +60,7 @@ impl Plan {
     #[must_use]
     pub fn step<A>(self, id: impl Into<String>, command: A::Command) -> Self
     where
-        A: Aggregate<Services = Facts> + Clone + 'static,
+        A: Aggregate<Services = Facts, Event: EventTypes> + Clone + 'static,
         A::Command: Clone + Send + Sync + 'static,
         A::Error: Rejection,
     {
@@ -76,7 +76,7 @@ impl Plan {
         version: Option<u64>,
     ) -> Self
     where
-        A: Aggregate<Services = Facts> + Clone + 'static,
+        A: Aggregate<Services = Facts, Event: EventTypes> + Clone + 'static,
         A::Command: Clone + Send + Sync + 'static,
         A::Error: Rejection,
     {
@@ -157,7 +157,7 @@ struct Step<A: Aggregate> {
 
 impl<A> AnyStep for Step<A>
 where
-    A: Aggregate<Services = Facts> + Clone + 'static,
+    A: Aggregate<Services = Facts, Event: EventTypes> + Clone + 'static,
     A::Command: Clone + Send + Sync + 'static,
     A::Error: Rejection,
 {

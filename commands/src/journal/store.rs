@@ -43,8 +43,7 @@ impl JournalEventStore {
 
 impl<A> EventStore<A> for JournalEventStore
 where
-    A: Aggregate,
-    A::Event: EventTypes,
+    A: Aggregate<Event: EventTypes>,
 {
     type AC = JournalContext<A>;
 

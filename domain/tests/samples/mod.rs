@@ -11,13 +11,16 @@ use domain::session::{Session, SessionEnd, SessionEvent};
 use domain::stock::{StockEvent, StockItem};
 use domain::user::{User, UserEvent};
 use domain::{
-    Currency, DecodeError, Locale, Money, Name, Quantity, Reason, RoleName, Sealed, Sku, Slug,
-    Text, Timestamp, decode_event, encode_event,
+    Currency, DecodeError, EventTypes, Locale, Money, Name, Quantity, Reason, RoleName, Sealed,
+    Sku, Slug, Text, Timestamp, decode_event, encode_event,
 };
 use uuid::Uuid;
 
 /// A ciphertext that nothing else in the samples resembles.
 pub(crate) const CIPHERTEXT: &str = "AAECAwQFBgcICQoLDA0ODw==";
+
+/// Decodes a payload of a type and version, and encodes what was understood.
+pub(crate) type Reread = fn(&str, &str, &str) -> Result<String, DecodeError>;
 
 /// An event in its stored form.
 pub(crate) struct Sample {
@@ -25,8 +28,7 @@ pub(crate) struct Sample {
     pub(crate) event_type: String,
     pub(crate) event_version: String,
     pub(crate) payload: String,
-    /// Decodes a payload of a type and version, and encodes what was understood.
-    pub(crate) reread: fn(&str, &str, &str) -> Result<String, DecodeError>,
+    pub(crate) reread: Reread,
 }
 
 /// Every sample of every aggregate.
@@ -46,7 +48,7 @@ pub(crate) fn all() -> Vec<Sample> {
     .collect()
 }
 
-fn of<A: Aggregate>(events: Vec<A::Event>) -> Vec<Sample> {
+fn of<A: Aggregate<Event: EventTypes>>(events: Vec<A::Event>) -> Vec<Sample> {
     let sample = |event: A::Event| Sample {
         aggregate_type: A::TYPE,
         event_type: event.event_type(),
@@ -57,7 +59,7 @@ fn of<A: Aggregate>(events: Vec<A::Event>) -> Vec<Sample> {
     events.into_iter().map(sample).collect()
 }
 
-fn reread<E: DomainEvent>(
+fn reread<E: EventTypes>(
     event_type: &str,
     event_version: &str,
     payload: &str,
