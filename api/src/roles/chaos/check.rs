@@ -104,6 +104,15 @@ pub(super) fn violations(evidence: &Evidence) -> Vec<Violation> {
     findings.0
 }
 
+/// What is wrong with a copy of the journal that was made a moment earlier.
+pub(super) fn copies(journal: &[Row], stream: Vec<Message>) -> Vec<Violation> {
+    let journal = journal.iter().take(stream.len()).cloned().collect();
+    let evidence = Evidence { journal, stream: Some(stream), ..Evidence::default() };
+    let mut findings = Findings::default();
+    order::of_the_stream(&evidence, &mut findings);
+    findings.0
+}
+
 /// The journal by stream and by operation.
 struct Book<'a> {
     streams: HashMap<&'a str, Vec<&'a Row>>,

@@ -30,12 +30,17 @@ pub struct ChildArgs {
 
 /// Becomes another role of this binary, which the kernel kills when its parent dies.
 pub(super) fn become_child(args: &ChildArgs) -> anyhow::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    end_with_parent()?;
     // It may have died before it was watched.
     let parent = rustix::process::getppid().map(Pid::as_raw_nonzero);
     anyhow::ensure!(parent.is_some_and(|pid| pid.get() == args.parent), "the parent is gone");
     let error = std::process::Command::new(std::env::current_exe()?).args(&args.role).exec();
     Err(error).context("this binary cannot be started")
+}
+
+/// Lets the kernel kill this process when its parent dies, also after it became another program.
+pub(super) fn end_with_parent() -> anyhow::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
 /// A running process. Killed when dropped.
@@ -72,11 +77,6 @@ impl Child {
         Ok(Self { name: name.into(), process, log })
     }
 
-    /// What it is called.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Whether it has not ended yet.
     pub(super) fn runs(&mut self) -> bool {
         matches!(self.process.try_wait(), Ok(None))
@@ -93,6 +93,9 @@ impl Child {
 
     /// Ends it as a crash would.
     pub(super) async fn kill9(&mut self) -> anyhow::Result<()> {
+        if !self.runs() {
+            return Ok(());
+        }
         self.process.kill().await.with_context(|| format!("killing {}", self.name))
     }
 

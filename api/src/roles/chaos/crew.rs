@@ -47,11 +47,6 @@ impl Crew {
         Ok(Self { workers, follower, follows })
     }
 
-    /// How many workers there are.
-    pub(super) fn workers(&self) -> usize {
-        self.workers.len()
-    }
-
     /// One of the workers.
     pub(super) fn worker(&mut self, index: usize) -> &mut Child {
         &mut self.workers[index].child

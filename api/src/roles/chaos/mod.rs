@@ -26,6 +26,7 @@ mod child;
 mod crew;
 mod cut;
 mod cycle;
+mod disk;
 mod follow;
 mod gather;
 mod history;
@@ -38,17 +39,20 @@ mod proxy;
 mod report;
 mod rows;
 mod staff;
+mod stream;
 mod work;
 mod writers;
 
 use super::told_to_stop;
 use crate::settings::DatabaseArgs;
 use anyhow::Context as _;
+use check::Evidence;
 use clap::{Args, Subcommand};
 use cycle::{Cycle, Load, Verdict};
 use place::Place;
 use report::Report;
 use sqlx::postgres::PgConnectOptions;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -85,10 +89,14 @@ pub enum Scenario {
     Kill(KillArgs),
     /// Connections are cut in the middle of an append.
     Cut(CutArgs),
+    /// The published stream is wiped, cut short, forked, and has holes.
+    Stream(ChaosArgs),
     /// Processes that hold the leases stop for a while and come back.
     Pause(PauseArgs),
     /// Clients leave in the middle of their requests.
     Drop(DropArgs),
+    /// PostgreSQL's disk is full for a while.
+    DiskFull(DiskFullArgs),
     /// A process that writes.
     #[command(hide = true)]
     Work(work::WorkArgs),
@@ -153,6 +161,20 @@ pub struct CutArgs {
     pub cuts: u32,
 }
 
+/// How often the disk is full.
+#[derive(Debug, Clone, Args)]
+pub struct DiskFullArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Times in a cycle.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FAULTS)))]
+    pub faults: u32,
+    /// The directory that has the small disk in it, once there is one.
+    #[arg(long, hide = true)]
+    pub inside: Option<PathBuf>,
+}
+
 /// How long they stop.
 #[derive(Debug, Clone, Args)]
 pub struct PauseArgs {
@@ -186,27 +208,35 @@ impl Scenario {
 }
 
 pub(super) async fn run(scenario: Scenario) -> anyhow::Result<()> {
+    let all = MAX_OPERATIONS;
     match scenario {
         Scenario::Writers(WritersArgs { chaos, operations }) => {
-            play("writers", &chaos, operations, async |cycle| writers::cycle(cycle).await).await
+            play("writers", &chaos, operations, writers::cycle).await
         }
         Scenario::Kill(KillArgs { chaos, faults }) => {
-            play("kill", &chaos, MAX_OPERATIONS, async |cycle| kill::cycle(cycle, faults).await)
-                .await
+            play("kill", &chaos, all, async |cycle| kill::cycle(cycle, faults).await).await
         }
         Scenario::Cut(CutArgs { chaos, cuts }) => {
-            play("cut", &chaos, MAX_OPERATIONS, async |cycle| cut::cycle(cycle, cuts).await).await
+            play("cut", &chaos, all, async |cycle| cut::cycle(cycle, cuts).await).await
         }
+        Scenario::Stream(chaos) => play("stream", &chaos, all, stream::cycle).await,
         Scenario::Pause(PauseArgs { chaos, pause }) => {
             let pause = Duration::from_secs(pause.into());
-            play("pause", &chaos, MAX_OPERATIONS, async |cycle| pause::cycle(cycle, pause).await)
-                .await
+            play("pause", &chaos, all, async |cycle| pause::cycle(cycle, pause).await).await
         }
         Scenario::Drop(DropArgs { chaos, seconds }) => {
             let length = Duration::from_secs(seconds.into());
-            play("drop", &chaos, MAX_OPERATIONS, async |cycle| leave::cycle(cycle, length).await)
-                .await
+            play("drop", &chaos, all, async |cycle| leave::cycle(cycle, length).await).await
         }
+        Scenario::DiskFull(DiskFullArgs { chaos, faults, inside }) => match inside {
+            None => disk::on_own_disk(chaos.json, told_to_stop()?).await,
+            Some(directory) => {
+                child::end_with_parent()?;
+                let scenario = async |cycle: &mut Cycle<'_>| disk::cycle(cycle, faults).await;
+                let (disk, notes) = (directory.join("disk"), Some(directory.as_path()));
+                play_on(&disk, notes, "disk-full", &chaos, all, scenario).await
+            }
+        },
         Scenario::Work(args) => work::run(args).await,
         Scenario::Follow(args) => follow::run(args).await,
         Scenario::Child(args) => child::become_child(&args),
@@ -218,12 +248,23 @@ async fn play(
     name: &'static str,
     args: &ChaosArgs,
     operations: u32,
-    scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<check::Evidence>,
+    scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<Evidence>,
+) -> anyhow::Result<()> {
+    play_on(&std::env::temp_dir(), None, name, args, operations, scenario).await
+}
+
+/// The same, with the servers' files below one directory and all others in another.
+async fn play_on(
+    parent: &Path,
+    notes: Option<&Path>,
+    name: &'static str,
+    args: &ChaosArgs,
+    operations: u32,
+    scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<Evidence>,
 ) -> anyhow::Result<()> {
     let stop = told_to_stop()?;
-    let parent = std::env::temp_dir();
     let place = tokio::select! {
-        place = Place::open(&parent) => place?,
+        place = Place::open(parent, notes) => place?,
         () = stop.cancelled() => return Ok(()),
     };
     let result = tokio::select! {
@@ -239,7 +280,7 @@ async fn cycles(
     args: &ChaosArgs,
     operations: u32,
     place: &Place,
-    scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<check::Evidence>,
+    scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<Evidence>,
 ) -> anyhow::Result<()> {
     let ChaosArgs { processes, clients, .. } = *args;
     let mut report = Report::new(name, args.json);
@@ -264,7 +305,7 @@ async fn one(
     number: u32,
     seed: u64,
     load: Load,
-    scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<check::Evidence>,
+    scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<Evidence>,
 ) -> anyhow::Result<Verdict> {
     let mut cycle = Cycle::begin(place, number, seed, load).await?;
     let evidence = scenario(&mut cycle).await?;

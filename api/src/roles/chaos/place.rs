@@ -17,17 +17,22 @@ const TEMPLATE: &str = "chaos_template";
 /// PostgreSQL, with every commit on disk before it is acknowledged, and NATS.
 pub(super) struct Place {
     pub(super) stack: Stack,
-    directory: PathBuf,
+    /// Where the servers' files are.
+    pub(super) servers: PathBuf,
+    /// Where the cycles' are.
+    notes: PathBuf,
 }
 
 impl Place {
-    /// Starts the servers in a directory of our own below `parent`, which goes with them.
-    pub(super) async fn open(parent: &Path) -> anyhow::Result<Self> {
-        let directory = parent.join(format!("gomall-chaos-{}", std::process::id()));
+    /// Starts the servers in a directory of our own below `parent`, which goes with them. Histories
+    /// and logs are there as well, unless they have a place of their own.
+    pub(super) async fn open(parent: &Path, notes: Option<&Path>) -> anyhow::Result<Self> {
+        let servers = parent.join(format!("gomall-chaos-{}", std::process::id()));
+        let notes = notes.map_or_else(|| servers.clone(), Path::to_path_buf);
         let options = StackOptions {
             max_connections: CONNECTIONS,
             remove_data: true,
-            ..StackOptions::durable(&directory)
+            ..StackOptions::durable(&servers)
         };
         let stack = Stack::start(options, &|line| eprintln!("  {line}")).await?;
         stack.postgres.create_database(TEMPLATE).await?;
@@ -35,13 +40,13 @@ impl Place {
             PgConnectOptions::from_str(&stack.postgres.url(TEMPLATE))?.connect().await?;
         commands::MIGRATOR.run(&mut connection).await.context("migrating")?;
         connection.close().await?;
-        Ok(Self { stack, directory })
+        Ok(Self { stack, servers, notes })
     }
 
     /// A database and a directory that nobody has used, and an empty broker.
     pub(super) async fn ground(&self, number: u32) -> anyhow::Result<Ground> {
         let database = format!("cycle_{number}");
-        let directory = self.directory.join(&database);
+        let directory = self.notes.join(&database);
         std::fs::create_dir_all(&directory)?;
         self.stack.postgres.create_database_from_template(&database, TEMPLATE).await?;
         if number > 1 {

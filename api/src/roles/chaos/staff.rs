@@ -80,7 +80,12 @@ impl Staff {
         &self.members[index].child
     }
 
-    /// Kills one of them and starts it again.
+    /// Kills one of them.
+    pub(super) async fn kill(&mut self, index: usize) -> anyhow::Result<()> {
+        self.members[index].child.kill9().await
+    }
+
+    /// Kills one of them, unless it is dead, and starts it again.
     pub(super) async fn replace(&mut self, cycle: &Cycle<'_>, index: usize) -> anyhow::Result<()> {
         let member = &mut self.members[index];
         member.child.kill9().await?;
