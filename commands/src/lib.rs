@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`journal`] | how are events appended and read? |
 //! | [`bus`] | how does a command reach its aggregates? |
+//! | [`counters`] | how often did what happen? |
 //! | [`vault`] | who can read personal data, and for how long? |
 //! | [`checkout`] | how does a cart become an order? |
 //! | [`payments`] | how is an order paid, also across a crash? |
@@ -17,6 +18,7 @@
 
 pub mod bus;
 pub mod checkout;
+pub mod counters;
 pub mod journal;
 pub mod numbers;
 pub mod payments;

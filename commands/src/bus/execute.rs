@@ -1,7 +1,8 @@
 use super::Bus;
 use super::cache::Slot;
-use super::load::{AnyState, LoadError, Loaded, load};
+use super::load::{AnyState, LoadError, Loaded};
 use super::plan::{Plan, RequestKey, place};
+use super::snapshots::Due;
 use crate::journal::{Append, AppendError, Appended, Expectation, Keyed, NewEvent, Pending};
 use crate::vault::VaultError;
 use cqrs_es::Aggregate;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
@@ -114,6 +116,8 @@ struct Decision {
     pending: Pending,
     verdict: Result<Vec<AnyState>, Vec<Box<dyn Rejection>>>,
     touched: Vec<(StreamKey, u64)>,
+    /// Snapshots to take as soon as the decision is durable.
+    due: Vec<Due>,
 }
 
 impl Bus {
@@ -136,6 +140,7 @@ impl Bus {
             }
             match outcome? {
                 Appended::Done { positions, head, recorded_at } => {
+                    decision.due.into_iter().for_each(|due| self.loader.snapshots.ask(due));
                     return Ok(Executed {
                         replayed: false,
                         positions,
@@ -163,12 +168,14 @@ impl Bus {
                 // make it again.
                 Appended::Conflict if !plan.unchanged.is_empty() => break,
                 Appended::Conflict if attempt < MAX_ATTEMPTS => {
+                    self.counters.retried.fetch_add(1, Relaxed);
                     let random = (self.world.new_id)().as_bytes()[15];
                     tokio::time::sleep(MAX_PAUSE * u32::from(random) / 256).await;
                 }
                 Appended::Conflict => {}
             }
         }
+        self.counters.contended.fetch_add(1, Relaxed);
         Err(ExecuteError::Contended)
     }
 
@@ -178,9 +185,9 @@ impl Bus {
     /// [`LoadError`].
     pub async fn load<A>(&self, id: &str) -> Result<Loaded<A>, LoadError>
     where
-        A: Aggregate<Event: EventTypes>,
+        A: Aggregate<Event: EventTypes> + Clone + 'static,
     {
-        load(&self.repository, id, None).await
+        self.loader.load(id, None).await
     }
 
     /// The newest state that this process knows, loaded if it knows none. It may be speculative or
@@ -195,9 +202,11 @@ impl Bus {
         let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.to_owned() };
         let mut slot = self.cache.lock(&stream).await;
         if let Some(known) = &slot.known {
+            self.counters.hits.fetch_add(1, Relaxed);
             return Ok(known.typed());
         }
-        let loaded = load::<A>(&self.repository, id, None).await?;
+        self.counters.misses.fetch_add(1, Relaxed);
+        let loaded = self.loader.load::<A>(id, None).await?;
         slot.known = Some(AnyState::new(loaded.clone()));
         Ok(loaded)
     }
@@ -237,13 +246,12 @@ impl Bus {
     ///
     /// # Errors
     /// [`LoadError`].
-    pub async fn load_at<A: Aggregate<Event: EventTypes>>(
-        &self,
-        id: &str,
-        versions: &Versions,
-    ) -> Result<Loaded<A>, LoadError> {
+    pub async fn load_at<A>(&self, id: &str, versions: &Versions) -> Result<Loaded<A>, LoadError>
+    where
+        A: Aggregate<Event: EventTypes> + Clone + 'static,
+    {
         let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.to_owned() };
-        load(&self.repository, id, versions.0.get(&stream.to_string()).copied()).await
+        self.loader.load(id, versions.0.get(&stream.to_string()).copied()).await
     }
 
     /// Steps 1 to 3 of the protocol. From the hand-over to the unlocking nothing waits.
@@ -271,14 +279,19 @@ impl Bus {
             outcome: outcome_text(plan, &newest),
         });
         let pending = place_in_queue.hand_over(Append { expectations, events, keyed })?;
+        let mut due = vec![];
         if verdict.is_ok() {
             for (stream, state) in newest {
                 if let Some(slot) = slots.get_mut(&stream) {
+                    let before = slot.known.as_ref().map_or(0, |known| known.sequence);
+                    if self.loader.snapshots.is_due(before, state.sequence) {
+                        due.push(Due { stream, state: state.clone() });
+                    }
                     slot.known = Some(state);
                 }
             }
         }
-        Ok(Decision { pending, verdict, touched })
+        Ok(Decision { pending, verdict, touched, due })
     }
 
     /// Locks every touched stream in the order of the keys, which is the same in every task, and
@@ -296,7 +309,10 @@ impl Bus {
             }
             let mut slot = self.cache.lock(step.stream()).await;
             if slot.known.is_none() {
-                slot.known = Some(step.load(&self.repository, None).await?);
+                self.counters.misses.fetch_add(1, Relaxed);
+                slot.known = Some(step.load(&self.loader, None).await?);
+            } else {
+                self.counters.hits.fetch_add(1, Relaxed);
             }
             slots.insert(step.stream().clone(), slot);
         }
@@ -358,7 +374,7 @@ impl Bus {
         let mut states = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
             let version = versions.get(&step.stream().to_string()).copied();
-            states.push(step.load(&self.repository, version).await?);
+            states.push(step.load(&self.loader, version).await?);
         }
         Ok(states)
     }

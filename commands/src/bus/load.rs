@@ -1,11 +1,15 @@
-//! Cold loads: state from the journal, through `postgres-es`'s repository.
+//! Cold loads: state from the newest snapshot and the events after it, which are read through
+//! `postgres-es`'s repository.
 
+use super::snapshots::{Due, Snapshots};
+use crate::counters::Counters;
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{PersistedEventRepository, PersistenceError, SerializedEvent};
-use domain::{DecodeError, EventTypes, Metadata, Undecodable, decode_event};
+use domain::{DecodeError, EventTypes, Metadata, StreamKey, Undecodable, decode_event};
 use postgres_es::PostgresEventRepository;
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use uuid::Uuid;
 
 /// An aggregate as the journal has it.
@@ -42,11 +46,21 @@ pub(super) struct AnyState {
     pub(super) state: Arc<dyn Any + Send + Sync>,
     pub(super) sequence: u64,
     pub(super) head: Option<Uuid>,
+    /// How a snapshot writes it.
+    pub(super) encode: fn(&(dyn Any + Send + Sync)) -> serde_json::Result<String>,
 }
 
 impl AnyState {
-    pub(super) fn new<A: Send + Sync + 'static>(loaded: Loaded<A>) -> Self {
-        Self { state: Arc::new(loaded.state), sequence: loaded.sequence, head: loaded.head }
+    pub(super) fn new<A: Aggregate + 'static>(loaded: Loaded<A>) -> Self {
+        Self {
+            state: Arc::new(loaded.state),
+            sequence: loaded.sequence,
+            head: loaded.head,
+            encode: |state| {
+                let state = state.downcast_ref::<A>();
+                serde_json::to_string(state.expect("encode and state are made together"))
+            },
+        }
     }
 
     pub(super) fn typed<A: Clone + Default + 'static>(&self) -> Loaded<A> {
@@ -55,17 +69,45 @@ impl AnyState {
     }
 }
 
-/// Reads aggregate `id`, as of `version` if that is given.
-pub(super) async fn load<A: Aggregate<Event: EventTypes>>(
-    repository: &PostgresEventRepository,
-    id: &str,
-    version: Option<u64>,
-) -> Result<Loaded<A>, LoadError> {
-    let mut events = repository.get_events::<A>(id).await?;
-    if let Some(version) = version.and_then(|version| usize::try_from(version).ok()) {
-        events.truncate(version);
+/// Reads aggregates from the journal.
+pub(super) struct Loader {
+    repository: PostgresEventRepository,
+    pub(super) snapshots: Snapshots,
+    counters: Arc<Counters>,
+}
+
+impl Loader {
+    pub(super) fn new(
+        repository: PostgresEventRepository,
+        snapshots: Snapshots,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self { repository, snapshots, counters }
     }
-    Ok(fold(events)?)
+
+    /// Reads aggregate `id`, as of `version` if that is given.
+    pub(super) async fn load<A: Aggregate<Event: EventTypes> + Clone + 'static>(
+        &self,
+        id: &str,
+        version: Option<u64>,
+    ) -> Result<Loaded<A>, LoadError> {
+        self.counters.loads.fetch_add(1, Relaxed);
+        let seen = self.snapshots.read::<A>(id, version).await?;
+        let mut events = match usize::try_from(seen.sequence) {
+            Ok(sequence @ 1..) => self.repository.get_last_events::<A>(id, sequence).await?,
+            _ => self.repository.get_events::<A>(id).await?,
+        };
+        if let Some(version) = version {
+            events.retain(|event| event.sequence as u64 <= version);
+        }
+        let before = seen.sequence;
+        let loaded = fold_onto(seen, events)?;
+        if version.is_none() && self.snapshots.is_overdue(before, loaded.sequence) {
+            let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.to_owned() };
+            self.snapshots.ask(Due { stream, state: AnyState::new(loaded.clone()) });
+        }
+        Ok(loaded)
+    }
 }
 
 /// Folds stored events, in order, into a state.
@@ -75,7 +117,13 @@ pub(super) async fn load<A: Aggregate<Event: EventTypes>>(
 pub fn fold<A: Aggregate<Event: EventTypes>>(
     events: Vec<SerializedEvent>,
 ) -> Result<Loaded<A>, DecodeError> {
-    let mut loaded = Loaded { state: A::default(), sequence: 0, head: None };
+    fold_onto(Loaded::default(), events)
+}
+
+fn fold_onto<A: Aggregate<Event: EventTypes>>(
+    mut loaded: Loaded<A>,
+    events: Vec<SerializedEvent>,
+) -> Result<Loaded<A>, DecodeError> {
     for event in events {
         let payload = event.payload.to_string();
         loaded.state.apply(decode_event(&event.event_type, &event.event_version, &payload)?);

@@ -9,20 +9,29 @@
 //! decide; (3) without waiting, hand over, put the new state into the cache, unlock; (4) wait for
 //! the answer; (5) if refused, drop the cached state that was built on it and try again with fresh
 //! event ids. The check in the database makes it safe; the cache makes it fast.
+//!
+//! **Snapshots** shorten the loads of long streams. They are written behind the bus's back and are
+//! believed only where they cannot be wrong, so they may be missing, late or deleted.
 
 mod cache;
 mod execute;
 mod load;
 mod plan;
+mod snapshots;
 
 pub use execute::{ExecuteError, Executed, Recorded, Versions};
 pub use load::{LoadError, Loaded, fold};
 pub use plan::{Context, Plan, RequestKey, VersionConflict, new_event};
+pub use snapshots::EVENTS_BETWEEN_SNAPSHOTS;
 
+use crate::counters::Counters;
 use crate::journal::Journal;
 use cache::Cache;
 use domain::Timestamp;
+use load::Loader;
 use postgres_es::PostgresEventRepository;
+use snapshots::Snapshots;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Where the bus gets what it may not make up: the time and fresh ids. The composition root says.
@@ -37,23 +46,39 @@ pub struct World {
 /// Executes plans. One per process; share it behind an `Arc`.
 pub struct Bus {
     journal: Journal,
-    repository: PostgresEventRepository,
+    loader: Loader,
     cache: Cache,
     world: World,
+    counters: Arc<Counters>,
 }
 
 impl Bus {
-    /// A bus over this process's journal.
+    /// A bus over this process's journal, with a task that writes its snapshots.
     #[must_use]
     pub fn new(journal: Journal, world: World) -> Self {
-        let repository = PostgresEventRepository::new(journal.pool().clone());
-        Self { journal, repository, cache: Cache::new(), world }
+        Self::with_snapshots_every(EVENTS_BETWEEN_SNAPSHOTS, journal, world)
+    }
+
+    /// The same with another distance between the snapshots of a stream, at least one event.
+    #[must_use]
+    pub fn with_snapshots_every(events: u64, journal: Journal, world: World) -> Self {
+        let (pool, counters) = (journal.pool().clone(), Arc::clone(journal.counters()));
+        let repository = PostgresEventRepository::new(pool.clone());
+        let snapshots = Snapshots::start(pool, events, Arc::clone(&counters));
+        let loader = Loader::new(repository, snapshots, Arc::clone(&counters));
+        Self { journal, loader, cache: Cache::new(), world, counters }
     }
 
     /// The journal that the bus appends to.
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// What the bus and its journal's writer count.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// The time and the ids that decisions of this process get.

@@ -1,10 +1,9 @@
-use super::load::{AnyState, LoadError, load};
+use super::load::{AnyState, LoadError, Loader};
 use crate::journal::NewEvent;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
 use domain::{EventTypes, Facts, Metadata, Rejection, RejectionKind, StreamKey, encode_event};
 use futures::FutureExt;
-use postgres_es::PostgresEventRepository;
 use serde_json::Value;
 use std::any::Any;
 use std::pin::Pin;
@@ -128,7 +127,7 @@ pub(super) trait AnyStep: Send + Sync {
     /// Reads the aggregate from the journal, as of `version` if that is given.
     fn load<'a>(
         &'a self,
-        repository: &'a PostgresEventRepository,
+        loader: &'a Loader,
         version: Option<u64>,
     ) -> Pin<Box<dyn Future<Output = Result<AnyState, LoadError>> + Send + 'a>>;
 
@@ -167,11 +166,11 @@ where
 
     fn load<'a>(
         &'a self,
-        repository: &'a PostgresEventRepository,
+        loader: &'a Loader,
         version: Option<u64>,
     ) -> Pin<Box<dyn Future<Output = Result<AnyState, LoadError>> + Send + 'a>> {
         Box::pin(async move {
-            let loaded = load::<A>(repository, &self.stream.aggregate_id, version).await?;
+            let loaded = loader.load::<A>(&self.stream.aggregate_id, version).await?;
             Ok(AnyState::new(loaded))
         })
     }

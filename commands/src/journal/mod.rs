@@ -17,9 +17,11 @@ pub use store::JournalEventStore;
 pub use tail::Tail;
 pub use writer::WriterSettings;
 
+use crate::counters::Counters;
 use domain::StreamKey;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
+use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -139,6 +141,7 @@ pub struct Journal {
     queue: mpsc::Sender<Job>,
     head: watch::Receiver<u64>,
     pool: PgPool,
+    counters: Arc<Counters>,
 }
 
 /// A place in the writer's queue, taken before the decision so that nothing has to wait between
@@ -159,8 +162,10 @@ impl Journal {
     ) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE_COMMANDS);
         let (head_sender, head) = watch::channel(0);
-        let task = tokio::spawn(writer::run(connect, jobs, head_sender, settings));
-        (Self { queue, head, pool }, task)
+        let counters = Arc::new(Counters::default());
+        let counting = Arc::clone(&counters);
+        let task = tokio::spawn(writer::run(connect, jobs, head_sender, settings, counting));
+        (Self { queue, head, pool, counters }, task)
     }
 
     /// Waits for a place in the queue.
@@ -183,6 +188,12 @@ impl Journal {
     #[must_use]
     pub fn head(&self) -> watch::Receiver<u64> {
         self.head.clone()
+    }
+
+    /// What this process's writer, and the bus on it, count.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// The pool that reads go through.

@@ -2,8 +2,10 @@
 
 use super::batch::{self, Batch};
 use super::{AppendError, Job};
+use crate::counters::Counters;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -39,6 +41,7 @@ pub(super) async fn run(
     mut jobs: mpsc::Receiver<Job>,
     head: watch::Sender<u64>,
     settings: WriterSettings,
+    counters: Arc<Counters>,
 ) {
     let connect = session(connect);
     let mut connection: Option<PgConnection> = None;
@@ -62,7 +65,8 @@ pub(super) async fn run(
         if batch.is_empty() {
             continue;
         }
-        if let Some(position) = append(&connect, &mut connection, batch, settings).await {
+        if let Some(position) = append(&connect, &mut connection, batch, settings, &counters).await
+        {
             head.send_if_modified(|known| {
                 let newer = position > *known;
                 *known = position.max(*known);
@@ -85,6 +89,7 @@ async fn append(
     connection: &mut Option<PgConnection>,
     batch: Batch,
     settings: WriterSettings,
+    counters: &Counters,
 ) -> Option<u64> {
     let deadline = Instant::now() + settings.give_up_after;
     let mut resent = false;
@@ -104,9 +109,13 @@ async fn append(
                 }
             },
         };
+        let began = Instant::now();
         let sent = tokio::time::timeout(STATEMENT_TIMEOUT, batch::send(open, &batch, resent)).await;
         match sent {
-            Ok(Ok((outcomes, head))) => return Some(batch.answer(outcomes, head)),
+            Ok(Ok((outcomes, head))) => {
+                counters.batch_done(&outcomes, began.elapsed());
+                return Some(batch.answer(outcomes, head));
+            }
             Ok(Err(sqlx::Error::Database(refused))) if is_data_error(refused.code().as_deref()) => {
                 if batch.jobs.len() == 1 {
                     error!(reason = %refused, "the journal cannot store a command");
@@ -118,7 +127,8 @@ async fn append(
                 // each command is sent on its own, so that only the guilty one is refused.
                 let mut head = None;
                 for single in batch.split() {
-                    let done = Box::pin(append(connect, connection, single, settings)).await;
+                    let done =
+                        Box::pin(append(connect, connection, single, settings, counters)).await;
                     head = done.or(head);
                 }
                 return head;

@@ -99,6 +99,11 @@ pub(crate) async fn run(database: &Database, seed: u64) -> Run {
     Run { calls, events, outcomes }
 }
 
+/// With so many snapshots that most cold loads begin at one, or at one of the run before.
+fn bus_on(journal: Journal) -> Bus {
+    Bus::with_snapshots_every(4, journal, world())
+}
+
 impl Shop {
     async fn open(database: &Database) -> Self {
         let mut processes = Vec::with_capacity(PROCESSES);
@@ -107,7 +112,7 @@ impl Shop {
             let settings = WriterSettings::default();
             let (journal, writer) =
                 Journal::start(database.pool.clone(), line.options.clone(), settings);
-            let bus = RwLock::new(Arc::new(Bus::new(journal, world())));
+            let bus = RwLock::new(Arc::new(bus_on(journal)));
             processes.push(Process { bus, line, writer });
         }
         let (_, nobody) = tokio::sync::watch::channel(0);
@@ -142,7 +147,7 @@ impl Shop {
                 Action::CutWriter(writer) => self.cut(writer).await,
                 Action::LoseAnswer(process) => self.processes[process].line.lose_next_answer(),
                 Action::Restart(process) => {
-                    let bus = Arc::new(Bus::new(self.bus(process).journal().clone(), world()));
+                    let bus = Arc::new(bus_on(self.bus(process).journal().clone()));
                     *self.processes[process].bus.write().expect("nobody panics with it") = bus;
                 }
             }
