@@ -3,7 +3,8 @@
 //! **Guarantee.** Every event takes effect in every read model exactly once, in the order of its
 //! position: rows and checkpoint change in one transaction, fenced by a compare-and-set on the
 //! checkpoint, so a crash, a retry or a second worker changes nothing. An event that cannot be
-//! applied parks its projection visibly; it is never skipped. The rows depend on the events alone,
+//! applied is never skipped: it and what depends on it wait as [`dead_letters`], all other events
+//! go on, and a retry applies what waited in its order. The rows depend on the events alone,
 //! not on how they were cut into batches nor on the clock, so a read model can be rebuilt.
 //!
 //! Every read model is a folder of the same four files:
@@ -25,6 +26,8 @@
 //! no effect but its rows.
 
 mod checkpoints;
+pub mod dead_letters;
+mod lanes;
 mod page;
 mod projection;
 mod rebuild;
@@ -40,12 +43,12 @@ pub mod users;
 
 pub use checkpoints::{Behind, Checkpoints};
 pub use page::{Limit, Page, QueryError};
-pub use projection::{ApplyError, Projection};
+pub use projection::{ApplyError, Projection, stream};
 pub use rebuild::{
     Progress, REBUILD_BATCH_EVENTS, RebuildError, RebuildOptions, Rebuilt, Stage, rebuild,
 };
 pub use runner::{BATCH_EVENTS, Options, run};
-pub use status::{ProjectionStatus, Status, list_projections, retry_parked};
+pub use status::{ProjectionStatus, Status, list_projections};
 
 /// Every projection that this build keeps.
 pub const ALL: &[&dyn Projection] = &[

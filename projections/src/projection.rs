@@ -20,6 +20,14 @@ pub trait Projection: Send + Sync + 'static {
     /// anew and swaps.
     fn tables(&self) -> &'static [&'static str];
 
+    /// What the event belongs to for these rows: when it cannot be applied, later events of the same
+    /// lane wait behind it and all others go on. None: all later events wait.
+    ///
+    /// An event may only be given a lane when no row that an event of another lane reads or writes
+    /// depends on it; numbers that both only add to do not. [`stream`] fits where every row is made of
+    /// one aggregate's events.
+    fn lane(&self, event: &RecordedEvent) -> Option<String>;
+
     /// Applies events of its aggregates, in order of position, within the caller's transaction.
     ///
     /// The rows must not depend on where one batch ends and the next begins, nor on the clock.
@@ -62,6 +70,17 @@ impl ApplyError {
         }
     }
 
+    /// The error itself when trying again cannot help.
+    ///
+    /// # Errors
+    /// What may pass: connections, locks, restarts, a migration that is still missing.
+    pub(crate) fn lasting(self) -> Result<Self, sqlx::Error> {
+        match self {
+            Self::Database(passing) if !is_data_error(&passing) => Err(passing),
+            lasting => Ok(lasting),
+        }
+    }
+
     /// The reason as it may be stored and shown: a database's message can quote a row, so only
     /// its code and the constraint's name are kept.
     pub(crate) fn public_reason(&self) -> String {
@@ -80,7 +99,7 @@ impl ApplyError {
 
 /// Whether the rows themselves are at fault, so that trying again cannot help. Everything else
 /// (connections, locks, restarts, a migration that is still missing) may pass.
-pub(crate) fn is_data_error(error: &sqlx::Error) -> bool {
+fn is_data_error(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => {
             // Data exceptions, constraints, and values too big for an index or a row.
@@ -90,6 +109,12 @@ pub(crate) fn is_data_error(error: &sqlx::Error) -> bool {
         sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
         _ => false,
     }
+}
+
+/// The lane of a read model whose every row is made of one aggregate's events.
+#[must_use]
+pub fn stream(event: &RecordedEvent) -> String {
+    format!("{}/{}", event.aggregate_type, event.aggregate_id)
 }
 
 /// The event, typed.

@@ -19,7 +19,7 @@ mod fill;
 mod swap;
 mod tables;
 
-use crate::projection::{ApplyError, Projection, is_data_error};
+use crate::projection::{ApplyError, Projection};
 use crate::runner::backoff::Backoff;
 use crate::runner::checkpoint;
 use domain::{EventSource, SourceError};
@@ -142,7 +142,8 @@ pub enum RebuildError {
         /// What it is, and its name.
         object: String,
     },
-    /// An event cannot be applied, by this build either; it is never skipped.
+    /// An event cannot be applied, by this build either, and parks the whole projection; it is never
+    /// skipped.
     #[error("the rows could not be built: {0}")]
     Apply(#[from] ApplyError),
     /// Somebody keeps the live tables locked, such as a very long query or transaction.
@@ -171,8 +172,8 @@ pub enum RebuildError {
 }
 
 /// Builds the projection's rows anew from the first event on, then swaps them in at a position that
-/// is not before the live one. The projection is running afterwards, also if it was parked or of
-/// another version before.
+/// is not before the live one. The projection goes on afterwards, also if it was parked or of another
+/// version before; its dead letters are then those that this build still cannot apply.
 ///
 /// `progress` is called after every batch and at every change of stage; it must not block.
 ///

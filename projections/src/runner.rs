@@ -12,6 +12,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod checkpoint;
+mod retry;
 mod worker;
 
 use crate::checkpoints::Checkpoints;

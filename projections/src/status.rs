@@ -9,6 +9,8 @@ use time::OffsetDateTime;
 pub enum Status {
     /// It applies events as they come.
     Running,
+    /// It goes on, but the events of some lanes wait: see its dead letters.
+    PartlyParked,
     /// It stands before an event that it cannot apply, until somebody retries.
     Parked,
 }
@@ -20,7 +22,7 @@ pub struct ProjectionStatus {
     pub name: String,
     /// The version of its rows.
     pub version: i32,
-    /// Everything up to this position is in its rows.
+    /// Everything up to this position is in its rows or among its dead letters.
     #[sqlx(try_from = "i64")]
     pub position: u64,
     /// Whether it goes on.
@@ -50,20 +52,4 @@ pub async fn list_projections(pool: &PgPool) -> Result<Vec<ProjectionStatus>, sq
     )
     .fetch_all(pool)
     .await
-}
-
-/// Lets a parked projection try its event again, within about a second; false when it is not
-/// parked.
-///
-/// # Errors
-/// When the database cannot answer.
-pub async fn retry_parked(pool: &PgPool, name: &str) -> Result<bool, sqlx::Error> {
-    let retried = sqlx::query(
-        "update projections set status = 'running', parked_position = null, \
-         parked_reason = null, updated_at = now() where name = $1 and status = 'parked'",
-    )
-    .bind(name)
-    .execute(pool)
-    .await?;
-    Ok(retried.rows_affected() > 0)
 }

@@ -11,7 +11,7 @@ mod view;
 pub use query::{by_id, by_owner};
 pub use view::CartView;
 
-use crate::projection::{ApplyError, Projection};
+use crate::projection::{ApplyError, Projection, stream};
 use crate::rows::Row;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
@@ -42,6 +42,10 @@ impl Projection for Carts {
 
     fn tables(&self) -> &'static [&'static str] {
         &[view::CartView::TABLE]
+    }
+
+    fn lane(&self, event: &RecordedEvent) -> Option<String> {
+        Some(stream(event))
     }
 
     fn apply<'a>(

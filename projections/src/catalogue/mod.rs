@@ -25,7 +25,7 @@ pub use list::{ProductFilter, ProductSort, list};
 pub use query::{by_id, by_number, categories, stock_by_sku, stock_list, variants_by_sku};
 pub use view::{CategoryView, OfferView, ProductView, StockView, VariantView};
 
-use crate::projection::{ApplyError, Projection};
+use crate::projection::{ApplyError, Projection, stream};
 use crate::rows::Row;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
@@ -63,6 +63,12 @@ impl Projection for Catalogue {
             view::WordRow::TABLE,
             view::StockView::TABLE,
         ]
+    }
+
+    fn lane(&self, event: &RecordedEvent) -> Option<String> {
+        // A product with its variants, the stock of a SKU: what products share are counts, which they
+        // only add to.
+        Some(stream(event))
     }
 
     fn apply<'a>(

@@ -11,7 +11,7 @@ mod view;
 pub use query::{OrderFilter, by_customer, by_id, list, payment_by_id, payments_of};
 pub use view::{OrderView, PaymentView};
 
-use crate::projection::{ApplyError, Projection};
+use crate::projection::{ApplyError, Projection, stream};
 use crate::rows::Row;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
@@ -43,6 +43,11 @@ impl Projection for Orders {
 
     fn tables(&self) -> &'static [&'static str] {
         &[view::OrderView::TABLE, view::PaymentView::TABLE]
+    }
+
+    fn lane(&self, event: &RecordedEvent) -> Option<String> {
+        // An order and each of its payments: their rows know nothing of each other.
+        Some(stream(event))
     }
 
     fn apply<'a>(

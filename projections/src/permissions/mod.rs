@@ -51,6 +51,11 @@ impl Projection for Permissions {
         ]
     }
 
+    fn lane(&self, _: &RecordedEvent) -> Option<String> {
+        // The policy is one stream, and whoever reads half of it decides wrongly.
+        None
+    }
+
     fn apply<'a>(
         &'a self,
         conn: &'a mut PgConnection,

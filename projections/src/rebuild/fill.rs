@@ -1,11 +1,10 @@
 //! Applies events to the new tables until the end of the journal is near.
 
-use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT, Stage, is_data_error};
+use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT, Stage};
+use crate::lanes::{self, Buried};
 use crate::projection::{ApplyError, Projection};
 use domain::{EventSource, RecordedEvent, SourceError};
-use futures::FutureExt;
 use sqlx::{Connection, PgConnection};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -57,30 +56,18 @@ pub(super) fn consecutive(
     Ok(events.last().map(|event| event.position))
 }
 
-/// Applies within the caller's transaction; a panic is a fault of the projection's code.
-pub(super) async fn apply_guarded(
-    projection: &dyn Projection,
-    conn: &mut PgConnection,
-    events: &[Arc<RecordedEvent>],
-) -> Result<(), ApplyError> {
-    AssertUnwindSafe(projection.apply(conn, events))
-        .catch_unwind()
-        .await
-        .unwrap_or(Err(ApplyError::Panicked))
-}
-
-/// Applies all events, in halves where the database refuses the whole: many rows may be too much
-/// for one statement. What is refused by itself ends the rebuild.
+/// Applies all events; of what cannot be applied becomes what became of it live. Batches shrink
+/// around such an event, and where many rows are too much for one statement.
 async fn apply(
     projection: &dyn Projection,
     conn: &mut PgConnection,
     events: &[Arc<RecordedEvent>],
-) -> Result<(), ApplyError> {
+) -> Result<(), RebuildError> {
     let (mut rest, mut most) = (events, events.len());
     while !rest.is_empty() {
         let (now, later) = rest.split_at(most.min(rest.len()));
         let mut transaction = conn.begin().await?;
-        let applied = match apply_guarded(projection, &mut transaction, now).await {
+        let applied = match lanes::apply(projection, &mut transaction, now, true).await {
             Ok(()) => transaction.commit().await.map_err(ApplyError::Database),
             Err(error) => {
                 // A connection that is lost cannot be told; the first error says more.
@@ -88,24 +75,46 @@ async fn apply(
                 Err(error)
             }
         };
-        match (applied, now) {
-            (Ok(()), _) => rest = later,
-            (Err(error), [only]) => return Err(blame(only, error)),
-            (Err(ApplyError::Database(error)), _) if is_data_error(&error) => most = now.len() / 2,
-            (Err(ApplyError::Panicked), _) => most = now.len() / 2,
-            (Err(error), _) => return Err(error),
+        let error = match applied {
+            Ok(()) => {
+                (rest, most) = (later, most.saturating_mul(2));
+                continue;
+            }
+            Err(error) => error.lasting().map_err(ApplyError::Database)?,
+        };
+        match now {
+            [only] => {
+                bury(projection, conn, only, error).await?;
+                rest = later;
+            }
+            _ => most = before(now, &error).unwrap_or(now.len() / 2),
         }
     }
     Ok(())
 }
 
-/// Names the event, where the error is about its rows.
-fn blame(event: &RecordedEvent, error: ApplyError) -> ApplyError {
-    match &error {
-        ApplyError::Database(cause) if !is_data_error(cause) => error,
-        ApplyError::Event { .. } => error,
-        ApplyError::Database(_) | ApplyError::Panicked => {
-            ApplyError::Event { position: event.position, reason: error.public_reason() }
+/// How many events come before the one that the error names; 1 when it is the first.
+fn before(events: &[Arc<RecordedEvent>], error: &ApplyError) -> Option<usize> {
+    let ApplyError::Event { position: culprit, .. } = error else { return None };
+    let index = events.iter().position(|event| event.position == *culprit)?;
+    Some(index.max(1))
+}
+
+/// Keeps an event that cannot be applied as a dead letter; what would park the whole projection
+/// ends the rebuild.
+async fn bury(
+    projection: &dyn Projection,
+    conn: &mut PgConnection,
+    event: &RecordedEvent,
+    error: ApplyError,
+) -> Result<(), RebuildError> {
+    let reason = lanes::reason_of(&error);
+    let mut transaction = conn.begin().await?;
+    match lanes::bury(projection, &mut transaction, event, &reason).await? {
+        Buried::LeftOut | Buried::LaneParked => Ok(transaction.commit().await?),
+        Buried::Blocks => {
+            transaction.rollback().await?;
+            Err(ApplyError::Event { position: event.position, reason }.into())
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Lets the new tables take the place of the live ones, in one transaction.
 
-use super::fill::{apply_guarded, consecutive, relevant};
+use super::fill::{consecutive, relevant};
 use super::tables::is_lock_refused;
 use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT};
+use crate::lanes;
 use crate::projection::Projection;
 use crate::runner::BATCH_EVENTS;
 use crate::runner::checkpoint::signed;
@@ -66,11 +67,16 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
                 return Ok(None);
             }
             let events = relevant(self.projection, &events);
-            if !events.is_empty() {
-                apply_guarded(self.projection, &mut transaction, &events).await?;
+            if let Err(error) = lanes::apply(self.projection, &mut transaction, &events, true).await
+            {
+                // One that can never be applied has to be found by itself, outside.
+                error.lasting()?;
+                transaction.rollback().await?;
+                return Ok(None);
             }
         }
         self.schemas.swap(&mut transaction).await?;
+        self.schemas.replace_letters(&mut transaction, self.projection.name()).await?;
         move_checkpoint(&mut transaction, self.projection, position).await?;
         transaction.commit().await?;
         Ok(Some(position))
@@ -95,14 +101,17 @@ async fn lock_checkpoint(
     Ok(position.unsigned_abs())
 }
 
-/// Lets the checkpoint say what the new rows are; it is running, whatever it was.
+/// Lets the checkpoint say what the new rows are; it goes on, whatever it was.
 async fn move_checkpoint(
     conn: &mut PgConnection,
     projection: &dyn Projection,
     position: u64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update public.projections set version = $2, position = $3, status = 'running', \
+        "update public.projections set version = $2, position = $3, \
+         status = case when exists (select from public.dead_letters where consumer = $1 \
+                                    and lane is not null and (status <> 'given_up' or retry)) \
+           then 'partly_parked' else 'running' end, \
          parked_position = null, parked_reason = null, updated_at = now() where name = $1",
     )
     .bind(projection.name())

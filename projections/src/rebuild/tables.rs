@@ -6,6 +6,10 @@ use sqlx::{Connection, PgConnection};
 /// Where the live tables are: where the migrations make them.
 pub(super) const LIVE: &str = "public";
 
+/// Where events wait that cannot be applied. Shared by all projections, so a rebuild has a clone of
+/// its own, whose rows it puts among the live ones.
+const LETTERS: &str = "dead_letters";
+
 /// How long readers may queue behind us while we wait for those before them, all tables together.
 const LOCK_BUDGET_MS: usize = 100;
 
@@ -50,7 +54,7 @@ impl Schemas {
         for schema in [&self.building, &self.retired] {
             run(&mut transaction, &format!("create schema {}", quoted(schema))).await?;
         }
-        for table in self.tables {
+        for table in self.tables.iter().chain(&[LETTERS]) {
             let statements: Vec<String> = sqlx::query_scalar(CLONE)
                 .bind(LIVE)
                 .bind(&self.building)
@@ -90,6 +94,39 @@ impl Schemas {
                 let (table, to) = (qualified(from, table), quoted(to));
                 run(conn, &format!("alter table {table} set schema {to}")).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Lets the live letters of the projection be those of the rebuild, within the caller's
+    /// transaction. A letter that stays keeps its age, and a decision that somebody made meanwhile
+    /// stands: the lane is then looked at again.
+    pub(super) async fn replace_letters(
+        &self,
+        conn: &mut PgConnection,
+        consumer: &str,
+    ) -> Result<(), sqlx::Error> {
+        let (live, built) = (qualified(LIVE, LETTERS), qualified(&self.building, LETTERS));
+        for statement in [
+            format!(
+                "insert into {live} as known select * from {built} where consumer = $1 \
+                 on conflict (consumer, position) do update set \
+                   lane = excluded.lane, reason = excluded.reason, \
+                   status = case when known.status = 'given_up' and excluded.status = 'failed' \
+                     then 'given_up' else excluded.status end, \
+                   retry = known.status = 'given_up' and excluded.status = 'failed'"
+            ),
+            format!(
+                "delete from {live} known where consumer = $1 and not exists \
+                 (select from {built} b where b.consumer = $1 and b.position = known.position)"
+            ),
+            format!(
+                "update {live} behind set retry = true from {live} decided \
+                 where decided.consumer = $1 and decided.retry and behind.consumer = $1 \
+                   and behind.lane = decided.lane and behind.status = 'waiting'"
+            ),
+        ] {
+            sqlx::query(&statement).bind(consumer).persistent(false).execute(&mut *conn).await?;
         }
         Ok(())
     }

@@ -16,7 +16,13 @@ pub(super) struct Checkpoint {
     #[sqlx(try_from = "i64")]
     pub(super) position: u64,
     pub(super) status: Status,
+    /// Somebody asked for another try of a dead letter.
+    pub(super) retry: bool,
 }
+
+const SELECT: &str = "select version, position, status, \
+                      exists (select from dead_letters where consumer = $1 and retry) as retry \
+                      from projections where name = $1";
 
 /// Makes the row of a projection that never ran here.
 pub(crate) async fn register(
@@ -34,52 +40,60 @@ pub(crate) async fn register(
 }
 
 pub(super) async fn load(conn: &mut PgConnection, name: &str) -> Result<Checkpoint, sqlx::Error> {
-    sqlx::query_as("select version, position, status from projections where name = $1")
-        .bind(name)
-        .fetch_one(conn)
-        .await
+    sqlx::query_as(SELECT).bind(name).fetch_one(conn).await
 }
 
-/// Moves the checkpoint, if it still is where the worker believes. Locks the row, so that a second
-/// worker waits here instead of doing the same work.
+/// As [`load`]; keeps every other worker, and a swap, from the row until the transaction's end.
+pub(super) async fn lock(conn: &mut PgConnection, name: &str) -> Result<Checkpoint, sqlx::Error> {
+    sqlx::query_as(&format!("{SELECT} for update")).bind(name).fetch_one(conn).await
+}
+
+/// Moves the checkpoint, if it still is where the worker believes, and says whether lanes are
+/// parked; none when it is not. Locks the row, so that a second worker waits here instead of doing
+/// the same work, and what it is told of lanes holds until its commit.
 pub(super) async fn advance(
     conn: &mut PgConnection,
     projection: &dyn Projection,
     from: u64,
     to: u64,
-) -> Result<bool, sqlx::Error> {
-    let moved = sqlx::query(
+) -> Result<Option<Status>, sqlx::Error> {
+    sqlx::query_scalar(
         "update projections set position = $4, updated_at = now() \
-         where name = $1 and version = $2 and position = $3 and status = 'running'",
+         where name = $1 and version = $2 and position = $3 and status <> 'parked' \
+         returning status",
     )
     .bind(projection.name())
     .bind(projection.version())
     .bind(signed(from))
     .bind(signed(to))
-    .execute(conn)
-    .await?;
-    Ok(moved.rows_affected() == 1)
+    .fetch_optional(conn)
+    .await
 }
 
-/// Stops the projection before the event after `from`, if it still is there.
-pub(super) async fn park(
+/// Writes where the locked row stands now. Parked is what the worker says; whether lanes are parked
+/// the letters say.
+pub(super) async fn settle(
     conn: &mut PgConnection,
     projection: &dyn Projection,
-    from: u64,
-    reason: &str,
-) -> Result<bool, sqlx::Error> {
-    let parked = sqlx::query(
-        "update projections set status = 'parked', parked_position = $3 + 1, \
-         parked_reason = $4, updated_at = now() \
-         where name = $1 and version = $2 and position = $3 and status = 'running'",
+    row: Checkpoint,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update projections set position = $2, updated_at = now(), \
+           status = case when $3 then 'parked' \
+             when exists (select from dead_letters where consumer = $1 \
+                          and lane is not null and (status <> 'given_up' or retry)) \
+             then 'partly_parked' else 'running' end, \
+           parked_position = case when $3 then $2 + 1 end, \
+           parked_reason = case when $3 then coalesce((select reason from dead_letters \
+             where consumer = $1 and position = $2 + 1), parked_reason) end \
+         where name = $1",
     )
     .bind(projection.name())
-    .bind(projection.version())
-    .bind(signed(from))
-    .bind(reason)
+    .bind(signed(row.position))
+    .bind(row.status == Status::Parked)
     .execute(conn)
     .await?;
-    Ok(parked.rows_affected() == 1)
+    Ok(())
 }
 
 /// Takes the projection's lock for as long as the connection lives; false while another has it.

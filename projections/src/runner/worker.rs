@@ -1,15 +1,15 @@
 use super::Options;
 use super::backoff::Backoff;
 use super::checkpoint::{self, Checkpoint};
+use super::retry::retry;
 use crate::checkpoints::Checkpoints;
-use crate::projection::{ApplyError, Projection, is_data_error};
+use crate::lanes::{self, Buried};
+use crate::projection::{ApplyError, Projection};
 use crate::status::Status;
 use domain::{EventSource, RecordedEvent, SourceError};
-use futures::FutureExt;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -31,9 +31,6 @@ const SESSION_TIMEOUT_MS: u32 = 10_000;
 /// milliseconds), before the connection counts as dead.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Characters of a reason that are kept.
-const MAX_REASON_CHARS: usize = 500;
-
 /// Keeps one projection up to date.
 pub(super) struct Worker {
     projection: &'static dyn Projection,
@@ -50,7 +47,7 @@ pub(super) struct Worker {
 
 /// Why a session on one connection ended.
 #[derive(Debug, thiserror::Error)]
-enum Interrupted {
+pub(super) enum Interrupted {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     #[error("the database did not answer within {} seconds", DATABASE_TIMEOUT.as_secs())]
@@ -75,7 +72,7 @@ enum Outcome {
     Lost,
     /// Nothing was applied; take this many events next.
     Split { events: usize },
-    /// The first event cannot be applied.
+    /// The first event cannot be applied, and nothing after it may be.
     Parked,
 }
 
@@ -174,6 +171,14 @@ impl Worker {
                 row = self.load(conn).await?;
                 loaded_at = Instant::now();
             }
+            if row.retry {
+                let tried = retry(self.projection, conn, source);
+                timeout(DATABASE_TIMEOUT, tried)
+                    .await
+                    .map_err(|_| Interrupted::DatabaseTimeout)??;
+                row = self.load(conn).await?;
+                continue;
+            }
             if row.status == Status::Parked {
                 cancel.run_until_cancelled(tokio::time::sleep(HEARTBEAT)).await;
                 continue;
@@ -246,20 +251,17 @@ async fn apply_batch(
         .collect();
     if relevant.is_empty() {
         let moved = checkpoint::advance(conn, projection, from, position).await?;
-        return Ok(if moved { Outcome::Applied { position } } else { Outcome::Lost });
+        return Ok(moved.map_or(Outcome::Lost, |_| Outcome::Applied { position }));
     }
 
     let mut transaction = conn.begin().await?;
-    if !checkpoint::advance(&mut transaction, projection, from, position).await? {
+    let Some(status) = checkpoint::advance(&mut transaction, projection, from, position).await?
+    else {
         transaction.rollback().await?;
         return Ok(Outcome::Lost);
-    }
-    // A panic is a fault in the projection's code, met by one event: parked like any other.
-    let applied = AssertUnwindSafe(projection.apply(&mut transaction, &relevant))
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| Err(ApplyError::Panicked));
-    let error = match applied {
+    };
+    let some_parked = status == Status::PartlyParked;
+    let error = match lanes::apply(projection, &mut transaction, &relevant, some_parked).await {
         Ok(()) => match transaction.commit().await {
             Ok(()) => return Ok(Outcome::Applied { position }),
             // A deferred constraint speaks up only here.
@@ -270,16 +272,13 @@ async fn apply_batch(
             error
         }
     };
-    match error {
-        ApplyError::Database(passing) if !is_data_error(&passing) => Err(passing.into()),
-        lasting => blame(projection, conn, from, events, &relevant, &lasting).await,
-    }
+    blame(projection, conn, from, events, &relevant, &error.lasting()?).await
 }
 
-/// Finds the event that cannot be applied: parks when it is the first one, else says how many
-/// events to take next so that everything before it is applied.
+/// Finds the event that cannot be applied: it is a dead letter when it is the first one, else this
+/// says how many events to take next so that everything before it is applied.
 async fn blame(
-    projection: &dyn Projection,
+    projection: &'static dyn Projection,
     conn: &mut PgConnection,
     from: u64,
     events: &[Arc<RecordedEvent>],
@@ -287,28 +286,57 @@ async fn blame(
     error: &ApplyError,
 ) -> Result<Outcome, Interrupted> {
     let culprit = match (error, relevant) {
-        (ApplyError::Event { position, .. }, _) => Some(*position),
-        (_, [only]) => Some(only.position),
+        (_, [only]) => Some(only),
+        (ApplyError::Event { position, .. }, _) => {
+            relevant.iter().find(|event| event.position == *position)
+        }
         _ => None,
     };
     let Some(culprit) = culprit else {
         return Ok(Outcome::Split { events: events.len() / 2 });
     };
-    let before = usize::try_from(culprit.saturating_sub(from + 1)).unwrap_or(0);
-    if before > 0 && before < events.len() {
-        return Ok(Outcome::Split { events: before });
+    match usize::try_from(culprit.position - from - 1).unwrap_or(0) {
+        0 => bury(projection, conn, culprit, &lanes::reason_of(error)).await,
+        before => Ok(Outcome::Split { events: before }),
     }
-    let reason: String = error.public_reason().chars().take(MAX_REASON_CHARS).collect();
-    if !checkpoint::park(conn, projection, from, &reason).await? {
+}
+
+/// Makes the event after the checkpoint a dead letter, and parks what it has to.
+async fn bury(
+    projection: &'static dyn Projection,
+    conn: &mut PgConnection,
+    event: &RecordedEvent,
+    reason: &str,
+) -> Result<Outcome, Interrupted> {
+    let (from, position) = (event.position - 1, event.position);
+    let mut transaction = conn.begin().await?;
+    let mut row = checkpoint::lock(&mut transaction, projection.name()).await?;
+    if (row.version, row.position) != (projection.version(), from) || row.status == Status::Parked {
+        transaction.rollback().await?;
         return Ok(Outcome::Lost);
     }
+    let outcome = match lanes::bury(projection, &mut transaction, event, reason).await? {
+        Buried::LeftOut | Buried::LaneParked => {
+            row.position = position;
+            Outcome::Applied { position }
+        }
+        Buried::Blocks => {
+            lanes::keep(projection, &mut transaction, event, None, "failed", reason).await?;
+            row.status = Status::Parked;
+            Outcome::Parked
+        }
+    };
+    checkpoint::settle(&mut transaction, projection, row).await?;
+    transaction.commit().await?;
     tracing::error!(
         projection.name = projection.name(),
-        event.position = from + 1,
+        event.position = position,
+        lane = projection.lane(event).filter(|_| row.status != Status::Parked),
         reason,
-        "a projection is parked before an event that it cannot apply"
+        "an event cannot be applied: it is a dead letter, and its lane or all of the projection is \
+         parked"
     );
-    Ok(Outcome::Parked)
+    Ok(outcome)
 }
 
 /// No event may ever be missed, so a source that skips one is not believed.

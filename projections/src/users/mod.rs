@@ -10,7 +10,7 @@ mod view;
 pub use query::{banned, by_id, by_number, list};
 pub use view::{BanView, UserView};
 
-use crate::projection::{ApplyError, Projection};
+use crate::projection::{ApplyError, Projection, stream};
 use crate::rows::Row;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
@@ -41,6 +41,10 @@ impl Projection for Users {
 
     fn tables(&self) -> &'static [&'static str] {
         &[view::UserView::TABLE]
+    }
+
+    fn lane(&self, event: &RecordedEvent) -> Option<String> {
+        Some(stream(event))
     }
 
     fn apply<'a>(

@@ -4,8 +4,10 @@ use crate::support::{
 use crate::support::{sku, usd};
 use crate::tally::{self, Mishap, Tally};
 use domain::cart::CartEvent;
-use projections::{Checkpoints, Options, ProjectionStatus, Status, carts};
-use projections::{list_projections, retry_parked};
+use domain::policy::PolicyEvent;
+use projections::dead_letters::{self, DeadLetterId, DeadLetterStatus, Decided};
+use projections::list_projections;
+use projections::{Checkpoints, Limit, Options, ProjectionStatus, Status, carts, permissions};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -36,51 +38,105 @@ fn fill(history: &mut History, owner: u128) {
     history.record("cart", id(owner), &added);
 }
 
+/// Lets the event before which the projection stands be tried again.
+async fn retry(pool: &PgPool, projection: &str, position: u64) {
+    let id = DeadLetterId { consumer: projection.to_owned(), position: position.cast_signed() };
+    let decided = dead_letters::request_retry(pool, &id).await.expect("a query");
+    assert_eq!(decided, Decided::Accepted, "{id}");
+    eventually("it was tried", || async {
+        let letter = dead_letters::find(pool, &id).await.expect("a query");
+        letter.is_none_or(|letter| !letter.retry)
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_event_parks_its_projection_only_and_is_never_skipped() {
+async fn a_damaged_event_parks_its_cart_only_and_is_never_skipped() {
     let pool = database().await;
     let mut history = History::default();
     (1..=5).for_each(|owner| fill(&mut history, owner));
     let poison = history.head() + 1;
     history.record_raw("cart", id(1), "ItemAdded", r#"{"sku":17}"#.to_owned());
     (6..=9).for_each(|owner| fill(&mut history, owner));
+    let later = history.head() + 1;
+    history.record("cart", id(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
     let source = history.source();
     let cancel = CancellationToken::new();
     let checkpoints = Checkpoints::start(pool.connect_options().as_ref().clone(), cancel.clone());
     let running = Running::start(Options::new(&pool, checkpoints.clone()), source.clone());
 
-    for projection in projections::ALL.iter().filter(|other| other.name() != carts::NAME) {
+    // Whoever waits for a position gets an answer, from every projection.
+    for projection in projections::ALL {
         let reached = checkpoints.wait_for(projection.name(), history.head(), PATIENCE).await;
         assert_eq!(reached, Ok(()), "{}", projection.name());
     }
-    let found = parked(&pool, carts::NAME).await;
-    assert_eq!((found.position, found.parked_position()), (poison - 1, Some(poison)));
-    let reason = found.parked_reason.clone().expect("a reason");
+    let found = status(&pool, carts::NAME).await;
+    assert_eq!((found.status, found.parked_position()), (Status::PartlyParked, None));
+    let letters = dead_letters::list(&pool, None, Limit::MAX).await.expect("a query").items;
+    let shown = letters.iter().map(|letter| (letter.id.to_string(), letter.status));
+    let expected = [
+        (format!("carts.{poison}"), DeadLetterStatus::Failed),
+        (format!("carts.{later}"), DeadLetterStatus::Waiting),
+    ];
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
+    let reason = letters[0].reason.clone().expect("a reason");
     assert!(reason.contains("ItemAdded"), "{reason}");
-    // What came before it is there, what comes after it is not.
-    assert!(carts::by_owner(&pool, id(5)).await.expect("a query").is_some());
-    assert!(carts::by_owner(&pool, id(6)).await.expect("a query").is_none());
+    // The cart is as it was before the event, the others are as they should be.
+    let cart = carts::by_owner(&pool, id(1)).await.expect("a query").expect("a cart");
+    assert_eq!((cart.lines[0].quantity.get(), cart.version), (1, 2));
+    assert!(carts::by_owner(&pool, id(9)).await.expect("a query").is_some());
 
-    // Trying again without a cure parks it again, at the same place.
-    assert!(retry_parked(&pool, carts::NAME).await.expect("a query"));
-    let again = parked(&pool, carts::NAME).await;
-    assert_eq!(
-        (again.position, again.parked_position()),
-        (found.position, found.parked_position())
-    );
+    // Trying again without a cure changes nothing.
+    retry(&pool, carts::NAME, poison).await;
+    let again = dead_letters::find(&pool, &letters[0].id).await.expect("a query");
+    assert_eq!(again.map(|letter| letter.attempts), Some(2));
 
     // With a cure (here another event, usually another build) it goes on.
     let mut cured = source.event(poison);
     cured.payload = source.event(poison - 1).payload;
     source.replace(cured);
-    assert!(retry_parked(&pool, carts::NAME).await.expect("a query"));
-    checkpoints.wait_for(carts::NAME, history.head(), PATIENCE).await.expect("it goes on");
-    assert!(!retry_parked(&pool, carts::NAME).await.expect("a query"), "nothing to retry");
+    retry(&pool, carts::NAME, poison).await;
     let cart = carts::by_owner(&pool, id(1)).await.expect("a query").expect("a cart");
-    assert_eq!((cart.lines[0].quantity.get(), cart.version, cart.position), (2, 3, poison));
-    assert!(carts::by_owner(&pool, id(9)).await.expect("a query").is_some());
+    assert_eq!((cart.lines.len(), cart.version, cart.position), (0, 4, later));
+    assert_eq!(status(&pool, carts::NAME).await.status, Status::Running);
+    let unknown = dead_letters::request_retry(&pool, &letters[0].id).await.expect("a query");
+    assert_eq!(unknown, Decided::Unknown, "nothing to retry");
     running.stop().await;
     cancel.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_event_of_the_policy_parks_all_of_it_until_it_is_tried_again_or_given_up() {
+    let pool = database().await;
+    let mut history = History::default();
+    let path = |id: u128| PolicyEvent::PublicPathAdded {
+        public_path_id: crate::support::id(id),
+        methods: vec![],
+        path: "/x".to_owned(),
+    };
+    history.record("policy", "shop", &path(1));
+    history.record_raw("policy", "shop", "PublicPathAdded", "{}".to_owned());
+    history.record("policy", "shop", &path(3));
+    let running = Running::start(options(&pool, &[&permissions::Permissions]), history.source());
+    let found = parked(&pool, permissions::NAME).await;
+    assert_eq!((found.position, found.parked_position()), (1, Some(2)));
+    retry(&pool, permissions::NAME, 2).await;
+    let again = parked(&pool, permissions::NAME).await;
+    assert_eq!((again.position, again.parked_position()), (1, Some(2)));
+    let page = permissions::public_paths(&pool, None, Limit::MAX).await.expect("a query");
+    assert_eq!(page.items.len(), 1);
+
+    let id = "permissions.2".parse().expect("an id");
+    let decided = dead_letters::give_up(&pool, &id).await.expect("a query");
+    assert_eq!(decided, Decided::Accepted);
+    eventually("it goes on", || async {
+        let now = status(&pool, permissions::NAME).await;
+        (now.status, now.position) == (Status::Running, 3)
+    })
+    .await;
+    let page = permissions::public_paths(&pool, None, Limit::MAX).await.expect("a query");
+    assert_eq!(page.items.len(), 2, "the one after it is there");
+    running.stop().await;
 }
 
 /// Every fault that lasts parks before its event, whatever stands around it in the batch.
@@ -100,7 +156,7 @@ async fn parks_before(mishap: Mishap, expected_reason: &str) {
         assert!(reason.contains(expected_reason) && !reason.contains("secret"), "{reason}");
         let (position, counts) = tally::snapshot(&pool).await;
         assert_eq!((position, &counts), (poison - 1, &tally::expected(&history, poison - 1)));
-        assert!(retry_parked(&pool, tally::NAME).await.expect("a query"));
+        retry(&pool, tally::NAME, poison).await;
         eventually("it is parked again or at the end", || async {
             let now = status(&pool, tally::NAME).await;
             now.status == Status::Parked || now.position == history.head()
@@ -126,13 +182,15 @@ async fn a_panic_parks_before_its_event() {
 }
 
 #[tokio::test]
-async fn an_event_that_contradicts_its_stream_parks() {
+async fn an_event_that_contradicts_its_stream_is_a_dead_letter() {
     let pool = database().await;
     let mut history = History::default();
     let removed = CartEvent::ItemRemoved { sku: sku("MOUSE") };
     history.record("cart", id(1), &removed);
     let running = Running::start(options(&pool, &[&carts::Carts]), history.source());
-    let found = parked(&pool, carts::NAME).await;
-    assert_eq!((found.position, found.parked_position()), (0, Some(1)));
+    eventually("it is a dead letter", || async {
+        dead_letters::count(&pool).await.expect("a query") == [("carts".to_owned(), 1)]
+    })
+    .await;
     running.stop().await;
 }

@@ -181,6 +181,10 @@ impl Projection for Undeclared {
         &["carts"]
     }
 
+    fn lane(&self, _: &RecordedEvent) -> Option<String> {
+        None
+    }
+
     fn apply<'a>(
         &'a self,
         conn: &'a mut PgConnection,

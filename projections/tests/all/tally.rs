@@ -72,6 +72,10 @@ impl Projection for Tally {
         &["tally"]
     }
 
+    fn lane(&self, _: &RecordedEvent) -> Option<String> {
+        None
+    }
+
     fn apply<'a>(
         &'a self,
         conn: &'a mut PgConnection,
