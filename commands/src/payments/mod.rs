@@ -9,6 +9,7 @@
 //! Whoever dies between 1 and 3 leaves a payment that [`settlement`] finds, asks about and
 //! records: an unknown outcome is queried, never blindly retried.
 
+mod letters;
 mod provider;
 mod record;
 pub mod settlement;

@@ -5,12 +5,13 @@
 //! and recorded. Rows and checkpoint change in one transaction, the due times are on the
 //! database's clock, and every step may be repeated: several processes and crashes do no harm.
 
-use super::{PaymentProvider, ProviderAnswer, record};
+use super::{PaymentProvider, ProviderAnswer, letters, record};
 use crate::bus::{Bus, Context};
 use cqrs_es::Aggregate;
 use domain::payment::{Payment, PaymentEvent};
 use domain::{EventSource, RecordedEvent};
 use sqlx::{PgPool, Row};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -36,8 +37,12 @@ const BATCH_EVENTS: usize = 500;
 /// Payments asked about in one round.
 const BATCH_PAYMENTS: i64 = 16;
 
-/// The pause between rounds when nothing is due, and after a failed one.
+/// The pause between rounds when nothing is due, and after a failed one; it doubles while rounds
+/// fail.
 const ROUND_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause after failed rounds.
+const LONGEST_ROUND_PAUSE: Duration = Duration::from_secs(30);
 
 /// Follows the journal and settles what is due until `cancel`.
 pub async fn run(
@@ -48,8 +53,11 @@ pub async fn run(
 ) {
     let pool = bus.journal().pool().clone();
     let follow = async {
+        let mut failures = 0;
         while !cancel.is_cancelled() {
-            match follow_once(&pool, &*source).await {
+            let followed = follow_once(&pool, &*source).await;
+            failures = if followed.is_err() { failures + 1 } else { 0 };
+            match followed {
                 Ok(Some(position)) => {
                     tokio::select! {
                         () = cancel.cancelled() => break,
@@ -58,7 +66,8 @@ pub async fn run(
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    pause(&cancel, "payment requests could not be followed", &error).await
+                    let what = "payment requests could not be followed";
+                    pause(&cancel, failures, what, &error).await
                 }
             }
         }
@@ -73,7 +82,7 @@ pub async fn run(
                     }
                 }
                 Ok(_) => {}
-                Err(error) => pause(&cancel, "due payments could not be read", &error).await,
+                Err(error) => pause(&cancel, 1, "due payments could not be read", &error).await,
             }
         }
     };
@@ -82,14 +91,19 @@ pub async fn run(
 
 async fn pause(
     cancel: &CancellationToken,
+    failures: u32,
     what: &'static str,
     error: &(dyn std::fmt::Display + Sync),
 ) {
     warn!(%error, "{what}");
     tokio::select! {
         () = cancel.cancelled() => {}
-        () = tokio::time::sleep(ROUND_PAUSE) => {}
+        () = tokio::time::sleep(round_pause(failures)) => {}
     }
+}
+
+fn round_pause(failures: u32) -> Duration {
+    ROUND_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_ROUND_PAUSE)
 }
 
 /// Takes in the next events. `Some(position)` when there is nothing more to read for now.
@@ -97,11 +111,16 @@ async fn follow_once(
     pool: &PgPool,
     source: &impl EventSource,
 ) -> Result<Option<u64>, Box<dyn std::error::Error + Send + Sync>> {
-    let position: Option<i64> =
-        sqlx::query_scalar("select position from process_checkpoints where name = $1")
-            .bind(PROCESS)
-            .fetch_optional(pool)
-            .await?;
+    let (position, retry): (Option<i64>, bool) = sqlx::query_as(
+        "select (select position from process_checkpoints where name = $1), \
+                exists (select from dead_letters where consumer = 'settlement' and retry)",
+    )
+    .bind(PROCESS)
+    .fetch_one(pool)
+    .await?;
+    if retry {
+        try_again(pool, source).await?;
+    }
     let before = position.unwrap_or(0);
     let after = u64::try_from(before).unwrap_or(0);
     let events = source.read_after(after, BATCH_EVENTS).await?;
@@ -124,19 +143,70 @@ async fn follow_once(
         transaction.rollback().await?;
         return Ok(None);
     }
-    for event in events.iter().filter(|event| event.aggregate_type == Payment::TYPE) {
-        take_in(&mut transaction, event).await?;
+    let payments: Vec<_> =
+        events.iter().filter(|event| event.aggregate_type == Payment::TYPE).collect();
+    let mut parked = BTreeSet::new();
+    if !payments.is_empty() {
+        parked = letters::parked(&mut transaction).await?;
+    }
+    for event in payments {
+        if parked.contains(&event.aggregate_id) {
+            letters::keep(&mut transaction, event, None).await?;
+        } else if let Err(reason) = take_in(&mut transaction, event).await? {
+            letters::keep(&mut transaction, event, Some(&reason)).await?;
+            parked.insert(event.aggregate_id.clone());
+        }
     }
     transaction.commit().await?;
     Ok(None)
 }
 
+/// Tries dead letters again for which somebody asked that, in order.
+async fn try_again(
+    pool: &PgPool,
+    source: &impl EventSource,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut transaction = pool.begin().await?;
+    // Nobody takes events in meanwhile, nor tries the same ones.
+    sqlx::query("select from process_checkpoints where name = $1 for update")
+        .bind(PROCESS)
+        .execute(&mut *transaction)
+        .await?;
+    let mut failed = BTreeSet::new();
+    for wanted in letters::wanted(&mut transaction).await? {
+        if failed.contains(&wanted.lane) {
+            continue;
+        }
+        let after = u64::try_from(wanted.position - 1)?;
+        let event = source.read_after(after, 1).await?.into_iter().next();
+        let event = event.ok_or("the journal lacks the event of a dead letter")?;
+        match take_in(&mut transaction, &event).await? {
+            Ok(()) => letters::remove(&mut transaction, &wanted).await?,
+            Err(reason) => {
+                if !letters::failed(&mut transaction, &wanted, &reason).await? {
+                    failed.insert(wanted.lane);
+                }
+            }
+        }
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Gives the event its effect; the inner error says why it cannot be read, and trying again would
+/// not help. Nothing has changed then.
 async fn take_in(
     connection: &mut sqlx::PgConnection,
     event: &RecordedEvent,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let payment_id: Uuid = event.aggregate_id.parse()?;
-    match event.decode::<PaymentEvent>()? {
+) -> Result<Result<(), String>, sqlx::Error> {
+    let Ok(payment_id) = event.aggregate_id.parse::<Uuid>() else {
+        return Ok(Err("the id of this payment is not a UUID".to_owned()));
+    };
+    let fact = match event.decode::<PaymentEvent>() {
+        Ok(fact) => fact,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    match fact {
         PaymentEvent::PaymentRequested { order_id, .. } => {
             sqlx::query(
                 "insert into payment_settlements (payment_id, order_id, requested_at, due_at) \
@@ -163,7 +233,7 @@ async fn take_in(
         | PaymentEvent::PaymentAuthorized {}
         | PaymentEvent::PaymentOutcomeUnknown {} => {}
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// Asks about what is due and records the answers; how many there were.

@@ -1,0 +1,114 @@
+//! Events that settlement cannot take in, as dead letters. Each payment is a lane: its later events
+//! wait, those of other payments go on.
+
+use domain::RecordedEvent;
+use sqlx::PgConnection;
+use std::collections::BTreeSet;
+
+/// Settlement's name among the dead letters.
+const CONSUMER: &str = "settlement";
+
+/// The most events that are tried again in one transaction, with the checkpoint locked.
+const RETRY_EVENTS: i64 = 100;
+
+/// An event to try again.
+pub(super) struct Wanted {
+    pub(super) position: i64,
+    pub(super) lane: String,
+    given_up: bool,
+}
+
+/// The payments whose events have to wait.
+pub(super) async fn parked(conn: &mut PgConnection) -> Result<BTreeSet<String>, sqlx::Error> {
+    let lanes: Vec<String> = sqlx::query_scalar(
+        "select distinct lane from dead_letters \
+         where consumer = $1 and lane is not null and (status <> 'given_up' or retry)",
+    )
+    .bind(CONSUMER)
+    .fetch_all(conn)
+    .await?;
+    Ok(lanes.into_iter().collect())
+}
+
+/// Keeps an event that cannot be taken in, for `reason`, or that waits behind one, for none.
+pub(super) async fn keep(
+    conn: &mut PgConnection,
+    event: &RecordedEvent,
+    reason: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    if let Some(reason) = reason {
+        tracing::error!(
+            event.position = event.position,
+            payment.id = event.aggregate_id,
+            reason,
+            "settlement cannot take an event in: it is a dead letter, and its payment waits"
+        );
+    }
+    sqlx::query(
+        "insert into dead_letters (consumer, position, lane, status, reason, attempts, \
+                                   event_id, event_type, aggregate_type, aggregate_id) \
+         values ($1, $2, $3, case when $4::text is null then 'waiting' else 'failed' end, $4, \
+                 case when $4::text is null then 0 else 1 end, $5, $6, $7, $3)",
+    )
+    .bind(CONSUMER)
+    .bind(event.position.cast_signed())
+    .bind(&event.aggregate_id)
+    .bind(reason)
+    .bind(event.event_id)
+    .bind(&event.event_type)
+    .bind(&event.aggregate_type)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The next events for which another try was asked, in order.
+pub(super) async fn wanted(conn: &mut PgConnection) -> Result<Vec<Wanted>, sqlx::Error> {
+    let wanted: Vec<(i64, String, bool)> = sqlx::query_as(
+        "select position, lane, status = 'given_up' from dead_letters \
+         where consumer = $1 and retry and lane is not null order by position limit $2",
+    )
+    .bind(CONSUMER)
+    .bind(RETRY_EVENTS)
+    .fetch_all(conn)
+    .await?;
+    let wanted = wanted.into_iter();
+    Ok(wanted.map(|(position, lane, given_up)| Wanted { position, lane, given_up }).collect())
+}
+
+/// The event had its effect.
+pub(super) async fn remove(conn: &mut PgConnection, wanted: &Wanted) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from dead_letters where consumer = $1 and position = $2")
+        .bind(CONSUMER)
+        .bind(wanted.position)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The event failed again. Returns whether what comes after it may be tried: only when it was
+/// given up.
+pub(super) async fn failed(
+    conn: &mut PgConnection,
+    wanted: &Wanted,
+    reason: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query(
+        "update dead_letters set retry = false, reason = $3, attempts = attempts + 1, \
+           last_at = now(), status = case when status = 'given_up' then status else 'failed' end \
+         where consumer = $1 and position = $2",
+    )
+    .bind(CONSUMER)
+    .bind(wanted.position)
+    .bind(reason)
+    .execute(&mut *conn)
+    .await?;
+    if !wanted.given_up {
+        sqlx::query("update dead_letters set retry = false where consumer = $1 and lane = $2")
+            .bind(CONSUMER)
+            .bind(&wanted.lane)
+            .execute(conn)
+            .await?;
+    }
+    Ok(wanted.given_up)
+}

@@ -1,0 +1,136 @@
+//! Payments in the air, on a real journal with an event that nobody can read.
+
+mod support;
+
+use commands::journal::{Append, Appended, Expectation, JournalReader, NewEvent, Tail};
+use commands::payments::{Charge, PaymentProvider, ProviderAnswer, settlement};
+use domain::payment::PaymentEvent;
+use domain::{StreamKey, encode_event};
+use sqlx::PgPool;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::{Database, new_id, usd};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Far beyond what any step takes on a busy machine; reached only by a failure.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A provider that is away: nothing here is about its answers.
+struct Away;
+
+impl PaymentProvider for Away {
+    async fn charge(&self, _: Charge) -> ProviderAnswer {
+        ProviderAnswer::Unavailable
+    }
+
+    async fn query(&self, _: Uuid) -> ProviderAnswer {
+        ProviderAnswer::Unavailable
+    }
+
+    async fn cancel(&self, _: Uuid) -> ProviderAnswer {
+        ProviderAnswer::Unavailable
+    }
+}
+
+/// What goes wrong is in the tests' hands: an event of a payment as the first or next of its stream.
+async fn record(
+    database: &Database,
+    payment_id: Uuid,
+    sequence: u64,
+    head: Option<Uuid>,
+    payload: &str,
+) -> Uuid {
+    let stream = StreamKey { aggregate_type: "payment", aggregate_id: payment_id.to_string() };
+    let event_id = new_id();
+    let event_type = if sequence == 1 { "PaymentRequested" } else { "PaymentVoided" };
+    let event = NewEvent {
+        stream: stream.clone(),
+        sequence,
+        event_type: event_type.to_owned(),
+        event_version: "1".to_owned(),
+        payload: payload.to_owned(),
+        metadata: "{}".to_owned(),
+        event_id,
+    };
+    let expectations = vec![Expectation { stream, head }];
+    let append = Append { expectations, events: vec![event], keyed: None };
+    let appended = database.journal().append(append).await.expect("the writer runs");
+    assert!(matches!(appended, Appended::Done { .. }), "the stream is as it should be");
+    event_id
+}
+
+fn requested() -> String {
+    let requested = PaymentEvent::PaymentRequested {
+        order_id: new_id(),
+        customer_id: new_id(),
+        amount: usd(100),
+        method: "card".to_owned(),
+    };
+    encode_event(&requested).expect("events can be written as JSON")
+}
+
+async fn eventually(pool: &PgPool, query: &str, expected: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found: Option<String> =
+            sqlx::query_scalar(query).fetch_one(pool).await.expect("a query");
+        let found = found.unwrap_or_default();
+        if found == expected {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{query}: {found}, expected {expected}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+const LETTERS: &str = "select string_agg(consumer || '.' || position || ' ' || status || ' ' || attempts, ', ' \
+     order by position) from dead_letters where not retry";
+const IN_THE_AIR: &str =
+    "select string_agg(payment_id::text, ', ' order by requested_at) from payment_settlements";
+
+#[tokio::test]
+async fn a_payment_that_cannot_be_read_waits_and_the_others_go_on() {
+    let database = Database::new().await;
+    let (damaged, healthy) = (new_id(), new_id());
+    let first = record(&database, damaged, 1, None, r#"{"order_id":17}"#).await;
+    record(&database, damaged, 2, Some(first), "{}").await;
+    record(&database, healthy, 1, None, &requested()).await;
+
+    let stop = CancellationToken::new();
+    let (_nobody, hints) = watch::channel(0);
+    let reader = JournalReader::new(database.pool.clone(), hints);
+    let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
+    let settling = tokio::spawn(settlement::run(
+        Arc::new(database.bus()),
+        Arc::new(Away),
+        Arc::new(tail),
+        stop.clone(),
+    ));
+    eventually(&database.pool, IN_THE_AIR, &healthy.to_string()).await;
+    eventually(&database.pool, LETTERS, "settlement.1 failed 1, settlement.2 waiting 0").await;
+
+    // Without a cure a retry changes nothing but the count.
+    let retry = async || {
+        sqlx::query("update dead_letters set retry = true where status <> 'given_up'")
+            .execute(&database.pool)
+            .await
+            .expect("a query");
+    };
+    retry().await;
+    eventually(&database.pool, LETTERS, "settlement.1 failed 2, settlement.2 waiting 0").await;
+
+    // With one (here another event, usually another build) the payment is taken in, in order: it is
+    // asked for and then voided, so nothing of it is left in the air.
+    sqlx::query("update events set payload = $1::json where position = 1")
+        .bind(requested())
+        .execute(&database.pool)
+        .await
+        .expect("nobody else mends it");
+    retry().await;
+    eventually(&database.pool, LETTERS, "").await;
+    eventually(&database.pool, IN_THE_AIR, &healthy.to_string()).await;
+    stop.cancel();
+    settling.await.expect("it does not panic");
+}
