@@ -4,6 +4,7 @@ use crate::auth::{DEFAULT_PASSWORD_MIN_CHARS, KeyPaths};
 use crate::guard::TrustedProxies;
 use clap::{Args, Parser, Subcommand};
 use domain::EmailAddress;
+use projections::dead_letters::DeadLetterId;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,6 +47,12 @@ pub enum Role {
         #[command(subcommand)]
         action: AdminAction,
     },
+    /// Show the events that a read model or another consumer could not take in, and decide about them.
+    DeadLetters {
+        /// What to do.
+        #[command(subcommand)]
+        action: DeadLettersAction,
+    },
     /// Measure this build beside its anchors, in the same run.
     Bench {
         /// What to measure.
@@ -69,6 +76,29 @@ pub enum AdminAction {
     Create(AdminArgs),
     /// Give the account a new password and print it.
     Reset(AdminArgs),
+}
+
+/// What to do about dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersAction {
+    /// Print all, one a line.
+    List(DatabaseArgs),
+    /// Let the letter's lane be tried again, in order.
+    Retry {
+        /// `<consumer>.<position>`.
+        id: DeadLetterId,
+        /// The database.
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Let the event have no effect if it still cannot be applied; what waits behind it goes on.
+    GiveUp {
+        /// `<consumer>.<position>`.
+        id: DeadLetterId,
+        /// The database.
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
 }
 
 /// Which read model.

@@ -6,6 +6,7 @@
 use crate::access::{self, JournalAccess};
 use crate::app::App;
 use crate::auth::{AccessTokens, KeyPaths, Keys, Passwords, RefreshTokens};
+use crate::dead_letters;
 use crate::directory::ReadModelDirectory;
 use crate::guard::{AccessCache, LivePolicy};
 use crate::http::InFlight;
@@ -165,6 +166,7 @@ impl Shop {
         let metrics = Arc::new(Metrics::new()?);
         metrics.events_seen(head);
         workers.spawn(count_events(Arc::clone(&metrics), tail.head(), stop.clone()));
+        workers.spawn(dead_letters::count(Arc::clone(&metrics), pool.clone(), stop.clone()));
 
         let keys = Keys::load(&config.keys)?;
         let access = Arc::new(AccessCache::new(Arc::new(JournalAccess(Arc::clone(&bus)))));

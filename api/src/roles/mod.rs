@@ -4,6 +4,7 @@
 mod admin;
 pub mod bench;
 pub mod chaos;
+mod dead_letters;
 mod dev;
 mod invention;
 mod rebuild;
@@ -48,6 +49,7 @@ async fn run(role: Role) -> anyhow::Result<()> {
         Role::Seed(args) => admin::seed(args).await,
         Role::Admin { action: AdminAction::Create(args) } => admin::create(args).await,
         Role::Admin { action: AdminAction::Reset(args) } => admin::reset(args).await,
+        Role::DeadLetters { action } => dead_letters::run(action).await,
         Role::Bench { scenario } => bench::run(scenario).await,
         Role::Chaos { scenario } => chaos::run(scenario).await,
         Role::Openapi => {
@@ -71,7 +73,7 @@ fn log_filter(role: &Role) -> &str {
         Role::Chaos { scenario } => scenario.log_filter(),
         // What the anchors make their drivers say is not about the shop.
         Role::Bench { .. } => "warn,sqlx=error",
-        Role::Migrate(_) | Role::Openapi => "warn",
+        Role::Migrate(_) | Role::DeadLetters { .. } | Role::Openapi => "warn",
     }
 }
 

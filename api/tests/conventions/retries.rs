@@ -102,6 +102,8 @@ pub(crate) async fn every_unsafe_call_is_done_once_under_one_key(scene: &Scene) 
         .collect();
     // Its repetition has no session any more.
     all.remove("POST /api/v1/auth/logout");
+    // Decisions about dead letters append nothing that a key could be kept with.
+    all.retain(|name| !name.contains("/dead-letters/"));
     assert_eq!(twice.seen, all);
 }
 

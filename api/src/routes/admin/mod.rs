@@ -1,6 +1,7 @@
 //! What staff and administrators do. Who may use which of these is said by permission rules alone.
 
 pub mod bans;
+pub mod dead_letters;
 pub mod explain;
 pub mod permission_rules;
 pub mod products;
@@ -29,6 +30,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(public_paths::routes())
         .merge(bans::routes())
         .merge(projections::routes())
+        .merge(dead_letters::routes())
 }
 
 /// A page of a list that has no filter.

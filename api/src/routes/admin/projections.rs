@@ -23,11 +23,12 @@ pub struct ProjectionBody {
     name: String,
     /// Of the shape of its rows.
     version: i32,
-    /// Everything up to this position is in its rows.
+    /// Everything up to this position is in its rows or among its dead letters.
     position: u64,
     /// Events that it has still to apply.
     lag: u64,
-    /// `running`, or `parked` before an event that it cannot apply.
+    /// `running`; `partly_parked`: it goes on without some lanes, see the dead letters; or `parked`
+    /// before an event that it cannot apply.
     #[schema(value_type = String)]
     status: Status,
     /// The event before which it is parked.
