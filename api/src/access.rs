@@ -4,14 +4,15 @@
 use crate::guard::{AccessCache, AccessSource, LivePolicy, SessionAccess, Unavailable, UserAccess};
 use async_trait::async_trait;
 use commands::bus::Bus;
-use commands::journal::Tail;
+use commands::journal::{JournalReader, Tail};
 use cqrs_es::Aggregate;
-use domain::EventSource;
 use domain::policy::{CompiledPolicy, Policy};
 use domain::session::Session;
 use domain::user::User;
+use domain::{EventSource, StreamKey};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -24,6 +25,13 @@ const BATCH_EVENTS: usize = 1_000;
 
 /// The pause after a failed read.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// How often the rules in force are compared with the journal: three misses are forgiven before they
+/// are no longer believed.
+const CONFIRM_EVERY: Duration = Duration::from_secs(8);
+
+/// How long one comparison may take.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Users and sessions as the journal has them.
 pub struct JournalAccess(pub Arc<Bus>);
@@ -109,17 +117,91 @@ async fn pause(cancel: &CancellationToken) {
     }
 }
 
+/// Confirms again and again that the policy in force is the newest, past everything that brings news:
+/// when none arrive it must not be served for ever.
+pub async fn confirm(
+    bus: Arc<Bus>,
+    reader: JournalReader,
+    policy: Arc<LivePolicy>,
+    cancel: CancellationToken,
+) {
+    let (bus, reader, live) = (&*bus, &reader, &*policy);
+    let is_newest = |version: u64| async move {
+        let stream = StreamKey { aggregate_type: Policy::TYPE, aggregate_id: POLICY_ID.to_owned() };
+        let newer = reader.place_of(&stream, version + 1).await?;
+        // News that did not arrive are fetched, and confirmed with them.
+        Ok(newer.is_none() || reload(bus, live).await)
+    };
+    cancel.run_until_cancelled(confirm_by(live, is_newest)).await;
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn confirm_by<F: Future<Output = Result<bool, Failure>>>(
+    policy: &LivePolicy,
+    is_newest: impl Fn(u64) -> F,
+) {
+    loop {
+        let began = Instant::now();
+        let asked = tokio::time::timeout(CONFIRM_TIMEOUT, is_newest(policy.current().version()));
+        match asked.await {
+            Ok(Ok(true)) => policy.confirm(began),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => warn!(%error, "the permission rules could not be confirmed"),
+            Err(_) => warn!("the permission rules could not be confirmed in time"),
+        }
+        tokio::time::sleep_until(began + CONFIRM_EVERY).await;
+    }
+}
+
 /// Puts the newest policy in force; false when it has to be tried again.
 async fn reload(bus: &Bus, live: &LivePolicy) -> bool {
+    let began = Instant::now();
     match load_policy(bus).await {
         Ok(policy) => {
             info!(policy.version = policy.version(), "permission rules are in force");
             live.replace(policy);
+            live.confirm(began);
             true
         }
         Err(error) => {
             error!(%error, "the permission rules could not be put in force");
             false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test(start_paused = true)]
+    async fn rules_that_nobody_can_confirm_are_believed_for_half_a_minute() {
+        let unchanged = CompiledPolicy::compile(&Policy::default(), 1).expect("it compiles");
+        let (policy, away) = (LivePolicy::new(unchanged), AtomicBool::new(false));
+        let is_newest = |_| async {
+            match away.load(Ordering::Relaxed) {
+                true => std::future::pending().await,
+                false => Ok(true),
+            }
+        };
+        let seconds = async |seconds| tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let story = async {
+            seconds(3_600).await;
+            assert!(policy.is_believed(), "as long as it is confirmed");
+            away.store(true, Ordering::Relaxed);
+            seconds(20).await;
+            assert!(policy.is_believed(), "for a while");
+            seconds(11).await;
+            assert!(!policy.is_believed(), "not for ever");
+            away.store(false, Ordering::Relaxed);
+            seconds(10).await;
+            assert!(policy.is_believed(), "again");
+        };
+        tokio::select! {
+            () = confirm_by(&policy, is_newest) => {}
+            () = story => {}
         }
     }
 }

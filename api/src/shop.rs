@@ -180,6 +180,12 @@ impl Shop {
             Arc::clone(&policy),
             stop.clone(),
         ));
+        workers.spawn(access::confirm(
+            Arc::clone(&bus),
+            reader.clone(),
+            Arc::clone(&policy),
+            stop.clone(),
+        ));
 
         let (provider_url, webhook_secret, provider_pages) = match config.provider {
             Provider::Http(url) => (url, None, Router::new()),

@@ -230,6 +230,21 @@ async fn before_the_first_policy_only_the_probes_answer() {
     assert_eq!((answer.status, answer.code()), (503, "starting"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn rules_that_were_not_confirmed_for_half_a_minute_let_nobody_in() {
+    let shop = Shop::new();
+    shop.rules(&["public GET /who"]);
+    tokio::time::advance(std::time::Duration::from_secs(30)).await;
+    assert_eq!(shop.get("/who", None).await.status, 200);
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    let refused = shop.get("/who", None).await;
+    assert_eq!((refused.status, refused.code()), (503, "unavailable"));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(shop.get("/healthz", None).await.status, 200);
+    shop.edge.policy.confirm(tokio::time::Instant::now());
+    assert_eq!(shop.get("/who", None).await.status, 200);
+}
+
 #[tokio::test]
 async fn a_members_route_is_401_for_the_anonymous_even_if_a_rule_lets_them_in() {
     let shop = Shop::new();

@@ -5,7 +5,8 @@
 //!
 //! 1. the path is canonical, else 400 `malformed_path`;
 //! 2. the address is within its limits, else 429 `rate_limited`;
-//! 3. the rules are as new as the caller asks (`Policy-Version`), else 503 `policy_behind`;
+//! 3. the rules were confirmed to be the newest within half a minute, else 503 `unavailable`, and are
+//!    as new as the caller asks (`Policy-Version`), else 503 `policy_behind`;
 //! 4. the address is not banned, else 403 `banned`;
 //! 5. a token that is presented is good, else 401 `unauthenticated` (on the paths where tokens
 //!    are given out a bad one counts as none);
@@ -41,7 +42,7 @@ use std::sync::Arc;
 const TOKEN_PATHS: [&str; 3] =
     ["/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/auth/refresh"];
 
-/// The paths that answer before the first policy is known.
+/// The paths that answer without a policy that may be decided by.
 const PROBE_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The middleware.
@@ -68,7 +69,10 @@ async fn admit(
     allowance.take_for_address(address, &path)?;
 
     if edge.policy.is_awaited() {
-        return admit_probe(request, path);
+        return admit_probe(request, path, Problem::starting);
+    }
+    if !edge.policy.is_believed() {
+        return admit_probe(request, path, || Problem::unavailable(&OldPolicy));
     }
     if let Some(wanted) = number(request.headers(), &POLICY_VERSION)? {
         edge.policy.wait_for(wanted).await?;
@@ -93,10 +97,19 @@ async fn admit(
     Ok(())
 }
 
-/// Before the first policy is known nobody is let in; only the probes are told how it goes.
-fn admit_probe(request: &mut Request, path: RequestPath) -> Result<(), Problem> {
+/// Why nobody is let in.
+#[derive(Debug, thiserror::Error)]
+#[error("the permission rules could not be confirmed for too long")]
+struct OldPolicy;
+
+/// Without a policy that may be decided by nobody is let in; only the probes are told how it goes.
+fn admit_probe(
+    request: &mut Request,
+    path: RequestPath,
+    refusal: impl FnOnce() -> Problem,
+) -> Result<(), Problem> {
     if !PROBE_PATHS.contains(&path.as_str()) {
-        return Err(Problem::starting());
+        return Err(refusal());
     }
     request.extensions_mut().insert(path);
     request.extensions_mut().insert(Caller::Anonymous);

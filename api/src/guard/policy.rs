@@ -4,17 +4,26 @@ use crate::http::Problem;
 use arc_swap::ArcSwap;
 use domain::policy::CompiledPolicy;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How long a request waits for the rules that it asks for; after that the client should come
 /// back, perhaps to another replica.
 const WAIT: Duration = Duration::from_secs(1);
 
+/// How long the rules in force are believed to be the newest when nobody could confirm it: as long as
+/// what is remembered of users and sessions.
+const BELIEVED_FOR: Duration = Duration::from_secs(30);
+
 /// The compiled policy, replaced as a whole whenever it changes. Reading it costs no lock.
 pub struct LivePolicy {
     current: ArcSwap<CompiledPolicy>,
     version: watch::Sender<u64>,
+    since: Instant,
+    /// Milliseconds after `since` at which no newer policy existed.
+    confirmed_ms: AtomicU64,
 }
 
 impl LivePolicy {
@@ -23,7 +32,22 @@ impl LivePolicy {
     #[must_use]
     pub fn new(policy: CompiledPolicy) -> Self {
         let version = watch::Sender::new(policy.version());
-        Self { current: ArcSwap::from_pointee(policy), version }
+        let current = ArcSwap::from_pointee(policy);
+        Self { current, version, since: Instant::now(), confirmed_ms: AtomicU64::new(0) }
+    }
+
+    /// Says that the journal held no newer policy than the one in force at the moment `at`.
+    pub fn confirm(&self, at: Instant) {
+        let at = at.saturating_duration_since(self.since).as_millis();
+        self.confirmed_ms.fetch_max(u64::try_from(at).unwrap_or(u64::MAX), Ordering::AcqRel);
+    }
+
+    /// Whether the policy in force may be decided by: false when it could not be confirmed for
+    /// half a minute, so that the oldest rules that are ever served are that old.
+    #[must_use]
+    pub fn is_believed(&self) -> bool {
+        let confirmed = Duration::from_millis(self.confirmed_ms.load(Ordering::Acquire));
+        self.since.elapsed().saturating_sub(confirmed) <= BELIEVED_FOR
     }
 
     /// Puts `policy` in force, unless one of the same or a later version is.
