@@ -72,15 +72,7 @@ pub(super) struct Moved {
     pub(super) saw: Saw,
 }
 
-impl cqrs_es::DomainEvent for AccountEvent {
-    fn event_type(&self) -> String {
-        "Moved".to_owned()
-    }
-
-    fn event_version(&self) -> String {
-        "1".to_owned()
-    }
-}
+domain::event_types!(AccountEvent { Moved: 1 });
 
 /// There is less on the account than was to be taken out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
