@@ -12,7 +12,7 @@ use crate::guard::{AccessCache, LivePolicy};
 use crate::http::InFlight;
 use crate::provider::HttpProvider;
 use crate::sandbox::{self, SandboxSettings, WebhookSecret};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, show_write_side};
 use anyhow::Context as _;
 use axum::Router;
 use commands::bus::{Bus, World};
@@ -165,6 +165,7 @@ impl Shop {
 
         let metrics = Arc::new(Metrics::new()?);
         metrics.events_seen(head);
+        show_write_side(&metrics, bus.counters());
         workers.spawn(count_events(Arc::clone(&metrics), tail.head(), stop.clone()));
         workers.spawn(dead_letters::count(Arc::clone(&metrics), pool.clone(), stop.clone()));
 

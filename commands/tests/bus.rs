@@ -2,7 +2,7 @@
 
 mod support;
 
-use commands::bus::{ExecuteError, Plan, RequestKey};
+use commands::bus::{Bus, ExecuteError, Plan, RequestKey};
 use commands::checkout::{self, Checkout};
 use commands::journal::JournalEventStore;
 use cqrs_es::{Aggregate, CqrsFramework};
@@ -243,4 +243,46 @@ async fn a_tail_started_late_sees_everything_in_order() {
     }
     assert_eq!(positions, (1..=10).collect::<Vec<_>>());
     cancel.cancel();
+}
+
+/// Every client books pieces one by one and comes back whenever it is told that there are too many.
+async fn book(buses: &[Arc<Bus>], clients: usize, pieces: usize) -> Vec<u64> {
+    let mut clerks = tokio::task::JoinSet::new();
+    for client in 0..clients {
+        let bus = Arc::clone(&buses[client % buses.len()]);
+        clerks.spawn(async move {
+            let mut versions = vec![];
+            while versions.len() < pieces {
+                let receive = StockCommand::Receive { quantity: 1, reason: reason() };
+                let plan = Plan::new(&context()).step::<StockItem>("HOT", receive);
+                match bus.execute(plan).await {
+                    Ok(done) => versions.push(done.version(0)),
+                    Err(ExecuteError::Contended) => {}
+                    Err(other) => panic!("nothing else can go wrong: {other}"),
+                }
+            }
+            versions
+        });
+    }
+    clerks.join_all().await.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn a_hot_item_asked_of_two_processes_goes_on_and_every_command_takes_place_once() {
+    let database = Database::new().await;
+    let buses = [Arc::new(database.bus()), Arc::new(database.bus())];
+    product(&buses[0], "HOT", usd(100), 1).await;
+    let mut versions = book(&buses[..1], 32, 10).await;
+    let alone = buses[0].counters().now();
+    assert_eq!((alone.conflicts, alone.contended), (0, 0), "one process is in nobody's way");
+    // How often two collide is up to the machine: until a client was told that there are too many.
+    while buses.iter().all(|bus| bus.counters().now().contended == 0) {
+        versions.extend(book(&buses, 32, 10).await);
+    }
+    versions.sort_unstable();
+    let booked = u64::try_from(versions.len()).expect("a few");
+    assert_eq!(versions, (3..3 + booked).collect::<Vec<_>>());
+    let stock = buses[0].load::<StockItem>("HOT").await.expect("readable");
+    assert_eq!((stock.state.on_hand, stock.sequence), (1 + booked, 2 + booked));
+    database.assert_gap_free().await;
 }

@@ -234,58 +234,6 @@ async fn a_connection_cut_at_any_moment_loses_and_doubles_nothing() {
 }
 
 #[tokio::test]
-async fn dropped_requests_harm_no_connection_and_lose_nothing_acknowledged() {
-    let database = Database::new().await;
-    let journal = database.journal();
-    let mut clients = tokio::task::JoinSet::new();
-    for client in 0..32_u64 {
-        let journal = journal.clone();
-        clients.spawn(async move {
-            let mut acknowledged = vec![];
-            for round in 0..20_u64 {
-                let id = format!("d{client}-{round}");
-                let (command, event_id) = append(&id, 1, None);
-                let mut request = Box::pin(journal.append(command));
-                // Give up after a few polls, at a different point each time.
-                let mut polls = (client * 7 + round * 3) % 11;
-                let done = std::future::poll_fn(|cx| {
-                    let polled = request.as_mut().poll(cx).map(Some);
-                    if polled.is_pending() {
-                        if polls == 0 {
-                            return std::task::Poll::Ready(None);
-                        }
-                        polls -= 1;
-                        cx.waker().wake_by_ref();
-                    }
-                    polled
-                })
-                .await;
-                if matches!(done, Some(Ok(Appended::Done { .. }))) {
-                    acknowledged.push(event_id);
-                }
-            }
-            acknowledged
-        });
-    }
-    let acknowledged: Vec<_> = clients.join_all().await.into_iter().flatten().collect();
-    // Whatever is still queued goes before this one.
-    let (last, _) = append("last", 1, None);
-    journal.append(last).await.expect("the journal is up");
-    database.assert_gap_free().await;
-    let stored: HashSet<_> =
-        database.events().await.into_iter().map(|(_, _, _, event_id)| event_id).collect();
-    assert!(acknowledged.iter().all(|event_id| stored.contains(event_id)));
-    let idle: i64 = sqlx::query_scalar(
-        "select count(*) from pg_stat_activity \
-         where datname = current_database() and state like 'idle in transaction%'",
-    )
-    .fetch_one(&database.pool)
-    .await
-    .expect("activity is readable");
-    assert_eq!(idle, 0, "no request left a transaction open");
-}
-
-#[tokio::test]
 async fn keys_are_forgotten_a_week_at_a_time_after_thirty_days_and_not_before() {
     let database = Database::new().await;
     let journal = database.journal();

@@ -4,6 +4,7 @@ pub mod context;
 mod logs;
 mod metrics;
 mod observe;
+mod write_side;
 mod writer;
 
 pub use context::{RequestContext, TraceContext};
@@ -12,4 +13,5 @@ pub(crate) use logs::subscriber;
 pub use logs::{LogError, init_logs};
 pub use metrics::{Metrics, MetricsError};
 pub(crate) use observe::{note_route, observe};
+pub(crate) use write_side::show_write_side;
 pub use writer::flush_logs;
