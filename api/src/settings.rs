@@ -37,6 +37,8 @@ pub enum Role {
     Notify(ServerArgs),
     /// Build a read model anew, beside the live one, and swap.
     Rebuild(RebuildArgs),
+    /// Compare the whole stream with the journal; fails when it is no copy.
+    Audit(AuditArgs),
     /// Bring the database up to this build.
     Migrate(DatabaseArgs),
     /// Write the sample catalogue, once.
@@ -111,6 +113,17 @@ pub struct RebuildArgs {
     pub servers: ServerArgs,
 }
 
+/// Which stream, and whether to touch it.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Make it a copy: where publishing more is not enough the stream is deleted and filled anew.
+    #[arg(long)]
+    pub repair: bool,
+    /// The servers.
+    #[command(flatten)]
+    pub servers: ServerArgs,
+}
+
 /// Which administrator.
 #[derive(Debug, Args)]
 pub struct AdminArgs {
@@ -179,6 +192,9 @@ pub struct ServerArgs {
     /// NATS with JetStream; several addresses separated by commas.
     #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222", hide_env_values = true)]
     pub nats_url: Secret,
+    /// How many servers of a NATS cluster keep the stream: 1, 3 or 5; the same in all processes.
+    #[arg(long, env = "GOMALL_NATS_REPLICAS", default_value = "1", value_parser = parse_replicas)]
+    pub nats_replicas: usize,
     /// Where the keys are; all processes of one shop must hold the same.
     #[arg(long, env = "GOMALL_DATA_DIR", default_value = ".gomall")]
     pub data_dir: PathBuf,
@@ -286,6 +302,16 @@ impl FromStr for Secret {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// An even number tolerates no more losses than the odd one below it.
+fn parse_replicas(text: &str) -> Result<usize, &'static str> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        "5" => Ok(5),
+        _ => Err("it is 1, 3 or 5"),
     }
 }
 

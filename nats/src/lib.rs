@@ -14,6 +14,7 @@
 //! | [`stream`] | what is the stream called, and how is it configured? |
 //! | [`epoch`] | which history does the journal tell? |
 //! | [`relay`] | how does the journal get into the stream? |
+//! | [`audit`] | is the stream a copy of the journal, message by message, and how does it become one? |
 //! | [`consumer`] | how does an event have its effect, also after the stream was lost? |
 //! | [`hints`] | how does another process learn at once that there is something to read? |
 //! | [`notify`] | which events send a mail, and what is in it? |
@@ -25,6 +26,7 @@
 mod backoff;
 mod connection;
 
+pub mod audit;
 pub mod consumer;
 pub mod epoch;
 pub mod hints;
@@ -33,6 +35,7 @@ pub mod public_event;
 pub mod relay;
 pub mod stream;
 
+pub use audit::Auditor;
 pub use connection::{ConnectError, connect};
 pub use hints::{HintPublisher, Hints};
 pub use public_event::{PublicEvent, write_public_event};

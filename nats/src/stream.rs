@@ -1,6 +1,9 @@
 //! The stream's names and configuration.
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::header::HeaderValue;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{Context, GetStreamError, GetStreamErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 use domain::RecordedEvent;
 use std::time::Duration;
 use uuid::Uuid;
@@ -92,6 +95,29 @@ impl StreamConfig {
             metadata,
             ..existing
         }
+    }
+}
+
+/// The value of [`AGGREGATE_ID_HEADER`]; none for an id that no header can hold.
+pub(crate) fn aggregate_id_header(event: &RecordedEvent) -> Option<HeaderValue> {
+    event.aggregate_id.parse().ok()
+}
+
+/// The stream as it is now, if there is one.
+pub(crate) async fn existing(
+    jetstream: &Context,
+    name: &str,
+) -> Result<Option<Stream>, GetStreamError> {
+    match jetstream.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(reason)
+                if reason.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Ok(None)
+            }
+            _ => Err(error),
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 //! until it is told to stop.
 
 mod admin;
+mod audit;
 pub mod bench;
 pub mod chaos;
 mod dead_letters;
@@ -45,6 +46,7 @@ async fn run(role: Role) -> anyhow::Result<()> {
         Role::Project(args) => worker::run(args, worker::PROJECT).await,
         Role::Notify(args) => worker::run(args, worker::NOTIFY).await,
         Role::Rebuild(args) => rebuild::run(args).await,
+        Role::Audit(args) => audit::run(args).await,
         Role::Migrate(args) => migrate(args.database_url.reveal()).await,
         Role::Seed(args) => admin::seed(args).await,
         Role::Admin { action: AdminAction::Create(args) } => admin::create(args).await,
@@ -67,6 +69,7 @@ fn log_filter(role: &Role) -> &str {
             &args.shop.log
         }
         Role::Rebuild(args) => &args.servers.shop.log,
+        Role::Audit(args) => &args.servers.shop.log,
         Role::Admin { action: AdminAction::Create(args) | AdminAction::Reset(args) } => {
             &args.servers.shop.log
         }

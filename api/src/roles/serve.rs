@@ -54,7 +54,20 @@ pub(super) fn config(
 ) -> anyhow::Result<ShopConfig> {
     let database = PgConnectOptions::from_str(args.database.database_url.reveal())
         .map_err(|_| anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database"))?;
-    shop_config(database, args.nats_url.reveal(), &args.data_dir, &args.shop, workers, shop_url)
+    let config = shop_config(
+        database,
+        args.nats_url.reveal(),
+        &args.data_dir,
+        &args.shop,
+        workers,
+        shop_url,
+    )?;
+    Ok(ShopConfig { stream: stream(args), ..config })
+}
+
+/// What the settings say about the stream.
+pub(super) fn stream(args: &ServerArgs) -> StreamConfig {
+    StreamConfig { replicas: args.nats_replicas, ..StreamConfig::default() }
 }
 
 pub(super) fn shop_config(

@@ -154,11 +154,17 @@ impl Shop {
 
     /// Runs a short command to its end and gives what it printed.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let (success, said) = self.try_run(arguments);
+        assert!(success, "gomall {arguments:?}: {said}");
+        said
+    }
+
+    /// Whether a short command succeeded, and what it printed.
+    pub(crate) fn try_run(&self, arguments: &[&str]) -> (bool, String) {
         let environment = self.environment();
         let environment: Vec<_> = environment.iter().map(|(k, v)| (*k, v.as_str())).collect();
         let output = command(arguments, &environment).output().expect("the binary was built");
-        assert!(output.status.success(), "gomall {arguments:?}: {output:?}");
-        String::from_utf8(output.stdout).expect("it prints UTF-8")
+        (output.status.success(), String::from_utf8(output.stdout).expect("it prints UTF-8"))
     }
 
     /// One more `gomall serve` on a free port.

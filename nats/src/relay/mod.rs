@@ -10,8 +10,8 @@
 //! promise is that both can be read from any position. A stream that tells another history (its
 //! last message is another event than the journal's, or one that the journal does not have, or its
 //! epoch is another one) is left alone: the relay stops, loudly, and looks again from time to time.
-//! Somebody has to decide which history is right; if it is the journal's, deleting the stream is
-//! the repair.
+//! Somebody has to decide which history is right; if it is the journal's, [`audit`](crate::audit)
+//! has the repair.
 
 mod lease;
 mod publish;
@@ -49,6 +49,9 @@ const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
 /// deletes faster than we fill, and readers are better served by what is new.
 const REFILL_INTERVAL: Duration = Duration::from_secs(600);
 
+/// How soon a repair is noticed. One look is a handful of small requests.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
+
 /// What a relay needs to know.
 #[derive(Debug, Clone)]
 pub struct RelayConfig {
@@ -60,7 +63,7 @@ pub struct RelayConfig {
 
 impl Default for RelayConfig {
     fn default() -> Self {
-        Self { stream: StreamConfig::default(), recheck_after: Duration::from_secs(30) }
+        Self { stream: StreamConfig::default(), recheck_after: RECHECK_INTERVAL }
     }
 }
 
@@ -207,7 +210,7 @@ impl<S: EventSource> Relay<S> {
                         tracing::error!(
                             nats.stream = %self.config.stream.name,
                             "the relay has stopped, because JetStream tells another history: {text}; \
-                             if the journal is right, delete the stream, and all is published again"
+                             if the journal is right, `gomall audit --repair` publishes it anew"
                         );
                     });
                     self.enter(RelayState::Diverged(divergence));

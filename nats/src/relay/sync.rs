@@ -1,10 +1,10 @@
 //! Compares the stream with the journal, and makes it again where it can only be made again.
 
 use super::{Divergence, Trouble};
-use crate::stream::{EPOCH_METADATA, EVENT_ID_HEADER, StreamConfig};
-use async_nats::jetstream::context::{Context, GetStreamErrorKind};
+use crate::stream::{EPOCH_METADATA, EVENT_ID_HEADER, StreamConfig, existing};
+use async_nats::jetstream::context::Context;
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, Stream};
-use async_nats::jetstream::{ErrorCode, message::StreamMessage};
 use domain::{EventSource, RecordedEvent};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl<S: EventSource> Synchronizer<'_, S> {
     pub(super) async fn run(&self) -> Result<Standing, Trouble> {
         // A journal may have been cut in front; the stream then begins where the journal does.
         let first = self.event_after(0).await?.map_or(1, |event| event.position);
-        match self.existing().await? {
+        match existing(self.jetstream, &self.config.name).await.map_err(trouble)? {
             None => self.create(first, false).await.map(Standing::Copy),
             Some(stream) => {
                 let standing = self.compare(&stream, first).await?;
@@ -103,20 +103,6 @@ impl<S: EventSource> Synchronizer<'_, S> {
             "the stream has lost messages again, soon after it was filled; somebody deletes them"
         );
         Ok(Standing::Copy(Copy { position: last, first, missing, refilled: false }))
-    }
-
-    async fn existing(&self) -> Result<Option<Stream>, Trouble> {
-        match self.jetstream.get_stream(&self.config.name).await {
-            Ok(stream) => Ok(Some(stream)),
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(reason)
-                    if reason.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-                {
-                    Ok(None)
-                }
-                _ => Err(trouble(error)),
-            },
-        }
     }
 
     async fn create(&self, first: u64, refilled: bool) -> Result<Copy, Trouble> {

@@ -1,5 +1,6 @@
 //! Publishing, consuming and notifying against real servers.
 
+mod audit;
 mod consumer;
 mod faults;
 mod hints;

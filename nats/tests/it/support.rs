@@ -187,9 +187,13 @@ impl Shop {
 
     /// Waits until the stream ends where the journal does, and checks every message.
     pub(crate) async fn is_published(&self) {
-        let head = self.journal.head();
-        eventually("everything is published", async || self.published().await >= Some(head)).await;
+        self.reaches(self.journal.head()).await;
         self.check_copy().await;
+    }
+
+    /// Waits until the stream reaches a position.
+    pub(crate) async fn reaches(&self, position: u64) {
+        eventually("it is published", async || self.published().await >= Some(position)).await;
     }
 
     pub(crate) async fn check_copy(&self) {

@@ -1,0 +1,66 @@
+//! `gomall audit`: whether the stream is a copy of the journal, and making it one.
+
+use super::{serve, told_to_stop};
+use crate::settings::AuditArgs;
+use crate::shop;
+use anyhow::Context as _;
+use commands::journal::JournalReader;
+use nats::Auditor;
+use nats::audit::Report;
+use sqlx::postgres::PgConnectOptions;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How often a line about the progress is printed.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// Ends with an error when the stream is no copy of the journal, also when it cannot be said.
+pub(super) async fn run(args: AuditArgs) -> anyhow::Result<()> {
+    let stop = told_to_stop()?;
+    tokio::select! {
+        outcome = audit(&args) => outcome,
+        () = stop.cancelled() => anyhow::bail!("stopped; it is safe to begin again"),
+    }
+}
+
+async fn audit(args: &AuditArgs) -> anyhow::Result<()> {
+    let servers = &args.servers;
+    let database = PgConnectOptions::from_str(servers.database.database_url.reveal())
+        .map_err(|_| anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database"))?;
+    let pool = shop::connect(&database).await?;
+    shop::check_schema(&pool).await?;
+    let client = nats::connect(servers.nats_url.reveal(), "gomall audit").await?;
+
+    // Nobody hints, and no tail is between: the audit must see what is in the database.
+    let (_nobody, hints) = watch::channel(0);
+    let reader = JournalReader::new(pool.clone(), hints);
+    let auditor = Auditor::new(Arc::new(reader.clone()), pool, client, serve::stream(servers));
+
+    let mut last = Instant::now();
+    let progress = |position: u64| {
+        if last.elapsed() >= REPORT_EVERY {
+            last = Instant::now();
+            println!("compared up to message {position}");
+        }
+    };
+    let found = auditor.audit(reader.head().await?, progress).await?;
+    println!("{found}");
+    if !args.repair {
+        return verdict(&found);
+    }
+    let head = reader.head().await?;
+    let say = |step: String| println!("{step}");
+    let repaired = auditor.repair(found, head, say).await.context("begin the repair again")?;
+    println!("{repaired}");
+    verdict(&repaired)
+}
+
+fn verdict(report: &Report) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        report.is_copy(),
+        "the stream is no copy of the journal; see docs/operations.md"
+    );
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! `gomall audit` beside a running shop, and what the shop shows of its relay.
+
+mod support;
+
+use async_nats::jetstream::{self, stream};
+use support::{Person, Shop, eventually};
+
+#[tokio::test]
+async fn an_audit_tells_a_copy_from_what_is_none_and_repairs_it_while_the_shop_runs() {
+    let shop = Shop::new().await;
+    let (copied, said) = shop.try_run(&["audit"]);
+    assert!(!copied && said.contains("there is no stream"), "nobody has published yet: {said}");
+    let said = shop.run(&["audit", "--repair"]);
+    assert!(said.contains("the stream is a copy of the journal"), "it publishes by itself: {said}");
+
+    let gomall = shop.serve();
+    let visitor = shop.visitor(&gomall);
+    foreign_stream(&shop).await;
+    degraded(&visitor, serde_json::json!(["relay"])).await;
+    let (copied, said) = shop.try_run(&["audit"]);
+    assert!(!copied && said.contains("NOT a copy"), "{said}");
+    let said = shop.run(&["audit", "--repair"]);
+    for step in ["the journal begins epoch", "deleted the stream GOMALL", "is a copy"] {
+        assert!(said.contains(step), "{step}: {said}");
+    }
+    degraded(&visitor, serde_json::json!([])).await;
+    shop.run(&["audit"]);
+}
+
+/// Waits until `/readyz` names exactly these.
+async fn degraded(visitor: &Person, wanted: serde_json::Value) {
+    eventually("the readiness changes", || async {
+        (visitor.get("/readyz").await.body["degraded"] == wanted).then_some(())
+    })
+    .await;
+}
+
+/// Puts another shop's stream in the place of ours.
+async fn foreign_stream(shop: &Shop) {
+    let client = async_nats::connect(shop.stack.nats.url()).await.expect("NATS is up");
+    let jetstream = jetstream::new(client);
+    let config = stream::Config {
+        name: "GOMALL".into(),
+        subjects: vec!["gomall.>".into()],
+        ..stream::Config::default()
+    };
+    // The relay makes its own again as soon as it sees that it is gone.
+    eventually("a foreign stream with a message", || async {
+        jetstream.delete_stream("GOMALL").await.ok()?;
+        jetstream.create_stream(config.clone()).await.ok()?;
+        let stored = jetstream.publish("gomall.order.OrderPaid", "{}".into()).await.ok()?.await;
+        (stored.ok()?.sequence == 1).then_some(())
+    })
+    .await;
+}
