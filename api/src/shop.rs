@@ -12,7 +12,7 @@ use crate::guard::{AccessCache, LivePolicy};
 use crate::http::InFlight;
 use crate::provider::HttpProvider;
 use crate::sandbox::{self, SandboxSettings, WebhookSecret};
-use crate::telemetry::{Metrics, show_write_side};
+use crate::telemetry::{self, Metrics};
 use anyhow::Context as _;
 use axum::Router;
 use commands::bus::{Bus, World};
@@ -165,9 +165,10 @@ impl Shop {
 
         let metrics = Arc::new(Metrics::new()?);
         metrics.events_seen(head);
-        show_write_side(&metrics, bus.counters());
+        telemetry::show_write_side(&metrics, bus.counters());
         workers.spawn(count_events(Arc::clone(&metrics), tail.head(), stop.clone()));
         workers.spawn(dead_letters::count(Arc::clone(&metrics), pool.clone(), stop.clone()));
+        telemetry::show_projections(&metrics, &checkpoints, &tail.head());
 
         let keys = Keys::load(&config.keys)?;
         let access = Arc::new(AccessCache::new(Arc::new(JournalAccess(Arc::clone(&bus)))));
@@ -206,6 +207,7 @@ impl Shop {
             Relay::new(Arc::clone(&source), pool.clone(), nats_client.clone(), relay_config);
         let relay_status = relay.status();
         if config.workers.relay {
+            telemetry::show_relay(&metrics, &relay_status, &tail.head());
             workers.spawn(relay.run(stop.clone()));
         }
         if config.workers.project {

@@ -15,22 +15,34 @@ async fn an_audit_tells_a_copy_from_what_is_none_and_repairs_it_while_the_shop_r
 
     let gomall = shop.serve();
     let visitor = shop.visitor(&gomall);
+    shows(&visitor, r#"gomall_relay_state{state="publishing"} 1"#).await;
+    shows(&visitor, "gomall_relay_lag_events 0").await;
+    for projection in ["catalogue", "orders", "permissions"] {
+        let lag = format!("gomall_projection_lag_events{{projection=\"{projection}\"}} 0");
+        shows(&visitor, &lag).await;
+    }
+
     foreign_stream(&shop).await;
-    degraded(&visitor, serde_json::json!(["relay"])).await;
+    shows(&visitor, r#"gomall_relay_state{state="stopped"} 1"#).await;
+    let ready = visitor.get("/readyz").await;
+    assert_eq!(ready.body["degraded"], serde_json::json!(["relay"]), "{}", ready.text);
     let (copied, said) = shop.try_run(&["audit"]);
     assert!(!copied && said.contains("NOT a copy"), "{said}");
     let said = shop.run(&["audit", "--repair"]);
     for step in ["the journal begins epoch", "deleted the stream GOMALL", "is a copy"] {
         assert!(said.contains(step), "{step}: {said}");
     }
-    degraded(&visitor, serde_json::json!([])).await;
+    shows(&visitor, r#"gomall_relay_state{state="publishing"} 1"#).await;
+    let ready = visitor.get("/readyz").await;
+    assert_eq!(ready.body["degraded"], serde_json::json!([]), "{}", ready.text);
     shop.run(&["audit"]);
 }
 
-/// Waits until `/readyz` names exactly these.
-async fn degraded(visitor: &Person, wanted: serde_json::Value) {
-    eventually("the readiness changes", || async {
-        (visitor.get("/readyz").await.body["degraded"] == wanted).then_some(())
+/// Waits until a line is among the metrics.
+async fn shows(visitor: &Person, line: &str) {
+    eventually(line, || async {
+        let metrics = visitor.get("/metrics").await.text;
+        metrics.lines().any(|found| found == line).then_some(())
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! What can be seen of the running process: logs, metrics, and which request they belong to.
 
 pub mod context;
+mod lag;
 mod logs;
 mod metrics;
 mod observe;
@@ -8,6 +9,7 @@ mod write_side;
 mod writer;
 
 pub use context::{RequestContext, TraceContext};
+pub(crate) use lag::{show_projections, show_relay};
 #[cfg(test)]
 pub(crate) use logs::subscriber;
 pub use logs::{LogError, init_logs};

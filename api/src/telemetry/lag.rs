@@ -1,0 +1,117 @@
+//! How far behind the journal its followers are.
+
+use super::Metrics;
+use nats::{RelayState, RelayStatus};
+use opentelemetry::KeyValue;
+use projections::Checkpoints;
+use tokio::sync::watch;
+
+/// Every value of the label `state`.
+const RELAY_STATES: [&str; 4] = ["publishing", "standing_by", "waiting", "stopped"];
+
+/// Shows what the relay of this process does: its state, and its lag where it has the lease.
+pub(crate) fn show_relay(
+    metrics: &Metrics,
+    status: &watch::Receiver<RelayStatus>,
+    head: &watch::Receiver<u64>,
+) {
+    let meter = metrics.meter("gomall");
+    let (relay, head) = (status.clone(), head.clone());
+    let _registered = meter
+        .u64_observable_gauge("gomall_relay_lag_events")
+        .with_description("Events that are not on JetStream yet, as far as this relay knows.")
+        .with_callback(move |observer| {
+            let status = relay.borrow().clone();
+            // Whoever stands by does not know what another process has published.
+            if status.state != RelayState::Standby {
+                observer.observe(lag(*head.borrow(), status.published_position), &[]);
+            }
+        })
+        .build();
+    let relay = status.clone();
+    let _registered = meter
+        .u64_observable_gauge("gomall_relay_state")
+        .with_description("1 for what the relay of this process does, 0 for what it does not.")
+        .with_callback(move |observer| {
+            let current = word(&relay.borrow().state);
+            for state in RELAY_STATES {
+                observer.observe(u64::from(state == current), &[KeyValue::new("state", state)]);
+            }
+        })
+        .build();
+}
+
+/// Shows how far behind every projection is, whichever process keeps it.
+pub(crate) fn show_projections(
+    metrics: &Metrics,
+    checkpoints: &Checkpoints,
+    head: &watch::Receiver<u64>,
+) {
+    let (checkpoints, head) = (checkpoints.clone(), head.clone());
+    let _registered = metrics
+        .meter("gomall")
+        .u64_observable_gauge("gomall_projection_lag_events")
+        .with_description("Events that a read model does not show yet.")
+        .with_callback(move |observer| {
+            let head = *head.borrow();
+            for (projection, position) in checkpoints.positions() {
+                let labels = [KeyValue::new("projection", projection)];
+                observer.observe(lag(head, position), &labels);
+            }
+        })
+        .build();
+}
+
+fn word(state: &RelayState) -> &'static str {
+    match state {
+        RelayState::Publishing => "publishing",
+        RelayState::Standby => "standing_by",
+        RelayState::Waiting => "waiting",
+        RelayState::Diverged(_) => "stopped",
+    }
+}
+
+/// The follower may be ahead of what was last heard of the journal.
+fn lag(head: u64, position: u64) -> u64 {
+    head.saturating_sub(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nats::Divergence;
+
+    #[test]
+    fn the_relays_lag_and_state_are_shown_and_a_standby_claims_no_lag() {
+        let metrics = Metrics::new().expect("the names are right");
+        let idle =
+            RelayStatus { state: RelayState::Standby, published_position: 0, seen_position: 0 };
+        let (status, relay) = watch::channel(idle);
+        let (head, journal) = watch::channel(100);
+        show_relay(&metrics, &relay, &journal);
+        let shows = |line: &str| {
+            let text = metrics.render().expect("text");
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        };
+        shows("gomall_relay_state{state=\"standing_by\"} 1");
+        assert!(!metrics.render().expect("text").contains("gomall_relay_lag_events "));
+
+        let become_state = |state| {
+            status.send_modify(|status| {
+                status.state = state;
+                status.published_position = 90;
+            });
+        };
+        become_state(RelayState::Publishing);
+        shows("gomall_relay_lag_events 10");
+        shows("gomall_relay_state{state=\"publishing\"} 1");
+        shows("gomall_relay_state{state=\"standing_by\"} 0");
+        head.send_replace(80);
+        shows("gomall_relay_lag_events 0");
+
+        become_state(RelayState::Diverged(Divergence::Ahead { stream_position: 90 }));
+        head.send_replace(95);
+        shows("gomall_relay_state{state=\"stopped\"} 1");
+        shows("gomall_relay_lag_events 5");
+    }
+}
