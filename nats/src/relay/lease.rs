@@ -19,9 +19,9 @@ const LOCK_CLASS: i32 = 7367;
 const POLL: Duration = Duration::from_millis(250);
 /// How often the holder is heard from.
 const HEARTBEAT: Duration = Duration::from_millis(300);
-/// When the server gives up on a holder. With a poll and the way to the first publish this stays
-/// within two seconds.
-const SILENCE_MS: u32 = 1500;
+/// When the server gives up on a holder: four missed heartbeats. With a poll, and half a second to
+/// compare the stream and publish, another one is publishing within two seconds.
+const SILENCE_MS: u32 = 1200;
 /// A server that does not answer by then is treated as gone.
 const PATIENCE: Duration = Duration::from_secs(1);
 

@@ -1,7 +1,9 @@
 use crate::support::{Shop, database, event, eventually, new_id};
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream;
+use compose::testing::TestStack;
 use nats::{Divergence, RelayState, StreamConfig};
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -54,49 +56,124 @@ async fn two_relays_that_both_publish_give_every_event_once_and_in_order() {
     shop.is_published().await;
 }
 
+/// The promise: from the end of one relay to the next published event.
+const TAKE_OVER: Duration = Duration::from_secs(2);
+
 #[tokio::test]
 async fn one_relay_of_a_database_publishes_and_the_other_takes_over() {
     let shop = Shop::open().await;
     let mut first = shop.start_relay();
     first.publishes().await;
-    let mut second = shop.start_relay();
+    let second = shop.start_relay();
     shop.journal.append_many(10);
     shop.is_published().await;
     assert_eq!(second.status.borrow().state, RelayState::Standby);
+    let killed = Instant::now();
     drop(first);
-    let before = std::time::Instant::now();
-    second.publishes().await;
-    assert!(before.elapsed().as_secs_f64() < 2.0, "took {:?}", before.elapsed());
-    shop.journal.append_many(10);
-    shop.is_published().await;
+    next_is_published(&shop, killed).await;
+    assert_eq!(second.status.borrow().state, RelayState::Publishing);
 }
 
 #[tokio::test]
-async fn a_relay_that_hangs_is_followed_by_another() {
+async fn a_relay_whose_session_is_cut_is_followed_within_two_seconds_and_does_no_harm() {
+    let shop = Shop::open().await;
+    let mut relays = [shop.start_relay(), shop.start_relay()];
+    for cut in 0..3 {
+        shop.journal.append_many(200);
+        let killed = Instant::now();
+        eventually("the holder's session is ended", async || end_session(&shop).await).await;
+        next_is_published(&shop, killed).await;
+        let publishing = async || {
+            let states = relays.each_ref().map(|relay| relay.status.borrow().state.clone());
+            states.iter().filter(|state| **state == RelayState::Publishing).count()
+        };
+        eventually("one publishes", async || publishing().await == 1).await;
+        // The one that held the lease last ends for good, and the other has to go on.
+        if cut == 2 {
+            let holder = relays
+                .iter()
+                .position(|relay| relay.status.borrow().state == RelayState::Publishing);
+            let killed = Instant::now();
+            relays[holder.expect("one publishes")] = shop.start_relay();
+            next_is_published(&shop, killed).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_hangs_is_followed_within_two_seconds_and_does_no_harm_when_it_wakes() {
     let shop = Shop::open().await;
     // With connections of its own: those of a pool belong to the runtime that made them.
     let options = sqlx::PgPool::connect_options(&shop.pool);
     let pool = sqlx::postgres::PgPoolOptions::new().connect_lazy_with((*options).clone());
-    let relay = Shop { pool, ..shop.with_journal(&shop.journal) }.relay();
-    let (mut first, mut status) = (relay.status(), relay.status());
+    let nats_url = TestStack::shared().await.nats_url();
+    let (hang, hangs) = std::sync::mpsc::channel::<()>();
     let (release, released) = std::sync::mpsc::channel::<()>();
-    let frozen = std::thread::spawn(move || {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let frozen = Shop { pool, ..shop.with_journal(&shop.journal) };
+    let (started, mut first) = tokio::sync::oneshot::channel();
+    let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async move {
+            let client = nats::connect(&nats_url, "hangs").await.expect("the address is right");
+            let relay = Shop { client, ..frozen }.relay();
+            started.send(relay.status()).expect("the test waits");
             let working = tokio::spawn(relay.run(tokio_util::sync::CancellationToken::new()));
-            status.wait_for(|it| it.state == RelayState::Publishing).await.expect("it runs");
             // Blocks the only thread of this runtime, as SIGSTOP would.
-            let _released = released.recv();
+            let freezing = tokio::spawn(async move {
+                while hangs.try_recv().is_err() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                let _released = released.recv();
+            });
+            freezing.await.expect("it thaws");
+            stopped.await.expect("the test says when");
             working.abort();
         });
     });
+    let mut first = (&mut first).await.expect("it starts");
     first.wait_for(|it| it.state == RelayState::Publishing).await.expect("it runs");
-    let mut other = shop.start_relay();
-    other.publishes().await;
-    shop.journal.append_many(10);
-    shop.is_published().await;
+    let mut second = shop.start_relay();
+    second.is(|state| *state == RelayState::Standby).await;
+    // Caught in the middle of its work.
+    shop.journal.append_many(600);
+    shop.reaches(50).await;
+    hang.send(()).expect("it listens");
+    let hung = Instant::now();
+    second.publishes().await;
+    next_is_published(&shop, hung).await;
+
     drop(release);
-    frozen.join().expect("the frozen thread ends");
+    first.wait_for(|it| it.state != RelayState::Publishing).await.expect("it runs");
+    for _ in 0..5 {
+        shop.journal.append_many(100);
+        shop.is_published().await;
+    }
+    assert_eq!(second.status.borrow().state, RelayState::Publishing, "nobody disturbs it");
+    stop.send(()).expect("it waits");
+    thread.join().expect("it ends");
+}
+
+/// Appends an event and checks that it is published soon enough, and everything before it too.
+async fn next_is_published(shop: &Shop, killed: Instant) {
+    shop.journal.append_many(1);
+    shop.reaches(shop.journal.head()).await;
+    let took = killed.elapsed();
+    assert!(took <= TAKE_OVER, "took {took:?}");
+    shop.check_copy().await;
+}
+
+/// Ends the session in PostgreSQL that holds the relay's lease; whether there was one.
+async fn end_session(shop: &Shop) -> bool {
+    let ended: Vec<bool> = sqlx::query_scalar(
+        "select pg_terminate_backend(pid) from pg_stat_activity join pg_locks using (pid)
+          where application_name = 'gomall relay' and datname = current_database()
+            and locktype = 'advisory' and granted",
+    )
+    .fetch_all(&shop.pool)
+    .await
+    .expect("we are superuser");
+    ended == [true]
 }
 
 #[tokio::test]
