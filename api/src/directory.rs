@@ -1,8 +1,11 @@
 //! Whom a mail about an order goes to, asked at the moment of writing it.
 
 use commands::vault::Vault;
+use cqrs_es::Aggregate;
+use domain::order::Order;
+use domain::user::User;
 use nats::notify::{Directory, DirectoryError, OrderMail};
-use projections::Checkpoints;
+use projections::{Checkpoints, dead_letters, orders, users};
 use sqlx::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
@@ -26,14 +29,16 @@ impl Directory for ReadModelDirectory {
         order_id: Uuid,
         position: u64,
     ) -> Result<Option<OrderMail>, DirectoryError> {
-        for projection in ["orders", "users"] {
+        for projection in [orders::NAME, users::NAME] {
             self.checkpoints.wait_for(projection, position, WAIT).await.map_err(boxed)?;
         }
-        let order = projections::orders::by_id(&self.pool, order_id).await.map_err(boxed)?;
+        self.is_applied(orders::NAME, Order::TYPE, order_id).await?;
+        let order = orders::by_id(&self.pool, order_id).await.map_err(boxed)?;
         let Some(order) = order else { return Ok(None) };
         let contact = self.vault.open(order.customer_id, &order.contact).await.map_err(boxed)?;
         let Some(contact) = contact else { return Ok(None) };
-        let user = projections::users::by_id(&self.pool, order.customer_id).await.map_err(boxed)?;
+        self.is_applied(users::NAME, User::TYPE, order.customer_id).await?;
+        let user = users::by_id(&self.pool, order.customer_id).await.map_err(boxed)?;
         let Some(user) = user else { return Ok(None) };
         let profile = self.vault.open(user.user_id, &user.profile).await.map_err(boxed)?;
         Ok(Some(OrderMail {
@@ -48,6 +53,69 @@ impl Directory for ReadModelDirectory {
     }
 }
 
+impl ReadModelDirectory {
+    /// A row that waits for a dead letter may be absent, and absent means erased.
+    async fn is_applied(
+        &self,
+        projection: &str,
+        aggregate_type: &str,
+        id: Uuid,
+    ) -> Result<(), DirectoryError> {
+        let id = id.to_string();
+        let waits = dead_letters::is_waiting(&self.pool, projection, aggregate_type, &id).await;
+        if waits.map_err(boxed)? {
+            return Err(DirectoryError(
+                format!("events of this {aggregate_type} are dead letters").into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
 fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> DirectoryError {
     DirectoryError(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compose::testing::TestStack;
+    use sqlx::postgres::PgConnectOptions;
+    use std::str::FromStr;
+    use tokio_util::sync::CancellationToken;
+
+    async fn migrate(url: String) {
+        let pool = PgPool::connect(&url).await.expect("the template database is up");
+        commands::MIGRATOR.run(&pool).await.expect("the migrations apply to an empty database");
+        pool.close().await;
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_as_a_dead_letter_is_not_taken_for_erased() {
+        let database = TestStack::shared().await.database_from("api", migrate).await;
+        let connect = PgConnectOptions::from_str(database.url()).expect("compose gives valid URLs");
+        let pool = PgPool::connect_with(connect.clone()).await.expect("it is up");
+        let execute = async |statement: &str| {
+            sqlx::query(statement).execute(&pool).await.expect("it is valid");
+        };
+        execute("insert into projections values ('orders', 1, 5), ('users', 1, 5)").await;
+        let order_id = Uuid::from_u128(7);
+        execute(&format!(
+            "insert into dead_letters (consumer, position, lane, status, reason, event_id, \
+                                       event_type, aggregate_type, aggregate_id) \
+             values ('orders', 5, 'order/{order_id}', 'failed', 'damaged', gen_random_uuid(), \
+                     'OrderPlaced', 'order', '{order_id}')"
+        ))
+        .await;
+        let stop = CancellationToken::new();
+        let checkpoints = Checkpoints::start(connect, stop.clone());
+        let directory =
+            ReadModelDirectory { vault: Vault::new(pool.clone()), pool: pool.clone(), checkpoints };
+        let later = directory.order_mail(order_id, 5).await.map(|found| found.is_some());
+        assert!(later.is_err_and(|error| error.to_string().contains("dead letters")));
+        execute("delete from dead_letters").await;
+        let erased = directory.order_mail(order_id, 5).await.map(|found| found.is_some());
+        assert!(erased.is_ok_and(|found| !found));
+        stop.cancel();
+    }
 }

@@ -142,6 +142,29 @@ pub async fn find(pool: &PgPool, id: &DeadLetterId) -> Result<Option<DeadLetter>
         .await
 }
 
+/// Whether events of a stream wait to be applied by a projection, so that its rows are older than the
+/// projection's position, or absent. Ask before reading the rows: a retry takes letters away together
+/// with its rows.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn is_waiting(
+    pool: &PgPool,
+    projection: &str,
+    aggregate_type: &str,
+    aggregate_id: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (select from dead_letters where consumer = $1 and aggregate_type = $2 \
+         and aggregate_id = $3 and (status <> 'given_up' or retry))",
+    )
+    .bind(projection)
+    .bind(aggregate_type)
+    .bind(aggregate_id)
+    .fetch_one(pool)
+    .await
+}
+
 /// How many events of each consumer failed or wait.
 ///
 /// # Errors

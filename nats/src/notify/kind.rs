@@ -29,6 +29,15 @@ impl MailKind {
         }
     }
 
+    /// The event that sends it.
+    pub(super) fn event_type(self) -> &'static str {
+        match self {
+            Self::OrderConfirmation => "OrderPlaced",
+            Self::PaymentReceived => "OrderPaid",
+            Self::PaymentDeclined => "OrderPaymentEnded",
+        }
+    }
+
     /// Its name in the database and in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {

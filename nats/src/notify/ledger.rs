@@ -12,6 +12,7 @@ pub(super) struct Mail {
     pub(super) position: u64,
     pub(super) order_id: Uuid,
     pub(super) kind: MailKind,
+    pub(super) event_type: &'static str,
     pub(super) message_id: String,
 }
 
@@ -103,7 +104,7 @@ pub(super) enum Unsent {
     NotNow,
     /// It was refused for good; whoever is first may try again.
     Refused,
-    /// It was refused for good, and is given up.
+    /// It was refused for good, and becomes a dead letter.
     Failed,
 }
 

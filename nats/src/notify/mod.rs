@@ -8,13 +8,14 @@
 //!
 //! A mail server that is away or says "later" costs nothing but time: the event is put off with
 //! growing, bounded pauses, for ever. One that refuses a mail for good is asked a few times more,
-//! since the refusal may be its own mistake; then the row is left as `failed` for somebody to look
-//! at.
+//! since the refusal may be its own mistake; then the row is left as `failed`, and the event is a
+//! dead letter that somebody may let be tried again (`dead_letters.rs`).
 //!
 //! Addresses and names are asked for at the moment of sending ([`Directory`]) and kept nowhere. No
 //! log line and no row holds an address; a mail server's words, which may quote one, are reduced to
 //! their status code.
 
+mod dead_letters;
 mod directory;
 mod kind;
 mod ledger;

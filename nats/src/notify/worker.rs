@@ -1,5 +1,6 @@
 //! From an event to a mail.
 
+use super::dead_letters;
 use super::ledger::{self, Lease, Mail, Unsent};
 use super::mailer::{self, Undelivered};
 use super::{Directory, MailKind, Mailer, Sender, letter};
@@ -94,8 +95,10 @@ impl<D: Directory> Notifier<D> {
             // Delivered again only when the lease is over, unless it is put off before.
             ack_wait: self.config.lease,
         };
-        let pool = self.pool.clone();
-        Consumer::new(source, pool, client, config).run(Arc::new(self), stop).await;
+        let (pool, handler) = (self.pool.clone(), Arc::new(self));
+        let again = dead_letters::try_again(&*handler, &pool, &*source, &stop);
+        let consumer = Consumer::new(Arc::clone(&source), pool.clone(), client, config);
+        tokio::join!(consumer.run(Arc::clone(&handler), stop.clone()), again);
     }
 
     /// Sends a mail that we hold the lease of, and says what became of it.
@@ -138,6 +141,10 @@ impl<D: Directory> Notifier<D> {
             Ok(Err(Undelivered::NotNow(problem))) => (Unsent::NotNow, problem),
             Err(_) => (Unsent::NotNow, "it took too long".to_owned()),
         };
+        if unsent == Unsent::Failed {
+            // First, so that a mail which nobody offers any more is never without its letter.
+            dead_letters::keep(&self.pool, mail, &problem).await?;
+        }
         ledger::unsent(&self.pool, mail.event_id, attempt, unsent, &problem).await?;
         Ok(self.say(mail, attempt, unsent, &problem))
     }
@@ -156,7 +163,7 @@ impl<D: Directory> Notifier<D> {
             Unsent::Failed => {
                 tracing::error!(
                     event.position = position, order.id = %order, mail.kind = kind,
-                    mail.problem = problem, "a mail was refused again and again and is given up"
+                    mail.problem = problem, "a mail was refused again and again: it is a dead letter"
                 );
                 Settled::Done
             }
@@ -206,6 +213,7 @@ impl<D: Directory> Handler for Notifier<D> {
             position: event.position,
             order_id,
             kind,
+            event_type: kind.event_type(),
             message_id: self.config.sender.message_id(event.id),
         };
         let settled = match ledger::lease(&self.pool, &mail, self.config.lease).await {

@@ -140,6 +140,28 @@ impl Office {
             .await;
     }
 
+    /// The dead letters that nobody is at: id, status, attempts, reason.
+    async fn letters(&self) -> String {
+        let letters: Option<String> = sqlx::query_scalar(
+            "select string_agg(concat_ws(' ', consumer || '.' || position, status, attempts, \
+                                         reason), ', ') \
+             from dead_letters having not coalesce(bool_or(retry), false)",
+        )
+        .fetch_optional(&self.shop.pool)
+        .await
+        .expect("a query")
+        .unwrap_or(Some("one is tried again".to_owned()));
+        letters.unwrap_or_default()
+    }
+
+    /// Does to all dead letters what a decision of somebody's does.
+    async fn decide(&self, what: &str) {
+        sqlx::query(&format!("update dead_letters set {what}"))
+            .execute(&self.shop.pool)
+            .await
+            .expect("it is valid");
+    }
+
     /// Everything that the mails' rows say.
     async fn rows(&self) -> String {
         sqlx::query_scalar("select coalesce(string_agg(to_json(mails)::text, ' '), '') from mails")
@@ -277,20 +299,45 @@ async fn a_mail_server_that_says_later_is_asked_again_and_no_mail_is_given_up() 
 }
 
 #[tokio::test]
-async fn a_mail_that_is_refused_for_good_is_given_up_visibly_and_alone() {
+async fn a_mail_that_is_refused_for_good_is_a_dead_letter_until_it_is_taken_or_given_up() {
     let office = Office::open().await;
     let sink = Sink::start().await;
     let order = new_id();
-    let recipient = address(order);
-    sink.set_mood(Mood::Refusing { recipient, answer: "550 5.1.1 no such user" });
+    let refusing =
+        || Mood::Refusing { recipient: address(order), answer: "550 5.1.1 no such user" };
+    sink.set_mood(refusing());
     let worker = office.start(smtp(&sink));
     office.shop.journal.append(order, "OrderPlaced", PLACED);
     office.place();
     office.settle(1).await;
-    eventually("it is given up", async || office.count("failed").await == 1).await;
+    let letters = async |expected: &str| {
+        eventually("the dead letters are what they should be", async || {
+            office.letters().await == expected
+        })
+        .await;
+    };
+    letters("notify.1 failed 1 smtp 550").await;
     let rows = office.rows().await;
     assert!(rows.contains("smtp 550") && !rows.contains("no such user"), "{rows}");
     assert_eq!(sink.tries(), 9, "eight refusals and one mail");
+
+    // Another round of refusals ends where it was.
+    office.decide("retry = true").await;
+    letters("notify.1 failed 2 smtp 550").await;
+    // Its address takes mail again.
+    sink.set_mood(Mood::Accepting);
+    office.decide("retry = true").await;
+    letters("").await;
+    office.settle(2).await;
+
+    // One that was given up is not offered again.
+    sink.set_mood(refusing());
+    office.shop.journal.append(order, "OrderPaid", r#"{"payment_id":"x"}"#);
+    letters("notify.3 failed 1 smtp 550").await;
+    let tries = sink.tries();
+    office.decide("status = 'given_up', retry = true").await;
+    letters("notify.3 given_up 1 smtp 550").await;
+    assert_eq!((sink.tries(), office.count("failed").await), (tries, 1));
     worker.stop().await;
 }
 
