@@ -7,7 +7,7 @@ mod apply;
 mod query;
 mod view;
 
-pub use query::{banned, by_id, by_number, list};
+pub use query::{banned, by_id, by_number, list, others_with};
 pub use view::{BanView, UserView};
 
 use crate::projection::{ApplyError, Projection, stream};

@@ -1,8 +1,10 @@
 use super::view::{BanView, UserView};
 use crate::page::{Limit, Page, QueryError, parse_cursor};
 use crate::rows::Row;
+use domain::{RoleName, Timestamp};
 use sqlx::types::Json;
 use sqlx::{PgPool, Postgres, QueryBuilder};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// One user; none when they never registered or are erased.
@@ -54,6 +56,30 @@ pub async fn banned(pool: &PgPool) -> Result<Vec<(Uuid, BanView)>, QueryError> {
             .fetch_all(pool)
             .await?;
     Ok(found.into_iter().map(|(user_id, Json(ban))| (user_id, ban)).collect())
+}
+
+/// At most `limit` users beside `user_id` who hold a role and are not banned at `now`, the oldest
+/// accounts first.
+///
+/// # Errors
+/// [`QueryError::Database`].
+pub async fn others_with(
+    pool: &PgPool,
+    role: &RoleName,
+    user_id: Uuid,
+    now: Timestamp,
+    limit: u16,
+) -> Result<Vec<Uuid>, QueryError> {
+    Ok(sqlx::query_scalar(
+        "select user_id from users where $1 = any(roles) and user_id <> $2 \
+         and (ban is null or (ban->>'until')::timestamptz <= $3) order by number limit $4",
+    )
+    .bind(role.as_str())
+    .bind(user_id)
+    .bind(OffsetDateTime::from(now))
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await?)
 }
 
 fn select() -> QueryBuilder<'static, Postgres> {

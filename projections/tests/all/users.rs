@@ -111,3 +111,26 @@ async fn a_cursor_that_is_not_ours_is_refused() {
         assert!(matches!(refused, Err(QueryError::InvalidCursor)), "{cursor}");
     }
 }
+
+#[tokio::test]
+async fn others_with_a_role_are_those_who_are_not_banned_now_the_oldest_first() {
+    let until = Timestamp::from(recorded_at(1_000));
+    let mut history = History::default();
+    for (user, number) in [(5, 1), (4, 2), (3, 3), (2, 4), (1, 5)] {
+        history.record("user", id(user), &registered(number));
+        history.record("user", id(user), &granted("admin"));
+    }
+    for (user, until) in [(4, None), (3, Some(until))] {
+        let banned = UserEvent::UserBanned { reason: reason("fraud"), until };
+        history.record("user", id(user), &banned);
+    }
+    history.record("user", id(2), &UserEvent::RoleRevoked { role: RoleName::known("admin") });
+    let pool = given(&history).await;
+    let others = async |now, limit| {
+        let role = RoleName::known("admin");
+        users::others_with(&pool, &role, id(1), now, limit).await.expect("a query")
+    };
+    assert_eq!(others(until.plus_seconds(-1), 10).await, [id(5)]);
+    assert_eq!(others(until, 10).await, [id(5), id(3)]);
+    assert_eq!(others(until, 1).await, [id(5)]);
+}

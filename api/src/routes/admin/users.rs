@@ -26,7 +26,7 @@ const ADMIN: &str = "admin";
 
 /// How many other administrators are looked at before the one in question counts as the last.
 /// Only those are looked at whom the read model takes for one, so the first will do nearly always.
-const MAX_CANDIDATES: i64 = 10;
+const MAX_CANDIDATES: u16 = 10;
 
 /// How often a plan is made anew because the other administrator has changed meanwhile.
 const MAX_PLANS: u32 = 4;
@@ -236,7 +236,9 @@ async fn keeping_an_administrator(
     {
         return Ok(plan);
     }
-    for candidate in other_administrators(app, user_id, now).await? {
+    let role = RoleName::known(ADMIN);
+    let others = projections::users::others_with(&app.pool, &role, user_id, now, MAX_CANDIDATES);
+    for candidate in others.await? {
         let other = app.bus.load::<User>(&candidate.to_string()).await?;
         if is_administrator(&other.state, now) {
             return Ok(plan.unchanged::<User>(candidate.to_string(), other.head));
@@ -248,25 +250,6 @@ async fn keeping_an_administrator(
 
 fn is_administrator(user: &User, now: Timestamp) -> bool {
     user.exists() && !user.is_banned(now) && user.roles.iter().any(|role| role.as_str() == ADMIN)
-}
-
-/// Whom the read model takes for an administrator beside `user_id`, the oldest accounts first.
-async fn other_administrators(
-    app: &App,
-    user_id: Uuid,
-    now: Timestamp,
-) -> Result<Vec<Uuid>, Problem> {
-    sqlx::query_scalar(
-        "select user_id from users where $1 = any(roles) and user_id <> $2 \
-         and (ban is null or (ban->>'until')::timestamptz <= $3) order by number limit $4",
-    )
-    .bind(ADMIN)
-    .bind(user_id)
-    .bind(time::OffsetDateTime::from(now))
-    .bind(MAX_CANDIDATES)
-    .fetch_all(&app.pool)
-    .await
-    .map_err(|error| Problem::unavailable(&error))
 }
 
 /// There would be no administrator left.
