@@ -252,7 +252,7 @@ pub struct ShopArgs {
     /// What authenticates refresh tokens: 32 random bytes in base64; made when absent.
     #[arg(long, env = "GOMALL_REFRESH_SECRET")]
     pub refresh_secret: Option<PathBuf>,
-    /// The payment provider's address; without it a sandbox is started.
+    /// The payment provider's address; without it a process that serves starts a sandbox.
     #[arg(long, env = "GOMALL_PAYMENT_URL")]
     pub payment_url: Option<String>,
     /// What the sandbox signs its notifications with.

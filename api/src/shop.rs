@@ -44,6 +44,10 @@ const POOL_WAIT: Duration = Duration::from_secs(2);
 /// How long the workers may take to finish what is under way.
 const WORKERS_STOP: Duration = Duration::from_secs(3);
 
+/// The provider of a process without one: a name that never leads anywhere (RFC 2606), so that a call
+/// by mistake hears what a provider that is away would say.
+const NOBODY: &str = "http://provider.invalid";
+
 /// Which workers this process runs beside what it serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Workers {
@@ -90,10 +94,12 @@ pub struct ShopConfig {
 pub enum Provider {
     /// Somebody at this address.
     Http(String),
+    /// Nobody: this process serves nobody who could pay, and settles nothing.
+    Nobody,
     /// Our sandbox, started beside the shop on a free port of loopback.
     Sandbox {
-        /// Where this process serves its routes, for notifications; none are sent without.
-        shop_url: Option<String>,
+        /// Where this process serves its routes, for notifications and the customer's pages.
+        shop_url: String,
         /// What notifications are signed with.
         webhook_secret: Box<WebhookSecret>,
     },
@@ -191,6 +197,7 @@ impl Shop {
 
         let (provider_url, webhook_secret, provider_pages) = match config.provider {
             Provider::Http(url) => (url, None, Router::new()),
+            Provider::Nobody => (NOBODY.to_owned(), None, Router::new()),
             Provider::Sandbox { shop_url, webhook_secret } => {
                 let secret = Some(*webhook_secret);
                 let (url, pages) =
@@ -354,7 +361,7 @@ async fn count_events(
 
 async fn start_sandbox(
     pool: PgPool,
-    shop_url: Option<String>,
+    shop_url: String,
     webhook_secret: Option<WebhookSecret>,
     stop: &CancellationToken,
     workers: &mut JoinSet<()>,
@@ -363,11 +370,10 @@ async fn start_sandbox(
         TcpListener::bind("127.0.0.1:0").await.context("no free port for the sandbox")?;
     let url = format!("http://{}", listener.local_addr()?);
     // A customer is sent to the shop's own address, which a restart does not change.
-    let public_url = shop_url.as_ref().unwrap_or(&url).parse()?;
-    let webhook_url = shop_url.map(|url| format!("{url}/api/v1/webhooks/payments/sandbox").parse());
+    let webhook_url = format!("{shop_url}/api/v1/webhooks/payments/sandbox");
     let settings = SandboxSettings {
-        public_url,
-        webhook_url: webhook_url.transpose()?,
+        public_url: shop_url.parse()?,
+        webhook_url: Some(webhook_url.parse()?),
         webhook_secret,
         delay: sandbox::DEFAULT_DELAY,
     };

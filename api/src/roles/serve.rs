@@ -99,10 +99,37 @@ fn provider(args: &ShopArgs, shop_url: Option<String>) -> anyhow::Result<Provide
     if let Some(url) = &args.payment_url {
         return Ok(Provider::Http(url.clone()));
     }
+    // Without an address nobody can pay here, and none of the roles without one settles.
+    let Some(shop_url) = shop_url else { return Ok(Provider::Nobody) };
     let webhook_secret = match &args.sandbox_webhook_secret {
         Some(secret) => secret.reveal().parse().context("GOMALL_SANDBOX_WEBHOOK_SECRET")?,
         // The sandbox and the shop are one process: nobody else needs to know it.
         None => super::invention::invent_password()?.replace(['-', '_'], "A").parse()?,
     };
     Ok(Provider::Sandbox { shop_url, webhook_secret: Box::new(webhook_secret) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Cli, Role};
+    use clap::Parser;
+
+    #[test]
+    fn only_a_process_that_serves_starts_a_sandbox() {
+        let provider_of = |more: &[&str], shop_url: Option<&str>| {
+            let arguments = ["gomall", "relay", "--database-url", "postgres://x@y/z"];
+            let cli = Cli::parse_from(arguments.iter().chain(more));
+            let Some(Role::Relay(args)) = cli.role else { panic!("a relay was asked for") };
+            provider(&args.shop, shop_url.map(str::to_owned)).expect("the settings are good")
+        };
+        assert!(matches!(provider_of(&[], None), Provider::Nobody));
+        let serving = provider_of(&[], Some("http://127.0.0.1:1"));
+        assert!(matches!(serving, Provider::Sandbox { .. }));
+        let url = "http://provider.test";
+        for shop_url in [None, Some("http://127.0.0.1:1")] {
+            let theirs = provider_of(&["--payment-url", url], shop_url);
+            assert!(matches!(theirs, Provider::Http(address) if address == url));
+        }
+    }
 }
