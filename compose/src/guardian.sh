@@ -29,7 +29,8 @@ running() {
         read -r name <"/proc/$pid/comm" || continue
         case $name in postgres | initdb | nats-server) ;; *) continue ;; esac
         tr '\0' '\n' <"$cmdline" |
-            grep -qxF -e "$servers/postgres" -e "$servers/postgres.new" -e "$servers/nats.conf" &&
+            grep -qxF -e "$servers/postgres" -e "$servers/postgres.new" -e "$servers/nats.conf" \
+                -e "$servers/nats-1.conf" -e "$servers/nats-2.conf" -e "$servers/nats-3.conf" &&
             echo "$pid"
     done
 }

@@ -26,11 +26,13 @@
 //! ```
 //!
 //! Tests share one cluster a run and have a database each ([`testing::TestStack`]); a fault test
-//! has a stack of its own ([`testing::private`]).
+//! has a stack of its own ([`testing::private`]), and one about losing nodes a [`NatsCluster`]
+//! ([`testing::private_cluster`]).
 //!
 //! A further server would be a `Kind` in `servers.rs`, its pin in `servers/tools.txt`, a
-//! file like `nats.rs`, and a line each in `Stack::start`, `process::servers_in` and `guardian.sh`.
+//! file like `nats.rs`, and a line each in `Stack::start`, `process::SERVED` and `guardian.sh`.
 
+mod cluster;
 mod databases;
 mod error;
 mod guardian;
@@ -45,6 +47,7 @@ mod servers;
 mod stack;
 pub mod testing;
 
+pub use cluster::NatsCluster;
 pub use error::StackError;
 pub use layout::living_owner;
 pub use nats::Nats;

@@ -1,4 +1,4 @@
-//! A private nats-server with JetStream.
+//! A private nats-server with JetStream, alone or as a node of a cluster.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,8 +44,19 @@ pub struct Nats {
 pub(crate) struct Home {
     pub(crate) installation: Installation,
     pub(crate) account: Account,
-    /// The directory that holds `nats` (the store), `nats.conf` and `nats.log`.
+    /// The directory that holds `<name>` (the store), `<name>.conf` and `<name>.log`.
     pub(crate) servers: PathBuf,
+    /// `nats`, or what a cluster calls its nodes. Guardian and clean-up know all of these names.
+    pub(crate) name: &'static str,
+    /// How it finds the other nodes of its cluster, if it is one of several.
+    pub(crate) routes: Option<Routes>,
+}
+
+/// Where the nodes of a cluster speak to each other, on loopback.
+#[derive(Debug, Clone)]
+pub(crate) struct Routes {
+    pub(crate) own: u16,
+    pub(crate) all: Vec<u16>,
 }
 
 /// The ports of a broker on loopback.
@@ -95,6 +106,11 @@ impl Nats {
         format!("http://127.0.0.1:{}", self.ports.monitor)
     }
 
+    /// Where the server keeps its streams. A test may damage what is there while the server is down.
+    pub fn store_path(&self) -> PathBuf {
+        self.home.store()
+    }
+
     /// The server's own log file.
     pub fn log_path(&self) -> PathBuf {
         self.home.log()
@@ -107,6 +123,11 @@ impl Nats {
 
     pub(crate) fn ports(&self) -> Ports {
         self.ports
+    }
+
+    /// What it calls itself to other servers.
+    pub(crate) fn server_name(&self) -> String {
+        self.home.server_name()
     }
 
     /// Stops the server; its streams stay. At most three and a half seconds.
@@ -162,11 +183,11 @@ impl Nats {
 
 impl Home {
     fn store(&self) -> PathBuf {
-        self.servers.join("nats")
+        self.servers.join(self.name)
     }
 
     fn log(&self) -> PathBuf {
-        self.servers.join("nats.log")
+        self.servers.join(format!("{}.log", self.name))
     }
 
     fn not_started(&self, failure: &Failure) -> StackError {
@@ -187,14 +208,14 @@ impl Home {
 
     /// Tells our server from any other that may have taken the port; the path makes it unique.
     fn server_name(&self) -> String {
-        format!("gomall-{}", crate::stack::fingerprint(&self.servers))
+        format!("gomall-{}", crate::stack::fingerprint(&self.store()))
     }
 
     fn spawn(&self, ports: Ports) -> Result<ServerProcess, StackError> {
         use std::os::unix::fs::PermissionsExt;
         let program = self.installation.bin.join("nats-server");
         let doing = || format!("starting {}", program.display());
-        let config = self.servers.join("nats.conf");
+        let config = self.servers.join(format!("{}.conf", self.name));
         fs::write(&config, self.config(ports)).doing(doing)?;
         fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).doing(doing)?;
         let mut command = self.account.command(&program);
@@ -213,7 +234,21 @@ impl Home {
              listen: \"127.0.0.1:{client}\"\n\
              http: \"127.0.0.1:{monitor}\"\n\
              max_payload: 1MB\n\
-             jetstream {{ store_dir: {store} }}\n"
+             jetstream {{ store_dir: {store} }}\n\
+             {}",
+            self.routes.as_ref().map(|routes| self.cluster_config(routes)).unwrap_or_default()
+        )
+    }
+
+    /// The cluster's name keeps out a stranger's node that was given one of our ports.
+    fn cluster_config(&self, routes: &Routes) -> String {
+        let name = crate::stack::fingerprint(&self.servers);
+        let own = routes.own;
+        let others = routes.all.iter().filter(|port| **port != own);
+        let urls: Vec<String> = others.map(|port| format!("\"{}\"", client_url(*port))).collect();
+        format!(
+            "cluster {{ name: \"gomall-{name}\", listen: \"127.0.0.1:{own}\", routes: [{}] }}\n",
+            urls.join(", ")
         )
     }
 

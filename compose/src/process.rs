@@ -76,11 +76,15 @@ fn all_processes() -> impl Iterator<Item = u32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
+/// What the servers' command lines name; `guardian.sh` has the same list.
+const SERVED: [&str; 6] =
+    ["postgres", "postgres.new", "nats.conf", "nats-1.conf", "nats-2.conf", "nats-3.conf"];
+
 /// Every server (or `initdb`) that runs on the given directory. Both the command name and one
 /// whole argument have to match, so that neither a stranger with a recycled number nor an editor
 /// that shows a log file is ever taken for one. Each leads a process group of its own.
 pub(crate) fn servers_in(directory: &Path) -> Vec<u32> {
-    let places = ["postgres", "postgres.new", "nats.conf"].map(|name| directory.join(name));
+    let places = SERVED.map(|name| directory.join(name));
     all_processes()
         .filter(|pid| {
             let is_server =

@@ -130,43 +130,12 @@ impl Stack {
         guardian_removes: &[PathBuf],
         progress: Progress<'_>,
     ) -> Result<Self, StackError> {
-        let doing = || format!("preparing {}", options.data_dir.display());
-        fs::create_dir_all(&options.data_dir).doing(doing)?;
-        let data_dir = options.data_dir.canonicalize().doing(doing)?;
-        let owner = match options.owner {
-            Owner::CurrentProcess => ProcessId::current().doing(doing)?,
-            Owner::Process(owner) => owner,
-        };
-        let lock = layout::take(&data_dir, owner).await?;
-        let account = Account::choose(&data_dir.join("servers/postgres"))?;
-        let servers = layout::servers_dir(&data_dir, &account, progress)?;
-        if !servers_in(&servers).is_empty() {
-            progress("stopping the servers that a killed run has left");
-            let servers = servers.clone();
-            let stopped = tokio::task::spawn_blocking(move || stop_all(&servers, ORDERLY)).await;
-            stopped.map_err(std::io::Error::other).doing(|| "stopping left servers")?;
-        }
-
-        let major = postgres::cluster_version(&servers);
+        let (supervision, account) =
+            Supervision::begin(&options, guardian_removes, progress).await?;
+        let (data_dir, servers) = (&supervision.data_dir, &supervision.servers);
+        let major = postgres::cluster_version(servers);
         let for_postgres = POSTGRES.find_or_install(major, &account, progress).await?;
         let for_nats = NATS.find_or_install(None, &account, progress).await?;
-
-        let remove =
-            if options.remove_data { vec![data_dir.clone(), servers.clone()] } else { vec![] };
-        let orders = Orders {
-            owner,
-            durability: options.durability,
-            servers: &servers,
-            remove: &[&remove, guardian_removes].concat(),
-        };
-        let guardian = Guardian::post(&data_dir, &lock, &orders)?;
-        let supervision = Supervision {
-            servers: servers.clone(),
-            remove,
-            guardian,
-            _lock: lock,
-            left_to_owner: false,
-        };
 
         let cluster = Cluster {
             installation: for_postgres,
@@ -175,8 +144,14 @@ impl Stack {
             durability: options.durability,
             max_connections: options.max_connections,
         };
-        let home = Home { installation: for_nats, account, servers };
-        let last = Ports::read(&data_dir);
+        let home = Home {
+            installation: for_nats,
+            account,
+            servers: servers.clone(),
+            name: "nats",
+            routes: None,
+        };
+        let last = Ports::read(data_dir);
         let last_nats = last.map(|p| nats::Ports { client: p.nats, monitor: p.nats_monitor });
         let (postgres, nats) = tokio::try_join!(
             Postgres::launch(cluster, last.map(|ports| ports.postgres)),
@@ -187,7 +162,7 @@ impl Stack {
             nats: nats.ports().client,
             nats_monitor: nats.ports().monitor,
         };
-        ports.write(&data_dir)?;
+        ports.write(data_dir)?;
         Ok(Self { supervision, postgres, nats })
     }
 
@@ -206,13 +181,53 @@ impl Stack {
 /// Ends the servers and all that belongs to them when it is dropped: at a stop, at a failed or
 /// abandoned start, in a panic.
 #[derive(Debug)]
-struct Supervision {
-    servers: PathBuf,
+pub(crate) struct Supervision {
+    data_dir: PathBuf,
+    pub(crate) servers: PathBuf,
     remove: Vec<PathBuf>,
     guardian: Guardian,
     /// The data directory is ours as long as this is open.
     _lock: File,
     left_to_owner: bool,
+}
+
+impl Supervision {
+    /// Takes the data directory, stops what a killed run has left on it, and posts the guardian.
+    /// Also says which account the servers run under.
+    pub(crate) async fn begin(
+        options: &StackOptions,
+        guardian_removes: &[PathBuf],
+        progress: Progress<'_>,
+    ) -> Result<(Self, Account), StackError> {
+        let doing = || format!("preparing {}", options.data_dir.display());
+        fs::create_dir_all(&options.data_dir).doing(doing)?;
+        let data_dir = options.data_dir.canonicalize().doing(doing)?;
+        let owner = match options.owner {
+            Owner::CurrentProcess => ProcessId::current().doing(doing)?,
+            Owner::Process(owner) => owner,
+        };
+        let lock = layout::take(&data_dir, owner).await?;
+        let account = Account::choose(&data_dir.join("servers/postgres"))?;
+        let servers = layout::servers_dir(&data_dir, &account, progress)?;
+        if !servers_in(&servers).is_empty() {
+            progress("stopping the servers that a killed run has left");
+            let servers = servers.clone();
+            let stopped = tokio::task::spawn_blocking(move || stop_all(&servers, ORDERLY)).await;
+            stopped.map_err(std::io::Error::other).doing(|| "stopping left servers")?;
+        }
+        let remove =
+            if options.remove_data { vec![data_dir.clone(), servers.clone()] } else { vec![] };
+        let orders = Orders {
+            owner,
+            durability: options.durability,
+            servers: &servers,
+            remove: &[&remove, guardian_removes].concat(),
+        };
+        let guardian = Guardian::post(&data_dir, &lock, &orders)?;
+        let supervision =
+            Self { data_dir, servers, remove, guardian, _lock: lock, left_to_owner: false };
+        Ok((supervision, account))
+    }
 }
 
 impl Drop for Supervision {

@@ -29,6 +29,7 @@ use rustix::fs::{Access, FlockOperation};
 use sqlx::{Executor, PgConnection};
 use tokio::sync::OnceCell;
 
+use crate::cluster::NatsCluster;
 use crate::databases::{self, Copying, MAINTENANCE};
 use crate::layout::Ports;
 use crate::nats;
@@ -203,17 +204,31 @@ pub fn scratch_dir() -> PathBuf {
 /// # Panics
 /// When the servers cannot be found, installed or started, with the reason.
 pub async fn private(durability: Durability) -> Stack {
-    let owner = ProcessId::current().expect("we are alive");
-    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let parent = match durability {
         Durability::Durable => std::env::temp_dir(),
         Durability::Volatile => scratch_dir(),
     };
-    let data_dir = run_dir(&parent, owner).with_extension(format!("private-{number}"));
-    let options = StackOptions { durability, ..StackOptions::throwaway(data_dir) };
+    let options = StackOptions { durability, ..StackOptions::throwaway(private_dir(&parent)) };
     Stack::start(options, &|line| eprintln!("{line}"))
         .await
         .unwrap_or_else(|error| panic!("a private stack: {error}"))
+}
+
+/// A cluster of three nats-servers of one test's own, in a directory below [`scratch_dir`] that
+/// goes with it.
+///
+/// # Panics
+/// When the servers cannot be found, installed or started, with the reason.
+pub async fn private_cluster() -> NatsCluster {
+    NatsCluster::start(private_dir(&scratch_dir()), &|line| eprintln!("{line}"))
+        .await
+        .unwrap_or_else(|error| panic!("a private cluster: {error}"))
+}
+
+fn private_dir(parent: &Path) -> PathBuf {
+    let owner = ProcessId::current().expect("we are alive");
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    run_dir(parent, owner).with_extension(format!("private-{number}"))
 }
 
 /// The process that the shared cluster belongs to: the `cargo` that runs us, else ourselves.

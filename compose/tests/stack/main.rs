@@ -1,6 +1,7 @@
 //! The guarantees of the crate, on real servers.
 //!
 //! - `owner.rs`: what happens to the servers when their owner ends, in every way it can;
+//! - `cluster.rs`: three nodes, and what is left of them;
 //! - `account.rs`: under whose account they run, and where their data then is;
 //! - `faults.rs`: servers that are stopped, killed and started again by a test;
 //! - `sharing.rs`: the cluster that all tests of a run share.
@@ -9,6 +10,7 @@
 //! role in the environment.
 
 mod account;
+mod cluster;
 mod faults;
 mod owner;
 mod sharing;

@@ -10,7 +10,7 @@ const EVENTS: &[(&str, &str)] = &[("order", "OrderPaid")];
 
 /// Remembers what it was handed.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     positions: Mutex<Vec<u64>>,
     payloads: Mutex<Vec<String>>,
     /// How often to put off each event before it is done.
@@ -22,7 +22,7 @@ impl Seen {
         self.positions.lock().expect("not poisoned").clone()
     }
 
-    fn sorted(&self) -> Vec<u64> {
+    pub(crate) fn sorted(&self) -> Vec<u64> {
         let mut positions = self.positions();
         positions.sort_unstable();
         positions
@@ -42,19 +42,19 @@ impl Handler for Seen {
     }
 }
 
-struct Working {
+pub(crate) struct Working {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Working {
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.expect("it ends in order");
     }
 }
 
-fn start(shop: &Shop, seen: &Arc<Seen>) -> Working {
+pub(crate) fn start(shop: &Shop, seen: &Arc<Seen>) -> Working {
     let config = ConsumerConfig {
         name: "seer".into(),
         stream: shop.stream.clone(),
@@ -70,7 +70,7 @@ fn start(shop: &Shop, seen: &Arc<Seen>) -> Working {
 }
 
 /// Appends events that are wanted, each with one before it that is not.
-fn append_paid(shop: &Shop, count: u64) -> Vec<u64> {
+pub(crate) fn append_paid(shop: &Shop, count: u64) -> Vec<u64> {
     (0..count)
         .map(|_| {
             shop.journal.append_many(1);

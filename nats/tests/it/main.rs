@@ -1,6 +1,7 @@
 //! Publishing, consuming and notifying against real servers.
 
 mod audit;
+mod cluster;
 mod consumer;
 mod faults;
 mod hints;
