@@ -10,3 +10,4 @@ mod public_event;
 mod relay;
 mod smtp_sink;
 mod support;
+mod torn;
