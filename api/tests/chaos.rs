@@ -53,16 +53,23 @@ fn several_processes_write_and_a_follower_sees_everything_once_and_in_order() {
 
 #[test]
 fn processes_and_servers_are_killed_and_nothing_is_lost_doubled_or_reordered() {
-    let more = ["--seed", "3", "--processes", "2", "--clients", "4", "--faults", "7"];
+    let more = ["--seed", "3", "--processes", "2", "--clients", "4", "--faults", "6"];
     let cycle = play("kill", &more);
-    assert!(faults(&cycle).len() >= 5, "points were reached: {cycle}");
+    assert!(faults(&cycle).len() >= 4, "points were reached: {cycle}");
     assert_eq!(count(&cycle, "published"), count(&cycle, "events"));
     assert_eq!(count(&cycle, "followed"), count(&cycle, "events"));
 }
 
 #[test]
+fn every_order_is_placed_reserved_and_mailed_once_whoever_dies() {
+    let cycle = play("orders", &["--seed", "5", "--clients", "1", "--faults", "3"]);
+    assert!(!faults(&cycle).is_empty(), "{cycle}");
+    assert_eq!(count(&cycle, "published"), count(&cycle, "events"));
+}
+
+#[test]
 fn connections_are_cut_in_every_part_of_an_append() {
-    let more = ["--processes", "2", "--clients", "4", "--cuts", "12"];
+    let more = ["--processes", "2", "--clients", "4", "--cuts", "9"];
     let cycle = play("cut", &more);
     for moment in ["Half", "Sent", "Answered"] {
         assert!(faults(&cycle).iter().any(|fault| fault.ends_with(moment)), "{moment}: {cycle}");

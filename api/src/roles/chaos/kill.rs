@@ -76,6 +76,7 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>, faults: u32) -> anyhow::Result<
         if let Some(what) = commit(*fault, cycle, &mut crew, &mut staff, &proxies).await? {
             cycle.fault(what);
         }
+        staff.supervise(cycle).await?;
     }
     crew.enough().await?;
     let mut evidence = crew.finish(cycle).await?;

@@ -15,7 +15,9 @@
 //! | [`crew`] | how do they run together? |
 //! | [`gather`], [`check`] | what was recorded, and is it right? |
 //! | [`cycle`], [`report`] | what is said of it? |
-//! | [`writers`] | the scenarios |
+//! | [`staff`], [`shopper`], [`mailbox`], [`rows`] | what follows the journal, and what comes of it? |
+//! | [`proxy`] | how does something go wrong at a named point? |
+//! | [`writers`], [`kill`], [`orders`], [`cut`], [`stream`], [`pause`], [`leave`], [`disk`] | the scenarios |
 //!
 //! The next scenario is a module with a `cycle` function, a variant of [`Scenario`] and a line in
 //! `play`.
@@ -32,12 +34,15 @@ mod gather;
 mod history;
 mod kill;
 mod leave;
+mod mailbox;
 mod operations;
+mod orders;
 mod pause;
 mod place;
 mod proxy;
 mod report;
 mod rows;
+mod shopper;
 mod staff;
 mod stream;
 mod work;
@@ -87,6 +92,8 @@ pub enum Scenario {
     Writers(WritersArgs),
     /// Processes and servers are killed, at random moments and at named points.
     Kill(KillArgs),
+    /// Customers order while those who serve, publish, project and send mail are killed.
+    Orders(OrdersArgs),
     /// Connections are cut in the middle of an append.
     Cut(CutArgs),
     /// The published stream is wiped, cut short, forked, and has holes.
@@ -148,6 +155,20 @@ pub struct KillArgs {
     /// Faults in a cycle; each of the 17 kinds happens before one happens again.
     #[arg(long, default_value_t = 17, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FAULTS)))]
     pub faults: u32,
+}
+
+/// What is killed while orders come.
+#[derive(Debug, Clone, Args)]
+pub struct OrdersArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Faults in a cycle; each kind happens before one happens again.
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FAULTS)))]
+    pub faults: u32,
+    /// Kill those who send mail too: the cycle then waits until their leases of a minute are over.
+    #[arg(long)]
+    pub mailers: bool,
 }
 
 /// How much is cut.
@@ -215,6 +236,10 @@ pub(super) async fn run(scenario: Scenario) -> anyhow::Result<()> {
         }
         Scenario::Kill(KillArgs { chaos, faults }) => {
             play("kill", &chaos, all, async |cycle| kill::cycle(cycle, faults).await).await
+        }
+        Scenario::Orders(OrdersArgs { chaos, faults, mailers }) => {
+            play("orders", &chaos, all, async |cycle| orders::cycle(cycle, faults, mailers).await)
+                .await
         }
         Scenario::Cut(CutArgs { chaos, cuts }) => {
             play("cut", &chaos, all, async |cycle| cut::cycle(cycle, cuts).await).await

@@ -3,6 +3,9 @@
 use super::cycle::{Counts, Verdict};
 use serde_json::json;
 
+/// Violations that are shown: the first ones lead to the others.
+const SHOWN_VIOLATIONS: usize = 20;
+
 /// What a run says of itself.
 pub(super) struct Report {
     scenario: &'static str,
@@ -35,8 +38,11 @@ impl Report {
         for fault in faults {
             println!("  fault: {fault}");
         }
-        for violation in violations {
+        for violation in violations.iter().take(SHOWN_VIOLATIONS) {
             println!("  violation: {violation}");
+        }
+        if violations.len() > SHOWN_VIOLATIONS {
+            println!("  and {} more violations", violations.len() - SHOWN_VIOLATIONS);
         }
     }
 

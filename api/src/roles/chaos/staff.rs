@@ -1,14 +1,16 @@
-//! The roles of the binary that follow the journal, each in processes of its own: relays and
-//! projections. One of each kind works, the other stands by.
+//! The roles of the binary, each in processes of its own. Of relays and projections one works and
+//! the other stands by; of those who send mail and those who serve both work.
 
-use super::check::Evidence;
+use super::check::{Evidence, Violation};
 use super::child::Child;
 use super::cycle::Cycle;
+use super::mailbox::Mailbox;
 use super::proxy::{Proxy, Trap};
-use super::{gather, patiently, rows};
+use super::{LOOK, PATIENCE, gather, rows};
 use anyhow::Context as _;
 use futures::future::select_all;
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 /// Processes of each role.
 const OF_EACH: usize = 2;
@@ -23,6 +25,10 @@ pub(super) enum Duty {
     Relay,
     /// Keeps the read models.
     Project,
+    /// Sends mail.
+    Notify,
+    /// Serves HTTP.
+    Serve,
 }
 
 impl Duty {
@@ -30,6 +36,8 @@ impl Duty {
         match self {
             Self::Relay => "relay",
             Self::Project => "project",
+            Self::Notify => "notify",
+            Self::Serve => "serve",
         }
     }
 }
@@ -37,6 +45,8 @@ impl Duty {
 /// Everybody who follows.
 pub(super) struct Staff {
     members: Vec<Member>,
+    /// Where mails go.
+    mailbox: Mailbox,
 }
 
 struct Member {
@@ -47,22 +57,39 @@ struct Member {
     postgres: Proxy,
     /// Between this process and NATS.
     nats: Proxy,
+    /// Where it serves, if it does.
+    http: Option<SocketAddr>,
 }
 
 impl Staff {
     /// Starts two processes of each of these roles.
     pub(super) async fn start(cycle: &Cycle<'_>, duties: &[Duty]) -> anyhow::Result<Self> {
-        let mut members = vec![];
+        let mut staff = Self { members: vec![], mailbox: Mailbox::open().await? };
         for &duty in duties {
             for number in 0..OF_EACH {
                 let postgres = Proxy::to_postgres(cycle.place.stack.postgres.port()).await?;
                 let nats = Proxy::to_nats(cycle.place.nats_port()?).await?;
+                let http = match duty {
+                    Duty::Serve => Some(free_address()?),
+                    Duty::Relay | Duty::Project | Duty::Notify => None,
+                };
                 let name = format!("{} {number}", duty.role());
-                let child = start(cycle, duty, &name, &postgres, &nats)?;
-                members.push(Member { duty, name, child, postgres, nats });
+                let child = start(cycle, &staff.mailbox, duty, &name, (&postgres, &nats), http)?;
+                staff.members.push(Member { duty, name, child, postgres, nats, http });
             }
         }
-        Ok(Self { members })
+        Ok(staff)
+    }
+
+    /// Where HTTP is served.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let serving = self.members.iter().filter_map(|member| member.http);
+        serving.map(|address| format!("http://{address}")).collect()
+    }
+
+    /// The Message-IDs of all mails that were sent.
+    pub(super) fn mails(&self) -> Vec<String> {
+        self.mailbox.taken()
     }
 
     /// The numbers of those who have a duty, in the order in which they were started.
@@ -89,8 +116,8 @@ impl Staff {
     pub(super) async fn replace(&mut self, cycle: &Cycle<'_>, index: usize) -> anyhow::Result<()> {
         let member = &mut self.members[index];
         member.child.kill9().await?;
-        let Member { duty, name, postgres, nats, .. } = &*member;
-        member.child = start(cycle, *duty, name, postgres, nats)?;
+        let Member { duty, name, postgres, nats, http, .. } = &*member;
+        member.child = start(cycle, &self.mailbox, *duty, name, (postgres, nats), *http)?;
         Ok(())
     }
 
@@ -99,12 +126,23 @@ impl Staff {
         let members = self.with(duty);
         let proxy = |index: usize| match duty {
             Duty::Relay => &self.members[index].nats,
-            Duty::Project => &self.members[index].postgres,
+            Duty::Project | Duty::Notify | Duty::Serve => &self.members[index].postgres,
         };
         let sprung = select_all(members.iter().map(|index| proxy(*index).arm(trap)));
         let first = tokio::time::timeout(TRAP_PATIENCE, sprung).await;
         members.iter().for_each(|index| proxy(*index).disarm());
         first.ok().map(|(_, first, _)| members[first])
+    }
+
+    /// Starts again who has ended by itself, as a supervisor does: a process that starts while
+    /// PostgreSQL is away says so and ends.
+    pub(super) async fn supervise(&mut self, cycle: &Cycle<'_>) -> anyhow::Result<()> {
+        for index in 0..self.members.len() {
+            if !self.members[index].child.runs() {
+                self.replace(cycle, index).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until everything is published and projected, and adds what came of it.
@@ -115,34 +153,70 @@ impl Staff {
     ) -> anyhow::Result<()> {
         let head = u64::try_from(evidence.journal.len())?;
         if !self.with(Duty::Relay).is_empty() {
-            evidence.stream = Some(patiently("the relay", || gather::stream(cycle, head)).await?);
+            match self.wait(cycle, async || gather::stream(cycle, head).await).await? {
+                Ok(stream) => evidence.stream = Some(stream),
+                Err(what) => evidence.found.push(Violation { rule: "stream", what }),
+            }
         }
         if !self.with(Duty::Project).is_empty() {
-            patiently("the projections", || rows::are_at(cycle, head)).await?;
-            evidence.found.extend(rows::differ_from_rebuilt(cycle).await?);
+            match self.wait(cycle, async || rows::are_at(cycle, head).await).await? {
+                Ok(()) => evidence.found.extend(rows::differ_from_rebuilt(cycle).await?),
+                Err(what) => evidence.found.push(Violation { rule: "read models", what }),
+            }
         }
         for member in &mut self.members {
             member.child.terminate().await?;
         }
         Ok(())
     }
+
+    /// Looks until something has come, or says why it has not come in time.
+    async fn wait<T>(
+        &mut self,
+        cycle: &Cycle<'_>,
+        look: impl AsyncFn() -> anyhow::Result<T>,
+    ) -> anyhow::Result<Result<T, String>> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.supervise(cycle).await?;
+            match look().await {
+                Ok(found) => return Ok(Ok(found)),
+                Err(error) if Instant::now() >= deadline => return Ok(Err(format!("{error:#}"))),
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
 }
 
 fn start(
     cycle: &Cycle<'_>,
+    mailbox: &Mailbox,
     duty: Duty,
     name: &str,
-    postgres: &Proxy,
-    nats: &Proxy,
+    (postgres, nats): (&Proxy, &Proxy),
+    http: Option<SocketAddr>,
 ) -> anyhow::Result<Child> {
     let database = cycle.ground.url_through(postgres.port());
     let broker = format!("nats://127.0.0.1:{}", nats.port());
-    let data = cycle.ground.file("data");
+    let (data, mails) = (cycle.ground.file("data"), mailbox.url());
     let environment = [
         ("DATABASE_URL", database.as_str()),
         ("NATS_URL", broker.as_str()),
         ("GOMALL_DATA_DIR", data.to_str().context("a path of our own is text")?),
+        ("GOMALL_SMTP_URL", mails.as_str()),
+        ("GOMALL_LIMITS", "off"),
         ("GOMALL_LOG", "info"),
     ];
-    cycle.start(name, &[duty.role()], &environment)
+    let http = http.map(|address| address.to_string());
+    let mut role = vec![duty.role()];
+    if let Some(http) = &http {
+        role.extend(["--no-workers", "--http", http]);
+    }
+    cycle.start(name, &role, &environment)
+}
+
+/// An address of loopback that was free a moment ago, for a process that is to be found there again
+/// after it was killed.
+fn free_address() -> std::io::Result<SocketAddr> {
+    std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
 }

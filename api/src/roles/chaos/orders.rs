@@ -1,0 +1,239 @@
+//! Customers order through HTTP while those who serve, publish, project and send mail are killed:
+//! an order a key, a reservation an order, a mail an order.
+
+use super::check::{Evidence, Violation};
+use super::crew::{Crew, Manner};
+use super::cycle::Cycle;
+use super::proxy::{Moment, Point, Then, Trap};
+use super::shopper::Shopper;
+use super::staff::{Duty, Staff};
+use super::{LOOK, patiently};
+use anyhow::Context as _;
+use rand::Rng;
+use rand::seq::SliceRandom;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+/// Customers at once.
+const SHOPPERS: u64 = 4;
+
+/// The longest undisturbed time before a fault.
+const PEACE: Duration = Duration::from_millis(800);
+
+/// Mails that one process may be sending when it is killed: those may arrive a second time, under
+/// the same Message-ID.
+const IN_FLIGHT: usize = 8;
+
+/// A mail whose sender was killed is taken over when its lease of a minute is over.
+const MAIL_PATIENCE: Duration = Duration::from_secs(150);
+
+/// Who dies, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// One of a role, at any moment.
+    Any(Duty),
+    /// One of a role, at a point.
+    At(Duty, Point, Moment),
+    /// PostgreSQL stops as in a crash.
+    Postgres,
+    /// NATS is killed.
+    Nats,
+}
+
+const FAULTS: [Fault; 8] = [
+    Fault::At(Duty::Serve, Point::Append, Moment::Answered),
+    Fault::At(Duty::Serve, Point::Append, Moment::Sent),
+    Fault::At(Duty::Serve, Point::Append, Moment::Half),
+    Fault::Any(Duty::Serve),
+    Fault::At(Duty::Project, Point::ProjectionCommit, Moment::Answered),
+    Fault::Any(Duty::Relay),
+    Fault::Postgres,
+    Fault::Nats,
+];
+
+/// Whoever sends mail; see [`MAIL_PATIENCE`].
+const MAIL_FAULTS: [Fault; 3] = [
+    Fault::At(Duty::Notify, Point::MailSent, Moment::Answered),
+    Fault::At(Duty::Notify, Point::MailSent, Moment::Sent),
+    Fault::Any(Duty::Notify),
+];
+
+pub(super) async fn cycle(
+    cycle: &mut Cycle<'_>,
+    faults: u32,
+    mailers: bool,
+) -> anyhow::Result<Evidence> {
+    let database = [("DATABASE_URL", cycle.ground.url.as_str())];
+    cycle.start("seed", &["seed"], &database)?.ends_well().await?;
+    let duties = [Duty::Serve, Duty::Project, Duty::Relay, Duty::Notify];
+    let mut staff = Staff::start(cycle, &duties).await?;
+    let mut crew = Crew::start(cycle, &cycle.urls()[..1], Manner::default())?;
+    crew.at_work().await?;
+    let enough = Arc::new(AtomicBool::new(false));
+    let mut shoppers = JoinSet::new();
+    for number in 1..=SHOPPERS {
+        let shopper = Shopper::new(staff.addresses(), cycle.seed, number)?;
+        shoppers.spawn(shopper.shop(Arc::clone(&enough)));
+    }
+
+    let mut schedule = FAULTS.to_vec();
+    if mailers {
+        schedule.extend(MAIL_FAULTS);
+    }
+    schedule.shuffle(&mut cycle.rng);
+    let mut killed_mailers = 0;
+    for fault in schedule.iter().cycle().take(usize::try_from(faults)?) {
+        tokio::time::sleep(PEACE.mul_f64(cycle.rng.random())).await;
+        if let Some(what) = commit(*fault, cycle, &mut staff).await? {
+            killed_mailers += usize::from(what.starts_with("notify"));
+            cycle.fault(what);
+        }
+        staff.supervise(cycle).await?;
+    }
+
+    enough.store(true, Ordering::Relaxed);
+    let mut told = vec![];
+    while !shoppers.is_empty() {
+        staff.supervise(cycle).await?;
+        if let Ok(Some(orders)) = tokio::time::timeout(LOOK, shoppers.join_next()).await {
+            told.extend(orders??);
+        }
+    }
+    crew.enough().await?;
+    let mut evidence = crew.finish(cycle).await?;
+    let mut found = judge_orders(cycle, &told).await?;
+    found.extend(judge_mails(cycle, &mut staff, killed_mailers * IN_FLIGHT).await?);
+    evidence.found.extend(found);
+    staff.settle(cycle, &mut evidence).await?;
+    Ok(evidence)
+}
+
+async fn commit(
+    fault: Fault,
+    cycle: &mut Cycle<'_>,
+    staff: &mut Staff,
+) -> anyhow::Result<Option<String>> {
+    let place = cycle.place;
+    match fault {
+        Fault::Any(duty) => {
+            let members = staff.with(duty);
+            let member = members[cycle.rng.random_range(0..members.len())];
+            staff.replace(cycle, member).await?;
+            Ok(Some(format!("{} killed", staff.name(member))))
+        }
+        Fault::At(duty, point, moment) => {
+            let trap = Trap { point, moment, then: Then::Hang };
+            let Some(member) = staff.trap(duty, trap).await else { return Ok(None) };
+            staff.replace(cycle, member).await?;
+            Ok(Some(format!("{} killed, {point:?} {moment:?}", staff.name(member))))
+        }
+        Fault::Postgres => {
+            place.stack.postgres.stop_immediate().await;
+            place.stack.postgres.start().await?;
+            Ok(Some("PostgreSQL stopped at once".to_owned()))
+        }
+        Fault::Nats => {
+            place.stack.nats.kill9().await;
+            place.stack.nats.start().await?;
+            Ok(Some("NATS killed".to_owned()))
+        }
+    }
+}
+
+/// An order for every key, and no other; a reservation for every order, and no other.
+async fn judge_orders(cycle: &Cycle<'_>, told: &[Uuid]) -> anyhow::Result<Vec<Violation>> {
+    let mut found = vec![];
+    let mut add = |what| found.push(Violation { rule: "orders", what });
+    let mut connection = cycle.ground.connect().await?;
+    anyhow::ensure!(!told.is_empty(), "nobody could order anything");
+    let placed: Vec<String> = sqlx::query_scalar(
+        "select aggregate_id from events where event_type = 'OrderPlaced' order by position",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    let reserved: Vec<String> = sqlx::query_scalar(
+        "select payload ->> 'order_id' from events where event_type = 'StockReserved'",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    let once: HashSet<_> = told.iter().map(Uuid::to_string).collect();
+    if once.len() != told.len() {
+        add(format!("{} keys have {} orders", told.len(), once.len()));
+    }
+    for (what, orders) in [("orders", placed), ("reservations", reserved)] {
+        let there: HashSet<_> = orders.iter().cloned().collect();
+        if there.len() != orders.len() {
+            add(format!("{} {what} are of {} orders", orders.len(), there.len()));
+        }
+        for order in once.symmetric_difference(&there) {
+            let is_told = once.contains(order);
+            add(format!("{what} of {order}: acknowledged {is_told}, recorded {}", !is_told));
+        }
+    }
+    Ok(found)
+}
+
+/// Every order's mail was sent, under one Message-ID, and no more often than senders were killed
+/// over it.
+async fn judge_mails(
+    cycle: &Cycle<'_>,
+    staff: &mut Staff,
+    repetitions: usize,
+) -> anyhow::Result<Vec<Violation>> {
+    let deadline = Instant::now() + MAIL_PATIENCE;
+    loop {
+        match patiently("PostgreSQL", async || mails(cycle).await).await? {
+            (0, mails) => return Ok(compare_mails(&mails, &staff.mails(), repetitions)),
+            (waiting, _) if Instant::now() >= deadline => {
+                let what = format!("{waiting} orders have no mail that is settled");
+                return Ok(vec![Violation { rule: "mails", what }]);
+            }
+            _ => {
+                staff.supervise(cycle).await?;
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+}
+
+/// How many orders wait for their mail, and the Message-IDs of all mails that are recorded as sent.
+async fn mails(cycle: &Cycle<'_>) -> anyhow::Result<(i64, Vec<String>)> {
+    let mut connection = cycle.ground.connect().await?;
+    let waiting: i64 = sqlx::query_scalar(
+        "select count(*) from events e left join mails m on m.event_id = e.event_id \
+          where e.event_type = 'OrderPlaced' and m.state is distinct from 'sent'",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .context("mails cannot be counted")?;
+    let sent = sqlx::query_scalar("select message_id from mails where state = 'sent'")
+        .fetch_all(&mut connection)
+        .await?;
+    Ok((waiting, sent))
+}
+
+fn compare_mails(recorded: &[String], taken: &[String], repetitions: usize) -> Vec<Violation> {
+    let mut found = vec![];
+    let mut add = |what| found.push(Violation { rule: "mails", what });
+    let mut arrived = HashMap::<&str, usize>::new();
+    for id in taken {
+        *arrived.entry(id.trim_matches(['<', '>'])).or_default() += 1;
+    }
+    for id in recorded {
+        if arrived.remove(id.trim_matches(['<', '>'])).is_none() {
+            add(format!("{id} is recorded as sent and never arrived"));
+        }
+    }
+    for id in arrived.keys() {
+        add(format!("{id} arrived and is recorded nowhere"));
+    }
+    let surplus = taken.len().saturating_sub(recorded.len());
+    if surplus > repetitions {
+        add(format!("{surplus} mails arrived again, at most {repetitions} could"));
+    }
+    found
+}
