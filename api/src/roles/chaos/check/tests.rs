@@ -130,10 +130,10 @@ fn a_lost_effect_is_found() {
     breaks("positions", |e| drop(e.journal.remove(2)));
     breaks("positions", |e| drop(e.journal.remove(0)));
     breaks("sequences", |e| e.journal[4].sequence = 4);
-    breaks("tail", |e| drop(e.tails[0].remove(1)));
-    breaks("tail", |e| drop(e.tails[0].pop()));
-    breaks("stream", |e| drop(e.stream.as_mut().map(|stream| stream.remove(1))));
-    breaks("stream", |e| drop(e.stream.as_mut().map(Vec::pop)));
+    breaks("tail", |e| _ = e.tails[0].remove(1));
+    breaks("tail", |e| _ = e.tails[0].pop());
+    breaks("stream", |e| _ = e.stream.as_mut().map(|stream| stream.remove(1)));
+    breaks("stream", |e| _ = e.stream.as_mut().map(Vec::pop));
 }
 
 #[test]
