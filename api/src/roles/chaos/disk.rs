@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use rand::Rng;
 use rustix::process::Signal;
 use serde_json::json;
-use sqlx::Executor as _;
+use sqlx::{ConnectOptions as _, Executor as _};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -102,14 +102,15 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>, faults: u32) -> anyhow::Result<
         cycle.fault(format!("no space for {what}, {left} pages left"));
         let filler = cycle.place.servers.join("filler");
         fill(&filler, left * 4_096)?;
-        if is_log && let Ok(mut connection) = cycle.ground.connect().await {
+        if is_log && let Ok(mut connection) = cycle.ground.options.connect().await {
             let _the_server_may_go = connection.execute("select pg_switch_wal()").await;
         }
         tokio::time::sleep(FULL.mul_f64(cycle.rng.random_range(0.3..1.0))).await;
         std::fs::remove_file(&filler)?;
         patiently("PostgreSQL", async || {
             cycle.place.stack.postgres.start().await?;
-            cycle.ground.connect().await.map(drop)
+            // One try: a server that was alive a moment ago may have ended since.
+            Ok(drop(cycle.ground.options.connect().await?))
         })
         .await?;
     }
