@@ -18,6 +18,7 @@
 
 mod event;
 mod facts;
+mod id_map;
 mod money;
 mod personal;
 mod recorded;
@@ -42,6 +43,7 @@ pub use event::{
     encode_event, is_every_version_before, read_older,
 };
 pub use facts::Facts;
+pub use id_map::IdMap;
 pub use money::{Currency, InvalidMoney, Money};
 pub use personal::{
     Address, CountryCode, OrderContact, Personal, Profile, Sealed, SealedSecret, public_payload,

@@ -6,8 +6,11 @@ use opentelemetry::KeyValue;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Which of the counters.
+type Count = fn(&Counts) -> u64;
+
 /// A label and what belongs to it.
-type Outcome = (&'static str, fn(&Counts) -> u64);
+type Outcome = (&'static str, Count);
 
 /// Counters that are told apart by `outcome`.
 const BY_OUTCOME: [(&str, &str, &[Outcome]); 3] = [
@@ -33,7 +36,7 @@ const BY_OUTCOME: [(&str, &str, &[Outcome]); 3] = [
 ];
 
 /// Counters without labels.
-const PLAIN: [(&str, &str, fn(&Counts) -> u64); 3] = [
+const PLAIN: [(&str, &str, Count); 3] = [
     ("gomall_aggregate_loads", "Aggregates read from the journal.", |counts| counts.loads),
     ("gomall_aggregate_snapshots", "Snapshots written.", |counts| counts.snapshots),
     ("gomall_journal_batches", "Batches that the journal's writer appended.", |counts| {

@@ -20,7 +20,7 @@ use run::run;
 use support::{Database, new_id};
 
 /// Enough to see every kind of thing happen, in a few seconds.
-const CASES: u64 = 4;
+const CASES: u64 = 3;
 
 /// What is shown of a failure.
 const SHOWN_VIOLATIONS: usize = 5;

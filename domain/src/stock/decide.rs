@@ -172,7 +172,7 @@ impl StockItem {
             }
             StockCommand::Reserve { sku, order_id, quantity, until } => {
                 let quantity = quantity.get();
-                if let Some(held) = self.reservations.get(&order_id) {
+                if let Some(held) = self.reservations.get(order_id) {
                     return if held.quantity == quantity {
                         Ok(vec![])
                     } else {
@@ -189,11 +189,11 @@ impl StockItem {
             // would take a list that grows for ever. Whoever commits does so in one append with
             // OrderPaid, and the order makes that a no-op when it is repeated.
             StockCommand::Commit { order_id } => {
-                let held = self.reservations.get(&order_id).ok_or(StockRejection::NotReserved)?;
+                let held = self.reservations.get(order_id).ok_or(StockRejection::NotReserved)?;
                 Ok(vec![StockEvent::StockCommitted { order_id, quantity: held.quantity }])
             }
             StockCommand::Release { order_id, reason } => {
-                let held = self.reservations.get(&order_id);
+                let held = self.reservations.get(order_id);
                 let released = held.map(|held| StockEvent::StockReleased {
                     order_id,
                     quantity: held.quantity,

@@ -1,9 +1,8 @@
 use super::{StockCommand, StockEvent, StockRejection};
-use crate::{Facts, Timestamp};
+use crate::{Facts, IdMap, Timestamp};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// The most pieces on hand, far from the end of an integer of JavaScript or SQL.
@@ -20,8 +19,9 @@ pub struct StockItem {
     pub on_hand: u64,
     /// Pieces that are set aside.
     pub reserved: u64,
-    /// What is set aside, by order. Bounded by `on_hand`: each holds at least one piece.
-    pub reservations: BTreeMap<Uuid, Reservation>,
+    /// What is set aside, by order. Bounded by `on_hand`: each holds at least one piece. Copied with
+    /// every decision, so it is a map whose copies cost nothing.
+    pub reservations: IdMap<Reservation>,
 }
 
 /// Pieces that are set aside for one order.
@@ -49,7 +49,7 @@ impl StockItem {
 
     /// Ends the order's reservation.
     fn end_reservation(&mut self, order_id: Uuid, quantity: u32) {
-        self.reservations.remove(&order_id);
+        self.reservations.remove(order_id);
         self.reserved = self.reserved.saturating_sub(u64::from(quantity));
     }
 }
