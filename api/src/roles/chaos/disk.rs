@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use rand::Rng;
 use rustix::process::Signal;
 use serde_json::json;
-use sqlx::{ConnectOptions as _, Executor as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -25,7 +25,7 @@ const DISK_MEGABYTES: u32 = 320;
 const FULL: Duration = Duration::from_millis(2_500);
 
 /// What the disk is filled with at a time.
-const FILLER: [u8; 64 << 10] = [7; 64 << 10];
+static FILLER: [u8; 64 << 10] = [7; 64 << 10];
 
 /// Makes a file system in memory for everything of the run, in it a small one for the servers, and
 /// becomes what comes behind.
@@ -110,7 +110,8 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>, faults: u32) -> anyhow::Result<
         patiently("PostgreSQL", async || {
             cycle.place.stack.postgres.start().await?;
             // One try: a server that was alive a moment ago may have ended since.
-            Ok(drop(cycle.ground.options.connect().await?))
+            cycle.ground.options.connect().await?.close().await?;
+            Ok(())
         })
         .await?;
     }
@@ -122,9 +123,8 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>, faults: u32) -> anyhow::Result<
 fn fill(path: &Path, left: u64) -> anyhow::Result<()> {
     let mut filler = File::create(path)?;
     let full = loop {
-        match filler.write(&FILLER) {
-            Ok(_) => {}
-            Err(error) => break error,
+        if let Err(error) = filler.write_all(&FILLER) {
+            break error;
         }
     };
     anyhow::ensure!(full.kind() == std::io::ErrorKind::StorageFull, "filling the disk: {full}");

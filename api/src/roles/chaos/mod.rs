@@ -164,7 +164,7 @@ pub struct OrdersArgs {
     #[command(flatten)]
     pub chaos: ChaosArgs,
     /// Faults in a cycle; each kind happens before one happens again.
-    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FAULTS)))]
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FAULTS)))]
     pub faults: u32,
     /// Kill those who send mail too: the cycle then waits until their leases of a minute are over.
     #[arg(long)]

@@ -42,9 +42,11 @@ enum Fault {
     Postgres,
     /// NATS is killed.
     Nats,
+    /// NATS loses everything.
+    NatsWiped,
 }
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 9] = [
     Fault::At(Duty::Serve, Point::Append, Moment::Answered),
     Fault::At(Duty::Serve, Point::Append, Moment::Sent),
     Fault::At(Duty::Serve, Point::Append, Moment::Half),
@@ -53,6 +55,7 @@ const FAULTS: [Fault; 8] = [
     Fault::Any(Duty::Relay),
     Fault::Postgres,
     Fault::Nats,
+    Fault::NatsWiped,
 ];
 
 /// Whoever sends mail; see [`MAIL_PATIENCE`].
@@ -140,6 +143,10 @@ async fn commit(
             place.stack.nats.kill9().await;
             place.stack.nats.start().await?;
             Ok(Some("NATS killed".to_owned()))
+        }
+        Fault::NatsWiped => {
+            place.stack.nats.wipe().await?;
+            Ok(Some("NATS wiped".to_owned()))
         }
     }
 }
@@ -236,4 +243,25 @@ fn compare_mails(recorded: &[String], taken: &[String], repetitions: usize) -> V
         add(format!("{surplus} mails arrived again, at most {repetitions} could"));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compare_mails;
+
+    fn ids(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_mail_that_is_lost_made_up_or_sent_again_is_found() {
+        let wrong = |recorded, taken, repetitions| {
+            compare_mails(&ids(recorded), &ids(taken), repetitions).len()
+        };
+        assert_eq!(wrong("<a> <b>", "<b> <a>", 0), 0);
+        assert_eq!(wrong("<a> <b>", "<a>", 0), 1, "lost");
+        assert_eq!(wrong("<a>", "<a> <b>", 1), 1, "made up");
+        assert_eq!(wrong("<a>", "<a> <a>", 0), 1, "sent again");
+        assert_eq!(wrong("<a>", "<a> <a>", 1), 0, "its sender was killed");
+    }
 }

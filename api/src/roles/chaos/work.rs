@@ -273,7 +273,7 @@ async fn open_shop(bus: &Bus, seed: u64) -> anyhow::Result<()> {
     let context = context(product_id);
     let opening = || {
         let variant = |number: u32| {
-            let sku = Sku::parse(&sku(number)).expect("our own names are valid");
+            let sku = Sku::parse(sku(number)).expect("our own names are valid");
             let number = i32::try_from(number).expect("there are few") + 1_000;
             (Variant { sku, number, name: None }, Money::new(100, Currency::USD).expect("in range"))
         };
