@@ -137,20 +137,21 @@ fn write_envelope(event: &RecordedEvent, out: &mut Vec<u8>) {
         out,
         format_args!(r#"{{"specversion":"1.0","id":"{}","source":"{SOURCE}","#, event.event_id),
     );
-    out.extend_from_slice(br#""type":"#);
-    put_text(
-        out,
-        &format!(
-            "{TYPE_PREFIX}{}.{}.v{}",
-            event.aggregate_type, event.event_type, event.event_version
-        ),
-    );
-    out.extend_from_slice(br#","subject":"#);
-    put_text(out, &format!("{}/{}", event.aggregate_type, event.aggregate_id));
+    out.extend_from_slice(br#""type":""#);
+    out.extend_from_slice(TYPE_PREFIX.as_bytes());
+    put_part(out, &event.aggregate_type);
+    out.push(b'.');
+    put_part(out, &event.event_type);
+    out.extend_from_slice(b".v");
+    put_part(out, &event.event_version);
+    out.extend_from_slice(br#"","subject":""#);
+    put_part(out, &event.aggregate_type);
+    out.push(b'/');
+    put_part(out, &event.aggregate_id);
     put(
         out,
         format_args!(
-            r#","time":"{}","datacontenttype":"application/json","position":{},"sequence":{}"#,
+            r#"","time":"{}","datacontenttype":"application/json","position":{},"sequence":{}"#,
             Timestamp::from(event.recorded_at),
             event.position,
             event.sequence,
@@ -173,7 +174,7 @@ fn write_envelope(event: &RecordedEvent, out: &mut Vec<u8>) {
 
 /// A stored payload may hold line ends between its members; a line of NDJSON may not.
 fn one_line(payload: String) -> Result<String, serde_json::Error> {
-    if payload.contains(['\n', '\r']) {
+    if payload.as_bytes().contains(&b'\n') || payload.as_bytes().contains(&b'\r') {
         let value: serde_json::Value = serde_json::from_str(&payload)?;
         serde_json::to_string(&value)
     } else {
@@ -187,6 +188,18 @@ fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("writing text into memory cannot fail");
+}
+
+/// A part of a text, without quotes. Identifiers, which these nearly always are, need no escaping.
+fn put_part(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        let begin = out.len();
+        put_text(out, text);
+        out.pop();
+        out.remove(begin);
+    }
 }
 
 fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {

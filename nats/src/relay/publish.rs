@@ -7,13 +7,13 @@
 use super::sync::{self, Copy, trouble};
 use super::{RelayStatus, Trouble};
 use crate::public_event::{write_public_event, write_stub};
-use crate::stream::{AGGREGATE_ID_HEADER, EVENT_ID_HEADER, StreamConfig};
+use crate::stream::{AGGREGATE_ID_HEADER, EVENT_ID_HEADER, StreamConfig, aggregate_id_header};
 use async_nats::connection::State;
-use async_nats::header::{HeaderValue, NATS_EXPECTED_LAST_SEQUENCE};
+use async_nats::header::{HeaderName, NATS_EXPECTED_LAST_SEQUENCE};
 use async_nats::jetstream::context::Context;
-use async_nats::{Client, HeaderMap, Message, StatusCode, Subscriber};
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use domain::{EventSource, RecordedEvent, SourceError};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use serde::Deserialize;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 /// How many events may be on their way. Enough to hide the round trip at 50,000 events a second;
 /// more only makes the server queue.
 const MAX_IN_FLIGHT: u64 = 512;
+/// How many events are sent before acknowledgements are looked at again.
+const BURST: usize = 64;
 /// How many events are read from the journal at once.
 const READ_BATCH: usize = 256;
 /// How many such batches wait to be published.
@@ -38,6 +40,10 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// What the headers and their framing take of the server's largest message.
 const HEADER_ALLOWANCE_BYTES: usize = 512;
+
+/// Made once: a name that is given as text is checked and copied for every message.
+const EVENT_ID: HeaderName = HeaderName::from_static(EVENT_ID_HEADER);
+const AGGREGATE_ID: HeaderName = HeaderName::from_static(AGGREGATE_ID_HEADER);
 
 type Batch = Result<Vec<Arc<RecordedEvent>>, SourceError>;
 
@@ -86,7 +92,7 @@ impl<S: EventSource> Publisher<'_, S> {
     /// Publishes what comes after the copy, for ever or until it cannot go on. `works` is called
     /// when that is proven to work: by an acknowledgement, or by a quiet interval.
     pub(super) async fn run(&self, copy: Copy, mut works: impl FnMut()) -> Trouble {
-        let inbox = self.client.new_inbox();
+        let inbox = Subject::from(self.client.new_inbox());
         let mut answers = match self.client.subscribe(inbox.clone()).await {
             Ok(answers) => answers,
             Err(error) => return trouble(error),
@@ -112,7 +118,7 @@ impl<S: EventSource> Publisher<'_, S> {
     async fn publish(
         &self,
         copy: &Copy,
-        inbox: &str,
+        inbox: &Subject,
         answers: &mut Subscriber,
         window: &mut Window,
         works: &mut impl FnMut(),
@@ -127,7 +133,7 @@ impl<S: EventSource> Publisher<'_, S> {
                 biased;
                 _ = checks.tick() => self.check(copy, window).await,
                 answer = answers.next(), if window.unanswered > 0 => match answer {
-                    Some(answer) => self.take(&answer, window),
+                    Some(answer) => self.take_all(answer, answers, window),
                     None => Err(Trouble::Disconnected),
                 },
                 batch = batches.recv(), if waiting.is_empty() => match batch {
@@ -144,10 +150,7 @@ impl<S: EventSource> Publisher<'_, S> {
                 () = std::future::ready(()),
                     if !waiting.is_empty() && window.sent - window.stored < MAX_IN_FLIGHT =>
                 {
-                    match waiting.pop_front() {
-                        Some(event) => self.send(&event, inbox, window).await.map(|()| Step::On),
-                        None => Ok(Step::On),
-                    }
+                    self.send_some(&mut waiting, inbox, window).await.map(|()| Step::On)
                 }
             };
             match done {
@@ -162,10 +165,26 @@ impl<S: EventSource> Publisher<'_, S> {
         }
     }
 
+    async fn send_some(
+        &self,
+        waiting: &mut VecDeque<Arc<RecordedEvent>>,
+        inbox: &Subject,
+        window: &mut Window,
+    ) -> Result<(), Trouble> {
+        for _ in 0..BURST {
+            if window.sent - window.stored >= MAX_IN_FLIGHT {
+                break;
+            }
+            let Some(event) = waiting.pop_front() else { break };
+            self.send(&event, inbox, window).await?;
+        }
+        Ok(())
+    }
+
     async fn send(
         &self,
         event: &RecordedEvent,
-        inbox: &str,
+        inbox: &Subject,
         window: &mut Window,
     ) -> Result<(), Trouble> {
         if event.position != window.sent + 1 {
@@ -173,9 +192,9 @@ impl<S: EventSource> Publisher<'_, S> {
         }
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_LAST_SEQUENCE, window.sent.to_string());
-        headers.insert(EVENT_ID_HEADER, event.event_id.to_string());
-        if let Ok(id) = event.aggregate_id.parse::<HeaderValue>() {
-            headers.insert(AGGREGATE_ID_HEADER, id);
+        headers.insert(EVENT_ID, event.event_id.to_string());
+        if let Some(id) = aggregate_id_header(event) {
+            headers.insert(AGGREGATE_ID, id);
         }
         let mut body = Vec::new();
         write_public_event(event, &mut body);
@@ -194,7 +213,7 @@ impl<S: EventSource> Publisher<'_, S> {
         let subject = self.config.subject_of(event);
         let sending = self.client.publish_with_reply_and_headers(
             subject,
-            inbox.to_owned(),
+            inbox.clone(),
             headers,
             body.into(),
         );
@@ -209,7 +228,25 @@ impl<S: EventSource> Publisher<'_, S> {
         }
     }
 
-    fn take(&self, message: &Message, window: &mut Window) -> Result<Step, Trouble> {
+    /// Takes an answer and all others that are there already, and then tells how far it is: waking
+    /// whoever watches costs more than reading an answer.
+    fn take_all(
+        &self,
+        first: Message,
+        answers: &mut Subscriber,
+        window: &mut Window,
+    ) -> Result<Step, Trouble> {
+        let mut next = Some(first);
+        while let Some(answer) = next {
+            self.take(&answer, window)?;
+            next = answers.next().now_or_never().flatten();
+        }
+        window.progress_at = Instant::now();
+        self.status.send_modify(|status| status.published_position = window.stored);
+        Ok(Step::Proof)
+    }
+
+    fn take(&self, message: &Message, window: &mut Window) -> Result<(), Trouble> {
         window.unanswered = window.unanswered.saturating_sub(1);
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             return Err(trouble("the stream is gone"));
@@ -225,9 +262,7 @@ impl<S: EventSource> Publisher<'_, S> {
             return Err(trouble(format!("sequence {} is not ours", answer.seq)));
         }
         window.stored = window.stored.max(answer.seq);
-        window.progress_at = Instant::now();
-        self.status.send_modify(|status| status.published_position = window.stored);
-        Ok(Step::Proof)
+        Ok(())
     }
 
     /// Whether publishing still works and the stream is still the copy that it was.

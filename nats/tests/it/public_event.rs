@@ -78,3 +78,12 @@ fn readers_get_back_what_was_written() {
     assert!(!event.oversized);
     assert_eq!(serde_json::to_value(&event).expect("JSON"), written(&recorded));
 }
+
+#[test]
+fn a_foreign_name_is_escaped() {
+    let mut recorded = event(1, new_id(), "Odd\"\n\u{1}", "{}");
+    recorded.aggregate_id = "ä \\".into();
+    let written = written(&recorded);
+    assert_eq!(written["type"], "gomall.order.Odd\"\n\u{1}.v1");
+    assert_eq!(written["subject"], "order/ä \\");
+}
