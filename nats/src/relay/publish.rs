@@ -1,8 +1,9 @@
 //! Publishes event after event, with a bounded number of them on their way.
 //!
-//! All acknowledgements come to one subscription. The stream takes every event only directly behind
-//! the one before, so the acknowledgement of position *n* speaks for all before it as well, and one
-//! refusal makes the server refuse everything behind it: there is nothing to keep for each message.
+//! The stream takes every event only directly behind the one before. So the acknowledgement of
+//! position *n* speaks for all before it as well, and one refusal makes the server refuse everything
+//! behind it: only the last event of a burst asks for an answer, and there is nothing to keep for each
+//! message. All answers come to one subscription.
 
 use super::sync::{self, Copy, trouble};
 use super::{RelayStatus, Trouble};
@@ -24,7 +25,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 /// How many events may be on their way. Enough to hide the round trip at 50,000 events a second;
 /// more only makes the server queue.
 const MAX_IN_FLIGHT: u64 = 512;
-/// How many events are sent before acknowledgements are looked at again.
+/// How many events are sent at once, before answers are looked at again. The last one asks for one:
+/// an answer to every event costs the server and us more than the event.
 const BURST: usize = 64;
 /// How many events are read from the journal at once.
 const READ_BATCH: usize = 256;
@@ -171,12 +173,11 @@ impl<S: EventSource> Publisher<'_, S> {
         inbox: &Subject,
         window: &mut Window,
     ) -> Result<(), Trouble> {
-        for _ in 0..BURST {
-            if window.sent - window.stored >= MAX_IN_FLIGHT {
-                break;
-            }
+        let room = MAX_IN_FLIGHT.saturating_sub(window.sent - window.stored);
+        let burst = waiting.len().min(BURST).min(usize::try_from(room).unwrap_or(BURST));
+        for left in (0..burst).rev() {
             let Some(event) = waiting.pop_front() else { break };
-            self.send(&event, inbox, window).await?;
+            self.send(&event, (left == 0).then_some(inbox), window).await?;
         }
         Ok(())
     }
@@ -184,7 +185,7 @@ impl<S: EventSource> Publisher<'_, S> {
     async fn send(
         &self,
         event: &RecordedEvent,
-        inbox: &Subject,
+        answer_to: Option<&Subject>,
         window: &mut Window,
     ) -> Result<(), Trouble> {
         if event.position != window.sent + 1 {
@@ -211,16 +212,19 @@ impl<S: EventSource> Publisher<'_, S> {
             window.progress_at = Instant::now();
         }
         let subject = self.config.subject_of(event);
-        let sending = self.client.publish_with_reply_and_headers(
-            subject,
-            inbox.clone(),
-            headers,
-            body.into(),
-        );
+        let sending = async {
+            let (client, body) = (self.client, body.into());
+            match answer_to.cloned() {
+                Some(inbox) => {
+                    client.publish_with_reply_and_headers(subject, inbox, headers, body).await
+                }
+                None => client.publish_with_headers(subject, headers, body).await,
+            }
+        };
         match tokio::time::timeout(ACK_PATIENCE, sending).await {
             Ok(Ok(())) => {
                 window.sent = event.position;
-                window.unanswered += 1;
+                window.unanswered += u64::from(answer_to.is_some());
                 Ok(())
             }
             Ok(Err(error)) => Err(trouble(error)),
