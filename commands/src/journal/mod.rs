@@ -1,7 +1,8 @@
 //! The journal: an append-only list of events in PostgreSQL with one gap-free global order.
 //!
 //! One writer task per process owns a connection and appends whatever is waiting by one call of
-//! the database function `journal_append_v2` (see `migrations/0008_append.sql`). While one batch
+//! the database function `journal_append_v2` (`migrations/0008_append.sql`; its long way is
+//! `journal_append`, whose present text is in `0006_refuse_whole_chains.sql`). While one batch
 //! commits, the next one gathers; there is no timer. Dropping a caller's future changes nothing:
 //! once queued, a command belongs to the writer.
 
