@@ -4,8 +4,14 @@
 
 #[path = "docs/catalogue.rs"]
 mod catalogue;
+#[path = "docs/compatibility.rs"]
+mod compatibility;
+#[path = "docs/compatibility_tests.rs"]
+mod compatibility_tests;
 #[path = "support/generated.rs"]
 mod generated;
+#[path = "docs/schemas.rs"]
+mod schemas;
 #[path = "docs/settings.rs"]
 mod settings;
 #[path = "docs/source.rs"]
@@ -58,6 +64,22 @@ fn the_event_catalogue_holds_every_event_with_every_field() {
             assert_eq!(listed, stored, "{name}");
         }
     }
+}
+
+#[test]
+fn the_event_schemas_are_those_of_the_events_and_break_none_that_was_stored() {
+    const DOCUMENT: &str = "docs/event-schemas.json";
+    let generated = schemas::document();
+    let kept: Value = serde_json::from_str(&read(DOCUMENT)).expect("the document is JSON");
+    // Before anything is written: what is in the tree is what journals hold, and cannot be blessed
+    // away.
+    let breaks = compatibility::breaks(&kept, &generated);
+    assert!(
+        breaks.is_empty(),
+        "stored events would no longer be what {DOCUMENT} says; make it a new version \
+         (docs/recipes/add-an-event.md): {breaks:#?}"
+    );
+    assert_generated(DOCUMENT, &format!("{generated:#}\n"));
 }
 
 #[test]

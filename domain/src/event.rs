@@ -1,13 +1,15 @@
 mod tagged;
 
+use crate::schema::payload_schemas;
 use cqrs_es::{Aggregate, DomainEvent};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 /// Which event types an aggregate has, each with the version that is written today and those that
 /// were written before.
 ///
 /// Implemented by [`event_types!`](crate::event_types), never by hand.
-pub trait EventTypes: DomainEvent + 'static {
+pub trait EventTypes: DomainEvent + JsonSchema + 'static {
     /// `(name, current version)` of every variant, in the order of declaration.
     const TYPES: &'static [(&'static str, u32)];
     /// What older builds wrote and journals still hold.
@@ -23,11 +25,13 @@ pub struct OlderEvent<E> {
     pub version: u32,
     /// Reads a payload of that version and takes it, step by step, to the event of today.
     pub read: fn(&str) -> Result<E, serde_json::Error>,
+    /// The JSON Schema of a payload of that version.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 /// A shape that an event had. [`event_types!`](crate::event_types) implements it by chaining the
 /// `From` of each version for the next.
-pub trait OlderShape<E>: DeserializeOwned {
+pub trait OlderShape<E>: DeserializeOwned + JsonSchema {
     /// The event of today that says the same.
     fn upcast(self) -> E;
 }
@@ -41,13 +45,14 @@ pub trait OlderShape<E>: DeserializeOwned {
 /// enum. A version that had another name says so: `1: ItemPutV1 as ItemPut`.
 ///
 /// ```
+/// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};
-/// #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 /// enum LampEvent {
 ///     LampDimmed { permille: u32 },
 /// }
 ///
-/// #[derive(Deserialize)]
+/// #[derive(Deserialize, JsonSchema)]
 /// struct LampDimmedV1 {
 ///     percent: u32,
 /// }
@@ -67,8 +72,9 @@ pub trait OlderShape<E>: DeserializeOwned {
 /// A version that no struct reads does not compile:
 ///
 /// ```compile_fail
+/// # use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};
-/// #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 /// enum LampEvent {
 ///     LampDimmed { permille: u32 },
 /// }
@@ -90,6 +96,7 @@ macro_rules! event_types {
                     event_type: $crate::event_types!(@name $variant $($stored)?),
                     version: $older,
                     read: $crate::read_older::<$shape, Self>,
+                    schema: <$shape as ::schemars::JsonSchema>::json_schema,
                 },
             )+)?)+];
         }
@@ -161,6 +168,7 @@ pub struct AggregateEvents {
     /// `(name, version)` of what is written today.
     pub current: &'static [(&'static str, u32)],
     older: fn() -> Vec<(&'static str, u32)>,
+    schemas: fn(&mut SchemaGenerator) -> Vec<(&'static str, u32, Schema)>,
 }
 
 impl AggregateEvents {
@@ -169,6 +177,7 @@ impl AggregateEvents {
             aggregate_type: A::TYPE,
             current: A::Event::TYPES,
             older: || A::Event::OLDER.iter().map(|old| (old.event_type, old.version)).collect(),
+            schemas: payload_schemas::<A::Event>,
         }
     }
 
@@ -177,6 +186,14 @@ impl AggregateEvents {
     #[must_use]
     pub fn stored(&self) -> Vec<(&'static str, u32)> {
         self.current.iter().copied().chain((self.older)()).collect()
+    }
+
+    /// `(name, version, schema of the payload)` of the same, in the same order.
+    pub(crate) fn schemas(
+        &self,
+        generator: &mut SchemaGenerator,
+    ) -> Vec<(&'static str, u32, Schema)> {
+        (self.schemas)(generator)
     }
 }
 

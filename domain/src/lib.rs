@@ -23,6 +23,7 @@ mod money;
 mod personal;
 mod recorded;
 mod rejection;
+mod schema;
 mod timestamp;
 mod values;
 
@@ -50,6 +51,7 @@ pub use personal::{
 };
 pub use recorded::{EventSource, Filter, Metadata, RecordedEvent, SourceError, StreamKey};
 pub use rejection::{Rejection, RejectionKind};
+pub use schema::{EventSchema, event_schemas, public_schema};
 pub use timestamp::Timestamp;
 pub use values::{
     Description, EmailAddress, InvalidValue, Locale, Name, Quantity, Reason, RoleName, Sku, Slug,
@@ -61,8 +63,8 @@ pub use values::{
 /// alters no state costs no more than folding once.
 pub const STATE_VERSION: &str = env!("GOMALL_STATE_VERSION");
 
-/// Every aggregate's events: what the journal may hold, what `/event-types` lists and what the
-/// public contract is generated from.
+/// Every aggregate's events: what the journal may hold, and what the catalogue and the schemas
+/// are generated from.
 pub const AGGREGATES: &[AggregateEvents] = &[
     AggregateEvents::of::<product::Product>(),
     AggregateEvents::of::<stock::StockItem>(),

@@ -1,7 +1,9 @@
 use crate::values::{EmailAddress, Name, Text};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -55,7 +57,7 @@ impl<T> fmt::Debug for Sealed<T> {
 #[derive(Serialize, Deserialize)]
 struct SealedWire<'a> {
     #[serde(rename = "$sealed")]
-    sealed: std::borrow::Cow<'a, str>,
+    sealed: Cow<'a, str>,
 }
 
 impl<T> Serialize for Sealed<T> {
@@ -68,6 +70,23 @@ impl<'de, T> Deserialize<'de> for Sealed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = SealedWire::deserialize(deserializer)?;
         Ok(Self::from_ciphertext(wire.sealed.into_owned()))
+    }
+}
+
+impl<T> JsonSchema for Sealed<T> {
+    fn schema_name() -> Cow<'static, str> {
+        "Sealed".into()
+    }
+
+    /// The same for every `T`: what is inside is nobody's contract.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Personal data, encrypted with a key of that person's own.",
+            "type": "object",
+            "properties": { "$sealed": { "type": "string" } },
+            "required": ["$sealed"],
+            "x-personal": true,
+        })
     }
 }
 

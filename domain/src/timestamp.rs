@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use time::format_description::well_known::Rfc3339;
@@ -7,8 +8,12 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 /// A moment in UTC with millisecond precision, on the wire `2026-11-23T06:34:20.123Z`.
 ///
 /// One precision everywhere: what was written, read back and compared is always equal.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(OffsetDateTime);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(extend(
+    "format" = "date-time",
+    "pattern" = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
+))]
+pub struct Timestamp(#[schemars(with = "String")] OffsetDateTime);
 
 impl Timestamp {
     /// 1970-01-01T00:00:00.000Z.

@@ -1,6 +1,7 @@
 //! Small values whose constructor holds the invariant. Each deserializes through it, so that a
 //! body that breaks one is refused at the edge, with the field's name.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
 
@@ -9,11 +10,17 @@ use std::fmt;
 #[error("{0}")]
 pub struct InvalidValue(pub &'static str);
 
+// What the schemas say of the texts below, in the part of regular expressions on which ECMAScript and
+// Rust agree. That a line is not blank is not said: the two have different ideas of white space.
+const TOKEN_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
+const LINE_PATTERN: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
+const PROSE_PATTERN: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
+
 macro_rules! text_value {
     ($(#[$meta:meta])* $name:ident, $check:expr, $expected:literal) => {
-        $(#[$meta])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
         #[serde(transparent)]
+        $(#[$meta])*
         pub struct $name(String);
 
         impl $name {
@@ -70,39 +77,48 @@ macro_rules! redacted_debug {
 
 text_value!(
     /// A stock keeping unit: names one variant of one product, for ever.
+    #[schemars(extend("pattern" = TOKEN_PATTERN))]
     Sku, is_token, "expected 1 to 64 letters, digits, '-' or '_'"
 );
 text_value!(
     /// A category's name in addresses.
+    #[schemars(extend("pattern" = TOKEN_PATTERN))]
     Slug, is_token, "expected 1 to 64 letters, digits, '-' or '_'"
 );
 text_value!(
     /// A role that rules can name.
+    #[schemars(extend("pattern" = TOKEN_PATTERN))]
     RoleName, is_token, "expected 1 to 64 letters, digits, '-' or '_'"
 );
 text_value!(
     /// A person's or a thing's name: 1 to 200 characters, no control characters.
+    #[schemars(extend("minLength" = 1, "maxLength" = 200, "pattern" = LINE_PATTERN))]
     Name, |text| is_line(text, 200), "expected 1 to 200 characters without control characters"
 );
 text_value!(
     /// A line of an address or the like: 1 to 500 characters, no control characters.
+    #[schemars(extend("minLength" = 1, "maxLength" = 500, "pattern" = LINE_PATTERN))]
     Text, |text| is_line(text, 500), "expected 1 to 500 characters without control characters"
 );
 text_value!(
     /// Prose for customers: at most 10,000 characters, may be empty or have several lines.
+    #[schemars(extend("maxLength" = 10_000, "pattern" = PROSE_PATTERN))]
     Description, |text| is_prose(text, 10_000),
     "expected at most 10000 characters without control characters other than line breaks and tabs"
 );
 text_value!(
     /// Why somebody did something, in their words: 1 to 500 characters.
+    #[schemars(extend("minLength" = 1, "maxLength" = 500, "pattern" = LINE_PATTERN))]
     Reason, |text| is_line(text, 500), "expected 1 to 500 characters without control characters"
 );
 text_value!(
     /// A BCP 47 tag of a language we speak.
+    #[schemars(extend("enum" = ["en", "zh"]))]
     Locale, |text| matches!(text, "en" | "zh"), "expected \"en\" or \"zh\""
 );
 text_value!(
     /// An address that mail can be sent to. Deliberately lax: only a delivery proves an address.
+    #[schemars(extend("format" = "email", "maxLength" = 254))]
     EmailAddress, is_email, "expected an e-mail address of at most 254 characters"
 );
 
@@ -140,8 +156,9 @@ impl RoleName {
 }
 
 /// A count of pieces in a cart's or an order's line: 1 to 999.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("minimum" = 1, "maximum" = Quantity::MAX))]
 pub struct Quantity(u32);
 
 impl Quantity {

@@ -1,6 +1,10 @@
 //! What holds for the stored form of every event of every aggregate.
 
 mod samples;
+#[path = "events/schemas.rs"]
+mod schemas;
+#[path = "events/validate.rs"]
+mod validate;
 
 use cqrs_es::Aggregate;
 use domain::cart::Cart;

@@ -4,9 +4,10 @@
 
 use domain::{DecodeError, EventTypes, Undecodable, decode_event, encode_event};
 use domain::{event_types, is_every_version_before};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 enum ParcelEvent {
     /// Was `ParcelPosted` with pounds; then that with grams; is this with its sender.
     ParcelSent {
@@ -16,12 +17,12 @@ enum ParcelEvent {
     ParcelLost {},
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct ParcelPostedV1 {
     pounds: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct ParcelSentV2 {
     grams: u64,
 }

@@ -10,7 +10,8 @@ Generated from `domain/src/*/events.rs` by `api/tests/docs.rs`; written anew wit
 `GOMALL_BLESS=1 cargo test -p api --test docs`.
 
 Everything that happens is an event in the table `events`. An event is never changed and never
-removed. An example of each, as it is stored, lies in [`domain/tests/golden`](../domain/tests/golden).
+removed. An example of each, as it is stored, lies in [`domain/tests/golden`](../domain/tests/golden), its JSON
+Schema in [`event-schemas.json`](event-schemas.json).
 
 ## What readers get
 

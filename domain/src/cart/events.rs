@@ -1,9 +1,10 @@
 use crate::{Money, Name, Quantity, Sku, Text, event_types};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Facts about a cart. A member's cart has the member's id and lives as long as the member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CartEvent {
     /// The cart came to be, with its first line.
     CartOpened {

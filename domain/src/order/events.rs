@@ -1,9 +1,10 @@
 use crate::{Money, Name, OrderContact, Sealed, Sku, Text, Timestamp, event_types};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// One line of an order, frozen when it was placed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderLine {
     /// What.
     pub sku: Sku,
@@ -23,7 +24,7 @@ pub struct OrderLine {
 }
 
 /// What an order costs; `items - discount + shipping + tax = total`, all in one currency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// The sum of the lines.
     pub items: Money,
@@ -38,7 +39,7 @@ pub struct Totals {
 }
 
 /// How a payment of an order ended without money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentEnd {
     /// The card was refused.
@@ -50,7 +51,7 @@ pub enum PaymentEnd {
 }
 
 /// Facts about an order. The stream's id is the order's id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OrderEvent {
     /// The customer ordered; the stock is reserved in the same append.
     OrderPlaced {

@@ -1,10 +1,11 @@
 use crate::{Money, event_types};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Facts about one attempt to pay. The stream's id is the payment's id, which is also the
 /// provider's idempotency key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PaymentEvent {
     /// Money is asked for. Appended before the provider is called, so that a crash in between
     /// leaves something to settle.

@@ -1,9 +1,11 @@
+use super::selectors::{ANY, METHODS};
 use crate::{Reason, RoleName, Timestamp, event_types};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// What a rule does when it matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
     /// Lets the request through, unless a deny rule matches too.
@@ -13,7 +15,7 @@ pub enum Effect {
 }
 
 /// A permission rule as it was written. The constructor of the command parsed every part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rule {
     /// What it does.
     pub effect: Effect,
@@ -29,8 +31,9 @@ pub struct Rule {
 }
 
 /// A role that a rule names, or `*` for every caller.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", try_from = "String")]
+#[schemars(extend("pattern" = r"^(\*|[A-Za-z0-9_-]{1,64})$"))]
 pub enum RoleSelector {
     /// Every caller, signed in or not.
     Any,
@@ -39,8 +42,9 @@ pub enum RoleSelector {
 }
 
 /// An HTTP method that a rule names, or `*` for every method.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "String", try_from = "String")]
+#[schemars(extend("enum" = [&[ANY], &METHODS[..]].concat()))]
 pub enum MethodSelector {
     /// Every method.
     Any,
@@ -49,7 +53,7 @@ pub enum MethodSelector {
 }
 
 /// Facts about who may do what. There is one policy; the stream's id is `shop`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PolicyEvent {
     /// A rule is in force.
     RuleAdded {
@@ -89,6 +93,7 @@ pub enum PolicyEvent {
         /// The ban's id.
         ban_id: Uuid,
         /// An address or a network.
+        #[schemars(with = "String")]
         cidr: ipnet::IpNet,
         /// Why.
         reason: Reason,

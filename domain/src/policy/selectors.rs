@@ -5,11 +5,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// What stands for "every" in a rule.
-const ANY: &str = "*";
+pub(super) const ANY: &str = "*";
 
 /// The methods that a rule can name. HEAD is not among them: it follows GET, so that a rule about
 /// HEAD alone would promise what it cannot hold.
-const METHODS: [&str; 8] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+pub(super) const METHODS: [&str; 8] =
+    ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
 impl TryFrom<String> for RoleSelector {
     type Error = InvalidValue;

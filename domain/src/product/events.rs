@@ -1,9 +1,10 @@
 use crate::{Money, Name, Sku, Slug, Text, event_types};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// One thing that can be put into a cart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Variant {
     /// Unique in the shop, for ever.
     pub sku: Sku,
@@ -15,7 +16,7 @@ pub struct Variant {
 }
 
 /// Facts about a product. The stream's id is the product's id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ProductEvent {
     /// A draft was written; it is not on sale before it is published.
     ProductCreated {

@@ -1,9 +1,10 @@
 use crate::{Timestamp, event_types};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionEnd {
     /// The user signed out.
@@ -16,7 +17,7 @@ pub enum SessionEnd {
 
 /// Facts about one sign-in and the refresh tokens that follow from it. The stream's id is the
 /// session's id. Tokens are numbered and authenticated by our key; no secret is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SessionEvent {
     /// Somebody signed in; refresh token number 1 was given out.
     SessionStarted {

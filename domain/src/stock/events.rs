@@ -1,9 +1,10 @@
 use crate::{Reason, Timestamp, event_types};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Facts about the pieces of one SKU. The stream's id is the SKU.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum StockEvent {
     /// A product's variant took this SKU. A SKU is taken once, for ever.
     StockItemOpened {

@@ -1,8 +1,9 @@
 use crate::{Locale, Profile, Reason, RoleName, Sealed, SealedSecret, Timestamp, event_types};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Facts about a person with an account. The stream's id is the user's id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum UserEvent {
     /// They signed up.
     UserRegistered {
