@@ -189,10 +189,10 @@ pub async fn request_retry(pool: &PgPool, id: &DeadLetterId) -> Result<Decided, 
         Some(DeadLetterStatus::GivenUp) => return Ok(Decided::GivenUp),
         Some(DeadLetterStatus::Failed | DeadLetterStatus::Waiting) => {}
     }
+    // One row stands for its lane: more would be locked in another order than the worker's.
     sqlx::query(
-        "update dead_letters lane set retry = true from dead_letters asked \
-         where asked.consumer = $1 and asked.position = $2 and lane.consumer = asked.consumer \
-           and lane.lane is not distinct from asked.lane and lane.status <> 'given_up'",
+        "update dead_letters set retry = true \
+         where consumer = $1 and position = $2 and status <> 'given_up'",
     )
     .bind(&id.consumer)
     .bind(id.position)
@@ -215,12 +215,8 @@ pub async fn give_up(pool: &PgPool, id: &DeadLetterId) -> Result<Decided, sqlx::
         Some(DeadLetterStatus::Failed) => {}
     }
     sqlx::query(
-        "with decided as ( \
-           update dead_letters set status = 'given_up', retry = true, last_at = now() \
-           where consumer = $1 and position = $2 and status = 'failed' returning lane) \
-         update dead_letters behind set retry = true from decided \
-         where behind.consumer = $1 and behind.lane is not distinct from decided.lane \
-           and behind.status = 'waiting'",
+        "update dead_letters set status = 'given_up', retry = true, last_at = now() \
+         where consumer = $1 and position = $2 and status = 'failed'",
     )
     .bind(&id.consumer)
     .bind(id.position)

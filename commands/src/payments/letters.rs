@@ -62,11 +62,14 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// The next events for which another try was asked, in order.
+/// The next events of the payments for which another try was asked, in order.
 pub(super) async fn wanted(conn: &mut PgConnection) -> Result<Vec<Wanted>, sqlx::Error> {
     let wanted: Vec<(i64, String, bool)> = sqlx::query_as(
-        "select position, lane, status = 'given_up' from dead_letters \
-         where consumer = $1 and retry and lane is not null order by position limit $2",
+        "select position, lane, status = 'given_up' from dead_letters letter \
+         where consumer = $1 and (status <> 'given_up' or retry) and exists ( \
+           select from dead_letters asked \
+           where asked.consumer = $1 and asked.retry and asked.lane = letter.lane) \
+         order by position limit $2",
     )
     .bind(CONSUMER)
     .bind(RETRY_EVENTS)
@@ -83,6 +86,20 @@ pub(super) async fn remove(conn: &mut PgConnection, wanted: &Wanted) -> Result<(
         .bind(wanted.position)
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// Lets what there was no room for be tried next: it waits behind nothing any more.
+pub(super) async fn go_on(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update dead_letters behind set retry = true \
+         where consumer = $1 and status = 'waiting' and not retry and not exists ( \
+           select from dead_letters head where head.consumer = $1 and head.lane = behind.lane \
+             and head.status = 'failed')",
+    )
+    .bind(CONSUMER)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -189,6 +189,7 @@ async fn try_again(
             }
         }
     }
+    letters::go_on(&mut transaction).await?;
     transaction.commit().await?;
     Ok(())
 }

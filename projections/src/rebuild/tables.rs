@@ -120,11 +120,6 @@ impl Schemas {
                 "delete from {live} known where consumer = $1 and not exists \
                  (select from {built} b where b.consumer = $1 and b.position = known.position)"
             ),
-            format!(
-                "update {live} behind set retry = true from {live} decided \
-                 where decided.consumer = $1 and decided.retry and behind.consumer = $1 \
-                   and behind.lane = decided.lane and behind.status = 'waiting'"
-            ),
         ] {
             sqlx::query(&statement).bind(consumer).persistent(false).execute(&mut *conn).await?;
         }

@@ -22,7 +22,7 @@ struct Wanted {
     lane: Option<String>,
 }
 
-/// Tries the next events for which that was asked, in order: each is applied and its letter goes,
+/// Tries the next events of the lanes for which that was asked, in order: each is applied and its letter goes,
 /// in one transaction. Where one fails again its lane stays parked from there on.
 ///
 /// The checkpoint's row is locked first, as by every batch, so nothing of the lane is applied or
@@ -40,7 +40,10 @@ pub(super) async fn retry<S: EventSource>(
     // So that a deferred constraint speaks up at the event that breaks it.
     sqlx::query("set constraints all immediate").execute(&mut *transaction).await?;
     let wanted: Vec<Wanted> = sqlx::query_as(
-        "select position, lane from dead_letters where consumer = $1 and retry \
+        "select position, lane from dead_letters letter \
+         where consumer = $1 and (status <> 'given_up' or retry) and exists ( \
+           select from dead_letters asked where asked.consumer = $1 and asked.retry \
+             and asked.lane is not distinct from letter.lane) \
          order by position limit $2",
     )
     .bind(projection.name())
@@ -68,6 +71,16 @@ pub(super) async fn retry<S: EventSource>(
             failed.insert(lane);
         }
     }
+    // What there was no room for, or came meanwhile, waits behind nothing any more.
+    sqlx::query(
+        "update dead_letters behind set retry = true \
+         where consumer = $1 and status = 'waiting' and not retry and not exists ( \
+           select from dead_letters head where head.consumer = $1 and head.lane = behind.lane \
+             and head.status = 'failed')",
+    )
+    .bind(projection.name())
+    .execute(&mut *transaction)
+    .await?;
     checkpoint::settle(&mut transaction, projection, row).await?;
     transaction.commit().await?;
     Ok(())

@@ -220,6 +220,23 @@ async fn nobody_else_works_on_the_projection_while_a_letter_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_letter_asks_for_all_of_its_lane_and_for_no_other() {
+    let mut scene = Scene::new().await;
+    // More than one transaction of a retry holds.
+    scene.steps((0..250).map(|_| 1));
+    scene.steps([2]);
+    scene.trail.poison().extend([1, 251]);
+    let running = scene.run(1_000, true);
+    scene.stands_at(Status::PartlyParked, 251).await;
+    scene.trail.poison().clear();
+    let asked = scene.letters().await.remove(120);
+    dead_letters::request_retry(&scene.pool, &asked.id).await.expect("a query");
+    eventually("the lane is applied", || async { scene.letters().await.len() == 1 }).await;
+    scene.shows(&BTreeSet::from([251])).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn giving_up_leaves_out_one_event_and_loses_none_after_it() {
     let mut scene = Scene::new().await;
     scene.steps([1, 2, 1, 1, 2]);
