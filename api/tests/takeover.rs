@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 const TAKE_OVER: Duration = Duration::from_secs(2);
 /// How long the database waits for a holder that says nothing: `SILENCE_MS` in
 /// `nats/src/relay/lease.rs`.
-const SILENCE: Duration = Duration::from_millis(1500);
+const SILENCE: Duration = Duration::from_millis(1200);
 /// So that there is always something to publish.
 const APPEND_INTERVAL: Duration = Duration::from_millis(5);
 const STREAM: &str = "GOMALL";

@@ -105,9 +105,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             }
             Side::NatsClient => {
                 let bytes = nats(&mut self.reader).await?;
-                let publishes =
-                    bytes.starts_with(b"HPUB gomall.") || bytes.starts_with(b"PUB gomall.");
-                let point = publishes.then_some(Point::Publish);
+                let point = asks_to_publish(&bytes).then_some(Point::Publish);
                 Some(Frame { bytes, point, ends_answer: false })
             }
             Side::NatsServer => {
@@ -118,6 +116,20 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             }
         }
     }
+}
+
+/// Whether an event is published and an answer asked for, as for the last one of a burst.
+fn asks_to_publish(message: &[u8]) -> bool {
+    let line = message.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ');
+    let (verb, subject) = (words.next(), words.next().unwrap_or_default());
+    // The subject of the answer stands before the lengths: one, and one more with headers.
+    let with_answer = match verb {
+        Some(b"HPUB") => 3,
+        Some(b"PUB") => 2,
+        _ => return false,
+    };
+    subject.starts_with(b"gomall.") && words.count() == with_answer
 }
 
 /// A message of PostgreSQL: a letter, except for the very first, and a length that counts itself.
