@@ -8,14 +8,10 @@ use domain::payment::PaymentEvent;
 use domain::{StreamKey, encode_event};
 use sqlx::PgPool;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use support::{Database, new_id, usd};
+use support::{Database, eventually, new_id, usd};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-/// Far beyond what any step takes on a busy machine; reached only by a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A provider that is away: nothing here is about its answers.
 struct Away;
@@ -71,18 +67,13 @@ fn requested() -> String {
     encode_event(&requested).expect("events can be written as JSON")
 }
 
-async fn eventually(pool: &PgPool, query: &str, expected: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+async fn shows(pool: &PgPool, query: &str, expected: &str) {
+    let looked = async || {
         let found: Option<String> =
             sqlx::query_scalar(query).fetch_one(pool).await.expect("a query");
-        let found = found.unwrap_or_default();
-        if found == expected {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{query}: {found}, expected {expected}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        (found.unwrap_or_default() == expected).then_some(())
+    };
+    eventually(&format!("{query}: {expected:?}"), looked).await;
 }
 
 const LETTERS: &str = "select string_agg(consumer || '.' || position || ' ' || status || ' ' || attempts, ', ' \
@@ -108,8 +99,8 @@ async fn a_payment_that_cannot_be_read_waits_and_the_others_go_on() {
         Arc::new(tail),
         stop.clone(),
     ));
-    eventually(&database.pool, IN_THE_AIR, &healthy.to_string()).await;
-    eventually(&database.pool, LETTERS, "settlement.1 failed 1, settlement.2 waiting 0").await;
+    shows(&database.pool, IN_THE_AIR, &healthy.to_string()).await;
+    shows(&database.pool, LETTERS, "settlement.1 failed 1, settlement.2 waiting 0").await;
 
     // Without a cure a retry changes nothing but the count.
     let retry = async || {
@@ -119,7 +110,7 @@ async fn a_payment_that_cannot_be_read_waits_and_the_others_go_on() {
             .expect("a query");
     };
     retry().await;
-    eventually(&database.pool, LETTERS, "settlement.1 failed 2, settlement.2 waiting 0").await;
+    shows(&database.pool, LETTERS, "settlement.1 failed 2, settlement.2 waiting 0").await;
 
     // With one (here another event, usually another build) the payment is taken in, in order: it is
     // asked for and then voided, so nothing of it is left in the air.
@@ -129,8 +120,8 @@ async fn a_payment_that_cannot_be_read_waits_and_the_others_go_on() {
         .await
         .expect("nobody else mends it");
     retry().await;
-    eventually(&database.pool, LETTERS, "").await;
-    eventually(&database.pool, IN_THE_AIR, &healthy.to_string()).await;
+    shows(&database.pool, LETTERS, "").await;
+    shows(&database.pool, IN_THE_AIR, &healthy.to_string()).await;
     stop.cancel();
     settling.await.expect("it does not panic");
 }
