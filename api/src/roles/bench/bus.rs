@@ -1,7 +1,7 @@
 //! What is ours: commands through the bus.
 
 use super::measure::Client;
-use super::targets::{Targets, receive};
+use super::targets::{ACTOR, Targets, receive};
 use crate::shop::{connect, world};
 use anyhow::Context as _;
 use commands::bus::{Bus, Context, Plan};
@@ -131,7 +131,7 @@ impl Client for Loading {
 
 fn context() -> Context {
     Context {
-        actor: "system:bench".to_owned(),
+        actor: ACTOR.to_owned(),
         correlation_id: (world().new_id)(),
         causation_id: None,
         traceparent: None,

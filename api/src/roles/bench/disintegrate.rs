@@ -3,7 +3,7 @@
 //! sqlx brings a second TLS provider, which the shipped binary must not hold.
 
 use super::measure::Client;
-use super::targets::{Targets, receive};
+use super::targets::{ACTOR, Targets, receive};
 use crate::shop::world;
 use disintegrate::serde::json::Json;
 use disintegrate::{Decision, DecisionError, Event, NoSnapshot, StateMutate, StateQuery};
@@ -60,13 +60,13 @@ impl StateMutate for OnHand {
     }
 }
 
-struct Receive {
+/// One more fact about a stock item.
+struct Add {
     sku: String,
-    quantity: u32,
-    reason: String,
+    fact: StockFact,
 }
 
-impl Decision for Receive {
+impl Decision for Add {
     type Event = StockFact;
     type StateQuery = OnHand;
     type Error = Infallible;
@@ -76,35 +76,27 @@ impl Decision for Receive {
     }
 
     fn process(&self, _seen: &OnHand) -> Result<Vec<StockFact>, Infallible> {
-        let event_id = (world().new_id)().to_string();
-        Ok(vec![StockFact::StockReceived {
-            sku: self.sku.clone(),
-            quantity: self.quantity,
-            reason: self.reason.clone(),
-            correlation_id: event_id.clone(),
-            event_id,
-            actor: "system:bench".to_owned(),
-        }])
+        Ok(vec![self.fact.clone()])
     }
 }
 
-struct Open {
-    sku: String,
+fn opened(sku: &str) -> Add {
+    let product_id = (world().new_id)().to_string();
+    let fact = StockFact::StockItemOpened { sku: sku.to_owned(), product_id };
+    Add { sku: sku.to_owned(), fact }
 }
 
-impl Decision for Open {
-    type Event = StockFact;
-    type StateQuery = OnHand;
-    type Error = Infallible;
-
-    fn state_query(&self) -> OnHand {
-        OnHand { sku: self.sku.clone(), pieces: 0 }
-    }
-
-    fn process(&self, _seen: &OnHand) -> Result<Vec<StockFact>, Infallible> {
-        let product_id = (world().new_id)().to_string();
-        Ok(vec![StockFact::StockItemOpened { sku: self.sku.clone(), product_id }])
-    }
+fn received(sku: &str, quantity: u32, reason: &str) -> Add {
+    let event_id = (world().new_id)().to_string();
+    let fact = StockFact::StockReceived {
+        sku: sku.to_owned(),
+        quantity,
+        reason: reason.to_owned(),
+        correlation_id: event_id.clone(),
+        event_id,
+        actor: ACTOR.to_owned(),
+    };
+    Add { sku: sku.to_owned(), fact }
 }
 
 type Maker = PgDecisionMaker<StockFact, Json<StockFact>, NoSnapshot>;
@@ -145,7 +137,7 @@ impl Peer {
     /// Opens stock items.
     pub(super) async fn open(&self, skus: &[Sku]) -> anyhow::Result<()> {
         for sku in skus {
-            self.maker.make(Open { sku: sku.to_string() }).await?;
+            self.maker.make(opened(sku.as_str())).await?;
         }
         // A table that nobody has analysed yet would be read from end to end for each command.
         let mut connection = self.database.connect().await?;
@@ -175,9 +167,7 @@ impl Client for Commander {
         };
         let sku = self.targets.next().to_string();
         loop {
-            let receive =
-                Receive { sku: sku.clone(), quantity, reason: reason.as_str().to_owned() };
-            match self.maker.make(receive).await {
+            match self.maker.make(received(&sku, quantity, reason.as_str())).await {
                 Ok(_) => return Ok(1),
                 Err(error) if !may_be_repeated(&error) => return Err(error.into()),
                 Err(_) if Instant::now() >= until => return Ok(0),

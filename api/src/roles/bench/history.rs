@@ -4,6 +4,7 @@
 //! a payment and two stock items. It is loaded past the write side, because how fast that is is
 //! another question.
 
+use super::targets::metadata;
 use crate::shop::world;
 use anyhow::Context as _;
 use cqrs_es::{Aggregate, DomainEvent};
@@ -12,9 +13,7 @@ use domain::order::{Order, OrderEvent, OrderLine, Totals};
 use domain::payment::{Payment, PaymentEvent};
 use domain::product::{Product, ProductEvent, Variant};
 use domain::stock::{StockEvent, StockItem};
-use domain::{
-    Currency, Metadata, Money, Name, Quantity, Reason, Sealed, Sku, Slug, Timestamp, encode_event,
-};
+use domain::{Currency, Money, Name, Quantity, Reason, Sealed, Sku, Slug, Timestamp, encode_event};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use std::collections::HashMap;
@@ -218,27 +217,16 @@ impl Writer {
         event: &E,
     ) -> anyhow::Result<()> {
         let id = id.to_string();
-        // Only stock items go on for ever; what is over would only fill memory.
-        let sequence = match self.sequences.get_mut(&id) {
-            Some(sequence) => sequence,
-            None => self.sequences.entry(id.clone()).or_default(),
-        };
+        let sequence = self.sequences.entry(id.clone()).or_default();
         *sequence += 1;
         let event_id = (world().new_id)();
-        let metadata = Metadata {
-            event_id,
-            actor: "system:bench".to_owned(),
-            correlation_id: event_id,
-            causation_id: None,
-            traceparent: None,
-        };
         let rows = &mut self.rows;
         rows.sequence.push(*sequence);
         rows.aggregate_type.push(aggregate_type);
         rows.id.push(id);
         rows.name.push(event.event_type());
         rows.payload.push(encode_event(event)?);
-        rows.metadata.push(serde_json::to_string(&metadata)?);
+        rows.metadata.push(serde_json::to_string(&metadata(event_id))?);
         rows.event_id.push(event_id);
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! event store, in tables of its own.
 
 use super::measure::Client;
-use super::targets::{Targets, receive};
+use super::targets::{ACTOR, Targets, receive};
 use crate::shop::world;
 use cqrs_es::AggregateError;
 use domain::stock::{StockEvent, StockItem};
@@ -74,7 +74,7 @@ impl Peer {
         // What an event of ours carries, in the form that the framework knows.
         let metadata = HashMap::from([
             ("event_id".to_owned(), String::new()),
-            ("actor".to_owned(), "system:bench".to_owned()),
+            ("actor".to_owned(), ACTOR.to_owned()),
             ("correlation_id".to_owned(), (world().new_id)().to_string()),
         ]);
         Commander { framework: Arc::clone(&self.framework), metadata, targets }

@@ -2,11 +2,11 @@
 //! journal's indexes and checks, and nothing asked before they are written.
 
 use super::measure::Client;
-use super::targets::receive;
+use super::targets::{metadata, receive};
 use crate::shop::world;
 use anyhow::Context as _;
+use domain::encode_event;
 use domain::stock::{StockCommand, StockEvent};
-use domain::{Metadata, encode_event};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 use std::time::Instant;
@@ -191,17 +191,10 @@ impl Event {
             anyhow::bail!("a delivery is what is measured")
         };
         let event_id = (world().new_id)();
-        let metadata = Metadata {
-            event_id,
-            actor: "system:bench".to_owned(),
-            correlation_id: event_id,
-            causation_id: None,
-            traceparent: None,
-        };
         Ok(Self {
             payload: encode_event(&StockEvent::StockReceived { quantity, reason })
                 .context("events are plain data")?,
-            metadata: serde_json::to_string(&metadata)?,
+            metadata: serde_json::to_string(&metadata(event_id))?,
             event_id,
         })
     }

@@ -2,9 +2,13 @@
 
 use super::measure::Rounds;
 use domain::stock::StockCommand;
-use domain::{Reason, Sku};
+use domain::{Metadata, Reason, Sku};
 use std::ops::Range;
 use std::sync::Arc;
+use uuid::Uuid;
+
+/// Who writes all events of a run.
+pub(super) const ACTOR: &str = "system:bench";
 
 /// Stock items that commands are spread over: more than the most clients, each of which has its own
 /// share of them, and few enough that every case has seen each of them.
@@ -85,6 +89,17 @@ impl Targets {
         let sku = &self.skus[self.next];
         self.next += 1;
         sku
+    }
+}
+
+/// What is written beside an event.
+pub(super) fn metadata(event_id: Uuid) -> Metadata {
+    Metadata {
+        event_id,
+        actor: ACTOR.to_owned(),
+        correlation_id: event_id,
+        causation_id: None,
+        traceparent: None,
     }
 }
 
