@@ -214,7 +214,11 @@ impl Shop {
 
 impl Running {
     pub(crate) async fn is(&mut self, wanted: impl Fn(&RelayState) -> bool) -> RelayStatus {
-        let status = self.status.wait_for(|status| wanted(&status.state));
+        self.says(|status| wanted(&status.state)).await
+    }
+
+    pub(crate) async fn says(&mut self, wanted: impl Fn(&RelayStatus) -> bool) -> RelayStatus {
+        let status = self.status.wait_for(|status| wanted(status));
         tokio::time::timeout(PATIENCE, status)
             .await
             .expect("the relay gets there in time")
