@@ -7,10 +7,13 @@
 //!   saves work; what keeps rows exact is the compare-and-set on the checkpoint, so two workers on
 //!   one projection do no harm.
 //! * A holder that hangs loses its connection, and so the lock, to the server's idle time-outs.
+//! * Events that do not concern a projection are passed over in memory; its row follows at the next
+//!   event that does, or a moment later.
 //! * Commits do not wait for the disk: a crash of the server takes rows and checkpoint back
 //!   together, and the events are applied again.
 
 pub(crate) mod backoff;
+mod batch;
 pub(crate) mod checkpoint;
 mod retry;
 mod worker;

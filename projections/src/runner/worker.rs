@@ -1,10 +1,10 @@
 use super::Options;
 use super::backoff::Backoff;
+use super::batch::{self, Batch, Outcome};
 use super::checkpoint::{self, Checkpoint};
 use super::retry::retry;
 use crate::checkpoints::Checkpoints;
-use crate::lanes::{self, Buried};
-use crate::projection::{ApplyError, Projection};
+use crate::projection::Projection;
 use crate::status::Status;
 use domain::{EventSource, RecordedEvent, SourceError};
 use sqlx::postgres::PgConnectOptions;
@@ -22,6 +22,10 @@ const LEADER_POLL: Duration = Duration::from_millis(500);
 /// How often an idle or parked worker looks at its row: notices a retry and a newer version, and
 /// keeps the connection in use, whose silence the server takes for death.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How long a checkpoint may stay behind a worker that met nothing for its projection: what a reader
+/// in another process, who waits for an event that does not concern it, waits at most.
+const STORE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The server ends our session when it hears nothing for this long: a process that hangs or is cut
 /// off must not keep the lock. Ten missed heartbeats.
@@ -64,16 +68,53 @@ pub(super) enum Interrupted {
     OtherVersion { found: i32 },
 }
 
-/// What became of a batch.
-enum Outcome {
-    /// Everything up to here is in the rows.
-    Applied { position: u64 },
-    /// The checkpoint was not where we believed.
-    Lost,
-    /// Nothing was applied; take this many events next.
-    Split { events: usize },
-    /// The first event cannot be applied, and nothing after it may be.
-    Parked,
+/// Where a worker stands: at its checkpoint, or beyond it as long as nothing concerned the projection.
+/// Most of what happens concerns one projection of many, and a commit for every other one would cost
+/// more than the work itself.
+struct Stand {
+    row: Checkpoint,
+    loaded_at: Instant,
+    /// Everything up to here is applied or does not concern the projection.
+    seen: u64,
+    /// When the checkpoint was last at `seen`.
+    stored_at: Instant,
+}
+
+impl Stand {
+    fn at(row: Checkpoint) -> Self {
+        let now = Instant::now();
+        Self { row, loaded_at: now, seen: row.position, stored_at: now }
+    }
+
+    /// Somebody else may have moved the checkpoint; what was seen beyond the old one counts no more.
+    fn reload(&mut self, row: Checkpoint) {
+        if row.position == self.row.position {
+            self.row = row;
+            self.loaded_at = Instant::now();
+        } else {
+            *self = Self::at(row);
+        }
+    }
+
+    fn pass(&mut self, events: u64) {
+        if self.is_stored() {
+            self.stored_at = Instant::now();
+        }
+        self.seen += events;
+    }
+
+    fn store(&mut self, position: u64) {
+        self.row.position = position;
+        self.seen = position;
+    }
+
+    fn is_stored(&self) -> bool {
+        self.seen == self.row.position
+    }
+
+    fn unstored_for(&self) -> Duration {
+        if self.is_stored() { Duration::ZERO } else { self.stored_at.elapsed() }
+    }
 }
 
 impl Worker {
@@ -164,54 +205,110 @@ impl Worker {
         source: &S,
         cancel: &CancellationToken,
     ) -> Result<(), Interrupted> {
-        let mut row = self.load(conn).await?;
-        let mut loaded_at = Instant::now();
+        let mut stand = Stand::at(self.load(conn).await?);
         while !cancel.is_cancelled() {
-            if loaded_at.elapsed() >= HEARTBEAT {
-                row = self.load(conn).await?;
-                loaded_at = Instant::now();
+            if stand.loaded_at.elapsed() >= HEARTBEAT {
+                stand.reload(self.load(conn).await?);
             }
-            if row.retry {
+            if stand.row.retry {
                 let tried = retry(self.projection, conn, source);
                 timeout(DATABASE_TIMEOUT, tried)
                     .await
                     .map_err(|_| Interrupted::DatabaseTimeout)??;
-                row = self.load(conn).await?;
+                stand.reload(self.load(conn).await?);
                 continue;
             }
-            if row.status == Status::Parked {
+            if stand.row.status == Status::Parked {
                 cancel.run_until_cancelled(tokio::time::sleep(HEARTBEAT)).await;
                 continue;
             }
-            let events = source.read_after(row.position, self.next_events).await?;
+            if stand.unstored_for() >= STORE_INTERVAL {
+                self.store(conn, &mut stand).await?;
+            }
+            let events = source.read_after(stand.seen, self.next_events).await?;
             if events.is_empty() {
-                let more = timeout(HEARTBEAT, source.wait_after(row.position));
+                let patience = if stand.is_stored() {
+                    HEARTBEAT
+                } else {
+                    STORE_INTERVAL.saturating_sub(stand.unstored_for())
+                };
+                let more = timeout(patience, source.wait_after(stand.seen));
                 let _ = cancel.run_until_cancelled(more).await;
                 continue;
             }
-            check_consecutive(row.position, &events)?;
-            let batch = apply_batch(self.projection, conn, row.position, &events);
-            match timeout(DATABASE_TIMEOUT, batch)
-                .await
-                .map_err(|_| Interrupted::DatabaseTimeout)??
-            {
-                Outcome::Applied { position } => {
-                    row.position = position;
-                    self.backoff.reset();
-                    self.next_events = (self.next_events * 2).min(self.most_events);
-                    if let Some(checkpoints) = &self.checkpoints {
-                        checkpoints.reached(self.projection.name(), position);
-                    }
-                }
-                Outcome::Split { events } => self.next_events = events.max(1),
-                Outcome::Parked => {
-                    row.status = Status::Parked;
-                    self.next_events = self.most_events;
-                }
-                Outcome::Lost if self.elect => return Err(Interrupted::Overtaken),
-                Outcome::Lost => row = self.load(conn).await?,
-            }
+            check_consecutive(stand.seen, &events)?;
+            self.take(conn, &mut stand, &events).await?;
         }
+        self.store(conn, &mut stand).await
+    }
+
+    /// Applies what concerns the projection, and passes over what does not.
+    async fn take(
+        &mut self,
+        conn: &mut PgConnection,
+        stand: &mut Stand,
+        events: &[Arc<RecordedEvent>],
+    ) -> Result<(), Interrupted> {
+        let aggregates = self.projection.aggregates();
+        let relevant: Vec<_> = events
+            .iter()
+            .filter(|event| aggregates.contains(&event.aggregate_type.as_str()))
+            .cloned()
+            .collect();
+        if relevant.is_empty() {
+            stand.pass(events.len() as u64);
+            self.done(stand.seen);
+            return Ok(());
+        }
+        let batch = Batch { events, relevant, checkpoint: stand.row.position };
+        let applied = timeout(DATABASE_TIMEOUT, batch::apply(self.projection, conn, &batch));
+        match applied.await.map_err(|_| Interrupted::DatabaseTimeout)?? {
+            Outcome::Applied { position } => {
+                stand.store(position);
+                self.done(position);
+            }
+            Outcome::Split { events } => self.next_events = events.max(1),
+            Outcome::Parked { before } => {
+                stand.store(before);
+                stand.row.status = Status::Parked;
+                self.next_events = self.most_events;
+            }
+            Outcome::Lost => self.reload_after_loss(conn, stand).await?,
+        }
+        Ok(())
+    }
+
+    /// Everything up to `position` is in the rows.
+    fn done(&mut self, position: u64) {
+        self.backoff.reset();
+        self.next_events = (self.next_events * 2).min(self.most_events);
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.reached(self.projection.name(), position);
+        }
+    }
+
+    /// Moves the checkpoint to where this worker has got without it.
+    async fn store(&self, conn: &mut PgConnection, stand: &mut Stand) -> Result<(), Interrupted> {
+        if stand.is_stored() {
+            return Ok(());
+        }
+        let advanced = checkpoint::advance(conn, self.projection, stand.row.position, stand.seen);
+        match bounded(advanced).await? {
+            Some(_) => stand.store(stand.seen),
+            None => self.reload_after_loss(conn, stand).await?,
+        }
+        Ok(())
+    }
+
+    async fn reload_after_loss(
+        &self,
+        conn: &mut PgConnection,
+        stand: &mut Stand,
+    ) -> Result<(), Interrupted> {
+        if self.elect {
+            return Err(Interrupted::Overtaken);
+        }
+        stand.reload(self.load(conn).await?);
         Ok(())
     }
 
@@ -234,109 +331,6 @@ impl Worker {
             );
         }
     }
-}
-
-/// Applies the events after `from` and moves the checkpoint, both or neither.
-async fn apply_batch(
-    projection: &'static dyn Projection,
-    conn: &mut PgConnection,
-    from: u64,
-    events: &[Arc<RecordedEvent>],
-) -> Result<Outcome, Interrupted> {
-    let position = from + events.len() as u64;
-    let relevant: Vec<Arc<RecordedEvent>> = events
-        .iter()
-        .filter(|event| projection.aggregates().contains(&event.aggregate_type.as_str()))
-        .cloned()
-        .collect();
-    if relevant.is_empty() {
-        let moved = checkpoint::advance(conn, projection, from, position).await?;
-        return Ok(moved.map_or(Outcome::Lost, |_| Outcome::Applied { position }));
-    }
-
-    let mut transaction = conn.begin().await?;
-    let Some(status) = checkpoint::advance(&mut transaction, projection, from, position).await?
-    else {
-        transaction.rollback().await?;
-        return Ok(Outcome::Lost);
-    };
-    let some_parked = status == Status::PartlyParked;
-    let error = match lanes::apply(projection, &mut transaction, &relevant, some_parked).await {
-        Ok(()) => match transaction.commit().await {
-            Ok(()) => return Ok(Outcome::Applied { position }),
-            // A deferred constraint speaks up only here.
-            Err(error) => ApplyError::Database(error),
-        },
-        Err(error) => {
-            transaction.rollback().await?;
-            error
-        }
-    };
-    blame(projection, conn, from, events, &relevant, &error.lasting()?).await
-}
-
-/// Finds the event that cannot be applied: it is a dead letter when it is the first one, else this
-/// says how many events to take next so that everything before it is applied.
-async fn blame(
-    projection: &'static dyn Projection,
-    conn: &mut PgConnection,
-    from: u64,
-    events: &[Arc<RecordedEvent>],
-    relevant: &[Arc<RecordedEvent>],
-    error: &ApplyError,
-) -> Result<Outcome, Interrupted> {
-    let culprit = match (error, relevant) {
-        (_, [only]) => Some(only),
-        (ApplyError::Event { position, .. }, _) => {
-            relevant.iter().find(|event| event.position == *position)
-        }
-        _ => None,
-    };
-    let Some(culprit) = culprit else {
-        return Ok(Outcome::Split { events: events.len() / 2 });
-    };
-    match usize::try_from(culprit.position - from - 1).unwrap_or(0) {
-        0 => bury(projection, conn, culprit, &lanes::reason_of(error)).await,
-        before => Ok(Outcome::Split { events: before }),
-    }
-}
-
-/// Makes the event after the checkpoint a dead letter, and parks what it has to.
-async fn bury(
-    projection: &'static dyn Projection,
-    conn: &mut PgConnection,
-    event: &RecordedEvent,
-    reason: &str,
-) -> Result<Outcome, Interrupted> {
-    let (from, position) = (event.position - 1, event.position);
-    let mut transaction = conn.begin().await?;
-    let mut row = checkpoint::lock(&mut transaction, projection.name()).await?;
-    if (row.version, row.position) != (projection.version(), from) || row.status == Status::Parked {
-        transaction.rollback().await?;
-        return Ok(Outcome::Lost);
-    }
-    let outcome = match lanes::bury(projection, &mut transaction, event, reason).await? {
-        Buried::LeftOut | Buried::LaneParked => {
-            row.position = position;
-            Outcome::Applied { position }
-        }
-        Buried::Blocks => {
-            lanes::keep(projection, &mut transaction, event, None, "failed", reason).await?;
-            row.status = Status::Parked;
-            Outcome::Parked
-        }
-    };
-    checkpoint::settle(&mut transaction, projection, row).await?;
-    transaction.commit().await?;
-    tracing::error!(
-        projection.name = projection.name(),
-        event.position = position,
-        lane = projection.lane(event).filter(|_| row.status != Status::Parked),
-        reason,
-        "an event cannot be applied: it is a dead letter, and its lane or all of the projection is \
-         parked"
-    );
-    Ok(outcome)
 }
 
 /// No event may ever be missed, so a source that skips one is not believed.

@@ -181,6 +181,31 @@ async fn a_panic_parks_before_its_event() {
     parks_before(Mishap::Panic, "panicked").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_behind_events_of_no_interest_parks_directly_before_it() {
+    let pool = database().await;
+    tally::create_table(&pool).await;
+    let mut history = History::default();
+    let foreign: u64 = (0..40).map(|_| history.record_foreign()).last().expect("some");
+    let poison = tally::count(&mut history, 1);
+    assert_eq!(poison, foreign + 1);
+    tally::count(&mut history, 2);
+    let tally = Tally::new().with_mishap(poison, Mishap::ConstraintViolated, 1).leak();
+    // So that the checkpoint is still behind when the fault is met.
+    let options = Options { batch_events: 1, ..options(&pool, tally) };
+    let running = Running::start(options, history.source());
+    let found = parked(&pool, tally::NAME).await;
+    assert_eq!((found.position, found.parked_position()), (foreign, Some(poison)));
+    retry(&pool, tally::NAME, poison).await;
+    eventually("it goes on", || async {
+        let now = status(&pool, tally::NAME).await;
+        (now.status, now.position) == (Status::Running, history.head())
+    })
+    .await;
+    assert_eq!(tally::snapshot(&pool).await.1, tally::expected(&history, history.head()));
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn an_event_that_contradicts_its_stream_is_a_dead_letter() {
     let pool = database().await;

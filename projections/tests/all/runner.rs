@@ -1,7 +1,7 @@
 use crate::support::{History, PATIENCE, Running, Source, database, eventually, options};
 use crate::tally::{self, Mishap, Tally};
 use domain::{EventSource, RecordedEvent, SourceError};
-use projections::{Options, Projection, list_projections};
+use projections::{Checkpoints, Options, Projection, list_projections};
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -166,6 +166,41 @@ async fn events_of_no_interest_move_the_checkpoint_too() {
     source.append(history.after(0));
     watch_to_the_end(&pool, &history).await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn events_of_no_interest_cost_a_commit_each_interval_and_not_each() {
+    let pool = prepared().await;
+    sqlx::raw_sql(
+        "create table moves (position bigint); \
+         create function note_move() returns trigger language plpgsql as \
+         $$ begin insert into moves values (new.position); return new; end $$; \
+         create trigger moved after update on projections for each row execute function note_move()",
+    )
+    .execute(&pool)
+    .await
+    .expect("the names are free");
+    let cancel = CancellationToken::new();
+    let known = Checkpoints::start(pool.connect_options().as_ref().clone(), cancel.clone());
+    let mut history = History::default();
+    let source = history.source();
+    let options =
+        Options { checkpoints: Some(known.clone()), ..small_batches(&pool, Tally::new().leak()) };
+    let running = Running::start(options, source.clone());
+    let began = Instant::now();
+    for _ in 0..100 {
+        let position = history.record_foreign();
+        source.append(history.after(position - 1));
+        // Whoever asks in the same process need not wait for the row.
+        known.wait_for(tally::NAME, position, PATIENCE).await.expect("it is passed over");
+    }
+    watch_to_the_end(&pool, &history).await;
+    let most = began.elapsed().as_millis() / 50 + 1;
+    let moves: i64 =
+        sqlx::query_scalar("select count(*) from moves").fetch_one(&pool).await.expect("a query");
+    assert!(u128::from(moves.unsigned_abs()) <= most, "{moves} moves, at most {most} are due");
+    running.stop().await;
+    cancel.cancel();
 }
 
 /// Leaves event 6 out until it was asked for it three times.

@@ -1,0 +1,134 @@
+//! One batch of events: applied with the checkpoint, or taken apart until the event is found that
+//! cannot be applied.
+
+use super::checkpoint;
+use super::worker::Interrupted;
+use crate::lanes::{self, Buried};
+use crate::projection::{ApplyError, Projection};
+use crate::status::Status;
+use domain::RecordedEvent;
+use sqlx::{Connection, PgConnection};
+use std::sync::Arc;
+
+/// What became of a batch.
+pub(super) enum Outcome {
+    /// Everything up to here is in the rows.
+    Applied { position: u64 },
+    /// The checkpoint was not where we believed.
+    Lost,
+    /// Nothing was applied; take this many events next.
+    Split { events: usize },
+    /// An event cannot be applied, and nothing after it may be; everything before it is.
+    Parked { before: u64 },
+}
+
+/// Consecutive events from the source.
+pub(super) struct Batch<'a> {
+    /// All of them; never empty.
+    pub(super) events: &'a [Arc<RecordedEvent>],
+    /// Those that concern the projection; never empty either.
+    pub(super) relevant: Vec<Arc<RecordedEvent>>,
+    /// The checkpoint. What lies between it and the first event does not concern the projection.
+    pub(super) checkpoint: u64,
+}
+
+impl Batch<'_> {
+    fn last_position(&self) -> u64 {
+        self.events.last().map_or(self.checkpoint, |event| event.position)
+    }
+}
+
+/// Applies the batch and moves the checkpoint behind it, both or neither.
+pub(super) async fn apply(
+    projection: &'static dyn Projection,
+    conn: &mut PgConnection,
+    batch: &Batch<'_>,
+) -> Result<Outcome, Interrupted> {
+    let position = batch.last_position();
+    let mut transaction = conn.begin().await?;
+    let moved =
+        checkpoint::advance(&mut transaction, projection, batch.checkpoint, position).await?;
+    let Some(status) = moved else {
+        transaction.rollback().await?;
+        return Ok(Outcome::Lost);
+    };
+    let some_parked = status == Status::PartlyParked;
+    let error = match lanes::apply(projection, &mut transaction, &batch.relevant, some_parked).await
+    {
+        Ok(()) => match transaction.commit().await {
+            Ok(()) => return Ok(Outcome::Applied { position }),
+            // A deferred constraint speaks up only here.
+            Err(error) => ApplyError::Database(error),
+        },
+        Err(error) => {
+            transaction.rollback().await?;
+            error
+        }
+    };
+    blame(projection, conn, batch, &error.lasting()?).await
+}
+
+/// Finds the event that cannot be applied: it is a dead letter when it is the first one, else this
+/// says how many events to take next so that everything before it is applied.
+async fn blame(
+    projection: &'static dyn Projection,
+    conn: &mut PgConnection,
+    batch: &Batch<'_>,
+    error: &ApplyError,
+) -> Result<Outcome, Interrupted> {
+    let culprit = match (error, batch.relevant.as_slice()) {
+        (_, [only]) => Some(only),
+        (ApplyError::Event { position, .. }, relevant) => {
+            relevant.iter().find(|event| event.position == *position)
+        }
+        _ => None,
+    };
+    let Some(culprit) = culprit else {
+        return Ok(Outcome::Split { events: batch.events.len() / 2 });
+    };
+    match batch.events.iter().take_while(|event| event.position < culprit.position).count() {
+        0 => bury(projection, conn, batch.checkpoint, culprit, &lanes::reason_of(error)).await,
+        before => Ok(Outcome::Split { events: before }),
+    }
+}
+
+/// Makes the next event that concerns the projection a dead letter, and parks what it has to.
+async fn bury(
+    projection: &'static dyn Projection,
+    conn: &mut PgConnection,
+    from: u64,
+    event: &RecordedEvent,
+    reason: &str,
+) -> Result<Outcome, Interrupted> {
+    let position = event.position;
+    let mut transaction = conn.begin().await?;
+    let mut row = checkpoint::lock(&mut transaction, projection.name()).await?;
+    if (row.version, row.position) != (projection.version(), from) || row.status == Status::Parked {
+        transaction.rollback().await?;
+        return Ok(Outcome::Lost);
+    }
+    let outcome = match lanes::bury(projection, &mut transaction, event, reason).await? {
+        Buried::LeftOut | Buried::LaneParked => {
+            row.position = position;
+            Outcome::Applied { position }
+        }
+        Buried::Blocks => {
+            lanes::keep(projection, &mut transaction, event, None, "failed", reason).await?;
+            // Directly before it, which is where a retry looks for it.
+            row.position = position - 1;
+            row.status = Status::Parked;
+            Outcome::Parked { before: position - 1 }
+        }
+    };
+    checkpoint::settle(&mut transaction, projection, row).await?;
+    transaction.commit().await?;
+    tracing::error!(
+        projection.name = projection.name(),
+        event.position = position,
+        lane = projection.lane(event).filter(|_| row.status != Status::Parked),
+        reason,
+        "an event cannot be applied: it is a dead letter, and its lane or all of the projection is \
+         parked"
+    );
+    Ok(outcome)
+}
