@@ -4,6 +4,7 @@ use crate::schema::payload_schemas;
 use cqrs_es::{Aggregate, DomainEvent};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
+use tagged::Payload;
 
 /// Which event types an aggregate has, each with the version that is written today and those that
 /// were written before.
@@ -251,6 +252,26 @@ pub fn decode_event<E: EventTypes>(
     event_version: &str,
     payload: &str,
 ) -> Result<E, DecodeError> {
+    decode(event_type, event_version, payload)
+}
+
+/// As [`decode_event`], from a payload that somebody has parsed already.
+///
+/// # Errors
+/// As [`decode_event`].
+pub fn decode_parsed<E: EventTypes>(
+    event_type: &str,
+    event_version: &str,
+    payload: serde_json::Value,
+) -> Result<E, DecodeError> {
+    decode(event_type, event_version, payload)
+}
+
+fn decode<E: EventTypes>(
+    event_type: &str,
+    event_version: &str,
+    payload: impl Payload,
+) -> Result<E, DecodeError> {
     read(event_type, event_version, payload).map_err(|reason| DecodeError {
         event_type: event_type.to_owned(),
         event_version: event_version.to_owned(),
@@ -261,17 +282,17 @@ pub fn decode_event<E: EventTypes>(
 fn read<E: EventTypes>(
     event_type: &str,
     event_version: &str,
-    payload: &str,
+    payload: impl Payload,
 ) -> Result<E, Undecodable> {
     // Text that is no number is no version that we know; 0 is none either.
     let version = event_version.parse().unwrap_or(0);
     let current = E::TYPES.iter().find(|(name, _)| *name == event_type).map(|(_, version)| version);
     if current == Some(&version) {
-        return Ok(tagged::read_variant(event_type, payload)?);
+        return Ok(payload.into_variant(event_type)?);
     }
     let older = || E::OLDER.iter().filter(|old| old.event_type == event_type);
     if let Some(old) = older().find(|old| old.version == version) {
-        return Ok((old.read)(payload)?);
+        return Ok((old.read)(&payload.text())?);
     }
     let newest = current.copied().or_else(|| older().map(|old| old.version).max());
     Err(newest.map_or(Undecodable::UnknownType, |newest| Undecodable::UnknownVersion { newest }))

@@ -41,7 +41,7 @@ pub mod user;
 
 pub use event::{
     AggregateEvents, DecodeError, EventTypes, OlderEvent, OlderShape, Undecodable, decode_event,
-    encode_event, is_every_version_before, read_older,
+    decode_parsed, encode_event, is_every_version_before, read_older,
 };
 pub use facts::Facts;
 pub use id_map::IdMap;

@@ -15,7 +15,7 @@ use domain::product::Product;
 use domain::session::Session;
 use domain::stock::StockItem;
 use domain::user::User;
-use domain::{AGGREGATES, EventTypes, decode_event, encode_event, public_payload};
+use domain::{AGGREGATES, EventTypes, decode_event, decode_parsed, encode_event, public_payload};
 use samples::{CIPHERTEXT, Reread, Sample};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +58,9 @@ fn assert_round_trip<E: EventTypes>(events: Vec<E>) {
             .expect("what was encoded decodes");
         assert_eq!(decoded, event);
         let fields: Value = serde_json::from_str(&payload).expect("a payload is JSON");
+        let parsed: E = decode_parsed(&event.event_type(), &event.event_version(), fields.clone())
+            .expect("what is text can be parsed before");
+        assert_eq!(parsed, event);
         assert!(fields.is_object(), "{payload}");
         assert!(fields.get(event.event_type()).is_none(), "the type has a column of its own");
     }

@@ -2,7 +2,7 @@
 //!
 //! The shop's own events are all in their first version; this enum has a past.
 
-use domain::{DecodeError, EventTypes, Undecodable, decode_event, encode_event};
+use domain::{DecodeError, EventTypes, Undecodable, decode_event, decode_parsed, encode_event};
 use domain::{event_types, is_every_version_before};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,10 @@ event_types!(ParcelEvent {
 });
 
 fn decode(event_type: &str, version: &str, payload: &str) -> Result<ParcelEvent, DecodeError> {
-    decode_event(event_type, version, payload)
+    let event: ParcelEvent = decode_event(event_type, version, payload)?;
+    let parsed = serde_json::from_str(payload).expect("what decodes is JSON");
+    assert_eq!(decode_parsed(event_type, version, parsed).as_ref().ok(), Some(&event));
+    Ok(event)
 }
 
 fn sent(grams: u64, sender: Option<&str>) -> ParcelEvent {

@@ -5,7 +5,7 @@ use super::snapshots::{Due, Snapshots};
 use crate::counters::Counters;
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{PersistedEventRepository, PersistenceError, SerializedEvent};
-use domain::{DecodeError, EventTypes, Metadata, StreamKey, Undecodable, decode_event};
+use domain::{DecodeError, EventTypes, Metadata, StreamKey, Undecodable, decode_parsed};
 use postgres_es::PostgresEventRepository;
 use std::any::Any;
 use std::sync::Arc;
@@ -125,8 +125,8 @@ fn fold_onto<A: Aggregate<Event: EventTypes>>(
     events: Vec<SerializedEvent>,
 ) -> Result<Loaded<A>, DecodeError> {
     for event in events {
-        let payload = event.payload.to_string();
-        loaded.state.apply(decode_event(&event.event_type, &event.event_version, &payload)?);
+        let decoded = decode_parsed(&event.event_type, &event.event_version, event.payload)?;
+        loaded.state.apply(decoded);
         loaded.sequence = event.sequence as u64;
         let metadata: Metadata =
             serde_json::from_value(event.metadata).map_err(|reason| DecodeError {

@@ -57,12 +57,9 @@ where
             .map(|event| {
                 let metadata = serde_json::from_value(event.metadata)
                     .map_err(|error| AggregateError::DeserializationError(error.into()))?;
-                let payload = domain::decode_event(
-                    &event.event_type,
-                    &event.event_version,
-                    &event.payload.to_string(),
-                )
-                .map_err(|error| AggregateError::DeserializationError(error.into()))?;
+                let payload =
+                    domain::decode_parsed(&event.event_type, &event.event_version, event.payload)
+                        .map_err(|error| AggregateError::DeserializationError(error.into()))?;
                 Ok(EventEnvelope {
                     aggregate_id: event.aggregate_id,
                     sequence: event.sequence,

@@ -1,29 +1,62 @@
 //! Reads a variant of an enum whose name and content are apart, as they are in the journal.
 
-use serde::de::{DeserializeOwned, DeserializeSeed, EnumAccess, VariantAccess, Visitor, value};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visitor, value,
+};
 use serde::{Deserialize, de};
-use serde_json::de::StrRead;
-use serde_json::{Deserializer, Error};
+use serde_json::{Error, Value};
+use std::borrow::Cow;
 
-/// The variant `name` of `E` from its content. Nothing is copied: putting the two together as
-/// `{"name":content}` first would cost a second pass over every payload that is loaded.
-///
-/// # Errors
-/// When `E` has no such variant or `content` is not its JSON object.
-pub(super) fn read_variant<E: DeserializeOwned>(name: &str, content: &str) -> Result<E, Error> {
-    let mut content = Deserializer::from_str(content);
-    let tagged = Tagged { name, content: &mut content };
-    let event = E::deserialize(value::EnumAccessDeserializer::new(tagged))?;
-    content.end()?;
-    Ok(event)
+/// An event's fields as JSON, in either form.
+pub(super) trait Payload: Sized {
+    /// The variant `name` of `E` that has them. Nothing is copied: putting the two together as
+    /// `{"name":content}` first would cost a second pass over every payload that is loaded.
+    ///
+    /// # Errors
+    /// When `E` has no such variant or this is not its JSON object.
+    fn into_variant<E: DeserializeOwned>(self, name: &str) -> Result<E, Error>;
+
+    /// As text.
+    fn text(&self) -> Cow<'_, str>;
 }
 
-struct Tagged<'a, 'de> {
+impl Payload for &str {
+    fn into_variant<E: DeserializeOwned>(self, name: &str) -> Result<E, Error> {
+        let mut content = serde_json::Deserializer::from_str(self);
+        let event = read(name, &mut content)?;
+        content.end()?;
+        Ok(event)
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self)
+    }
+}
+
+impl Payload for Value {
+    fn into_variant<E: DeserializeOwned>(self, name: &str) -> Result<E, Error> {
+        read(name, self)
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Owned(self.to_string())
+    }
+}
+
+fn read<'de, E, D>(name: &str, content: D) -> Result<E, Error>
+where
+    E: Deserialize<'de>,
+    D: Deserializer<'de, Error = Error>,
+{
+    E::deserialize(value::EnumAccessDeserializer::new(Tagged { name, content }))
+}
+
+struct Tagged<'a, D> {
     name: &'a str,
-    content: &'a mut Deserializer<StrRead<'de>>,
+    content: D,
 }
 
-impl<'de> EnumAccess<'de> for Tagged<'_, 'de> {
+impl<'de, D: Deserializer<'de, Error = Error>> EnumAccess<'de> for Tagged<'_, D> {
     type Error = Error;
     type Variant = Self;
 
@@ -33,7 +66,7 @@ impl<'de> EnumAccess<'de> for Tagged<'_, 'de> {
     }
 }
 
-impl<'de> VariantAccess<'de> for Tagged<'_, 'de> {
+impl<'de, D: Deserializer<'de, Error = Error>> VariantAccess<'de> for Tagged<'_, D> {
     type Error = Error;
 
     fn unit_variant(self) -> Result<(), Error> {
