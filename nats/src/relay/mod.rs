@@ -4,8 +4,8 @@
 //! the stream itself, which takes event *n* only directly behind message *n − 1*. So a relay may be
 //! killed, doubled or cut off anywhere, and a message may be delivered late or twice, without harm.
 //!
-//! At the start and after any trouble the stream is compared with the journal (`sync.rs`), and
-//! publishing goes on where it ends. A stream that is gone is made again and filled from the
+//! At the start and after any trouble, also when it turns out to be another stream of the same name,
+//! the stream is compared with the journal (`sync.rs`), and publishing goes on where it ends. A stream that is gone is made again and filled from the
 //! journal's first event; so is one that has lost messages in front or in between, since the
 //! promise is that both can be read from any position. A stream that tells another history (its
 //! last message is another event than the journal's, or one that the journal does not have, or its
@@ -138,6 +138,8 @@ enum Trouble {
     JetStream(String),
     #[error("the stream lost messages")]
     Incomplete,
+    #[error("the stream was deleted and another one made under its name")]
+    Replaced,
     #[error("the journal has a gap: after position {after} comes {found}")]
     Gap { after: u64, found: u64 },
 }

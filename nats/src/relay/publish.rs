@@ -5,7 +5,7 @@
 //! behind it: only the last event of a burst asks for an answer, and there is nothing to keep for each
 //! message. All answers come to one subscription.
 
-use super::sync::{self, Copy, trouble};
+use super::sync::{Copy, trouble};
 use super::{RelayStatus, Trouble};
 use crate::public_event::{write_public_event, write_stub};
 use crate::stream::{AGGREGATE_ID_HEADER, EVENT_ID_HEADER, StreamConfig, aggregate_id_header};
@@ -278,14 +278,8 @@ impl<S: EventSource> Publisher<'_, S> {
             return Err(trouble("publishing is not acknowledged"));
         }
         let stream = self.jetstream.get_stream(&self.config.name).await.map_err(trouble)?;
-        let info = stream.cached_info();
-        let complete = info.state.last_sequence >= window.stored
-            && sync::missing(info, copy.first) <= copy.missing;
-        match complete {
-            true if window.unanswered == 0 => Ok(Step::Proof),
-            true => Ok(Step::On),
-            false => Err(Trouble::Incomplete),
-        }
+        copy.is_still(stream.cached_info(), window.stored)?;
+        Ok(if window.unanswered == 0 { Step::Proof } else { Step::On })
     }
 
     fn saw(&self, batch: &[Arc<RecordedEvent>]) {

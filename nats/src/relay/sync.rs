@@ -8,6 +8,7 @@ use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, Stream};
 use domain::{EventSource, RecordedEvent};
 use std::fmt::Display;
 use std::sync::Arc;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// What the comparison showed.
@@ -29,6 +30,23 @@ pub(super) struct Copy {
     pub(super) missing: u64,
     /// Whether it was made again because it had lost messages.
     pub(super) refilled: bool,
+    /// When the server made it: one that is deleted and made again has its name, and another time.
+    pub(super) created: OffsetDateTime,
+    /// The journal's.
+    pub(super) epoch: Uuid,
+}
+
+impl Copy {
+    /// Whether the stream is still the one that was compared, and has everything up to `stored`.
+    pub(super) fn is_still(&self, info: &Info, stored: u64) -> Result<(), Trouble> {
+        if info.created != self.created || foreign_epoch(info, self.epoch).is_some() {
+            return Err(Trouble::Replaced);
+        }
+        if info.state.last_sequence < stored || missing(info, self.first) > self.missing {
+            return Err(Trouble::Incomplete);
+        }
+        Ok(())
+    }
 }
 
 pub(super) struct Synchronizer<'a, S> {
@@ -58,13 +76,8 @@ impl<S: EventSource> Synchronizer<'_, S> {
 
     async fn compare(&self, stream: &Stream, first: u64) -> Result<Standing, Trouble> {
         let info = stream.cached_info();
-        if let Some(stream_epoch) = info.config.metadata.get(EPOCH_METADATA)
-            && *stream_epoch != self.epoch.to_string()
-        {
-            return Ok(Standing::Diverged(Divergence::ForeignEpoch {
-                journal_epoch: self.epoch,
-                stream_epoch: stream_epoch.clone(),
-            }));
+        if let Some(foreign) = foreign_epoch(info, self.epoch) {
+            return Ok(Standing::Diverged(foreign));
         }
         let last = info.state.last_sequence;
         if last >= first {
@@ -86,8 +99,7 @@ impl<S: EventSource> Synchronizer<'_, S> {
         }
         let missing = missing(info, first);
         if missing == 0 && last + 1 >= first {
-            let copy = Copy { position: last, first, missing, refilled: false };
-            return Ok(Standing::Copy(copy));
+            return Ok(Standing::Copy(self.copy(info, last, first)));
         }
         if self.may_refill || last + 1 < first {
             tracing::warn!(
@@ -102,19 +114,25 @@ impl<S: EventSource> Synchronizer<'_, S> {
             nats.messages_missing = missing,
             "the stream has lost messages again, soon after it was filled; somebody deletes them"
         );
-        Ok(Standing::Copy(Copy { position: last, first, missing, refilled: false }))
+        Ok(Standing::Copy(self.copy(info, last, first)))
     }
 
     async fn create(&self, first: u64, refilled: bool) -> Result<Copy, Trouble> {
         let config = self.config.to_create(first, self.epoch);
         let stream = self.jetstream.create_stream(config).await.map_err(trouble)?;
         // Somebody else may have made it a moment earlier and put something into it.
-        let state = &stream.cached_info().state;
-        if state.messages > 0 {
+        let info = stream.cached_info();
+        if info.state.messages > 0 {
             return Err(Trouble::JetStream("the stream was made by somebody else".to_owned()));
         }
         tracing::info!(nats.stream = %self.config.name, event.position = first, "made the stream");
-        Ok(Copy { position: first - 1, first, missing: 0, refilled })
+        Ok(Copy { refilled, ..self.copy(info, first - 1, first) })
+    }
+
+    fn copy(&self, info: &Info, position: u64, first: u64) -> Copy {
+        let missing = missing(info, first);
+        let (created, epoch) = (info.created, self.epoch);
+        Copy { position, first, missing, refilled: false, created, epoch }
     }
 
     async fn recreate(&self, first: u64) -> Result<Copy, Trouble> {
@@ -146,8 +164,15 @@ impl<S: EventSource> Synchronizer<'_, S> {
     }
 }
 
+/// That the stream was made for another journal; a stream that does not say is taken for ours.
+fn foreign_epoch(info: &Info, journal_epoch: Uuid) -> Option<Divergence> {
+    let stream_epoch = info.config.metadata.get(EPOCH_METADATA)?.clone();
+    (stream_epoch != journal_epoch.to_string())
+        .then_some(Divergence::ForeignEpoch { journal_epoch, stream_epoch })
+}
+
 /// How many messages from `first` to the stream's last are not there.
-pub(super) fn missing(info: &Info, first: u64) -> u64 {
+fn missing(info: &Info, first: u64) -> u64 {
     let expected = (info.state.last_sequence + 1).saturating_sub(first);
     expected.saturating_sub(info.state.messages)
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod consumer;
 mod faults;
 mod hints;
+mod histories;
 mod notify;
 mod public_event;
 mod relay;

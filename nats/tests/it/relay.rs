@@ -1,10 +1,8 @@
 use crate::support::{Shop, database, event, eventually, new_id};
-use async_nats::HeaderMap;
 use async_nats::jetstream::stream;
 use compose::testing::TestStack;
-use nats::{Divergence, RelayState, RelayStatus, StreamConfig};
+use nats::{RelayState, RelayStatus};
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 #[tokio::test]
 async fn message_n_is_event_n() {
@@ -227,9 +225,9 @@ async fn a_stream_that_lost_its_first_messages_is_filled_again_and_configured_ag
 async fn a_stream_that_was_emptied_is_filled_again() {
     let shop = Shop::open().await;
     shop.journal.append_many(20);
-    let stream = hand_made(&shop, 1).await;
+    let stream = shop.make_by_hand().await.expect("nobody else made it");
     for event in shop.journal.all() {
-        put(&shop, event.event_id).await;
+        shop.put(event.event_id).await;
     }
     stream.purge().await.expect("nothing denies it");
     assert_eq!(shop.published().await, Some(20), "an emptied stream keeps its last sequence");
@@ -252,62 +250,6 @@ async fn a_journal_that_was_cut_in_front_gives_a_stream_that_begins_there() {
     shop.is_published().await;
     let stream = shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");
     assert_eq!(stream.cached_info().state.first_sequence, 101);
-}
-
-#[tokio::test]
-async fn another_event_at_the_same_position_stops_the_relay_until_the_stream_is_gone() {
-    let shop = Shop::open().await;
-    shop.journal.append_many(30);
-    let relay = shop.start_relay();
-    shop.is_published().await;
-    drop(relay);
-
-    // Restored from a backup, and gone on differently.
-    let fork = shop.with_journal(&shop.journal.restored(25));
-    fork.journal.append_many(10);
-    let mut relay = fork.start_relay();
-    let status = relay.is(|state| matches!(state, RelayState::Diverged(_))).await;
-    let journal_event = fork.journal.all()[29].event_id;
-    let stream_event = Some(shop.journal.all()[29].event_id);
-    let forked = Divergence::Forked { position: 30, journal_event, stream_event };
-    assert_eq!(status.state, RelayState::Diverged(forked));
-    shop.check_copy().await;
-
-    shop.jetstream.delete_stream(&shop.stream.name).await.expect("the repair");
-    relay.publishes().await;
-    fork.is_published().await;
-}
-
-#[tokio::test]
-async fn a_stream_that_is_ahead_of_the_journal_stops_the_relay() {
-    let shop = Shop::open().await;
-    shop.journal.append_many(30);
-    let relay = shop.start_relay();
-    shop.is_published().await;
-    drop(relay);
-    let behind = shop.with_journal(&shop.journal.restored(25));
-    let mut relay = behind.start_relay();
-    let status = relay.is(|state| matches!(state, RelayState::Diverged(_))).await;
-    let ahead = Divergence::Ahead { stream_position: 30 };
-    assert_eq!(status.state, RelayState::Diverged(ahead));
-    shop.check_copy().await;
-}
-
-#[tokio::test]
-async fn a_stream_of_another_epoch_is_left_alone() {
-    let shop = Shop::open().await;
-    shop.journal.append_many(5);
-    let relay = shop.start_relay();
-    shop.is_published().await;
-    drop(relay);
-    let stream_epoch = nats::epoch::current(&shop.pool).await.expect("an epoch").to_string();
-    let journal_epoch = nats::epoch::begin_anew(&shop.pool).await.expect("a new one");
-    shop.journal.append_many(5);
-    let mut relay = shop.start_relay();
-    let status = relay.is(|state| matches!(state, RelayState::Diverged(_))).await;
-    let foreign = Divergence::ForeignEpoch { journal_epoch, stream_epoch };
-    assert_eq!(status.state, RelayState::Diverged(foreign));
-    assert_eq!(shop.published().await, Some(5));
 }
 
 #[tokio::test]
@@ -357,24 +299,4 @@ async fn a_gap_in_the_journal_is_never_published_over() {
     };
     relay.says(stuck).await;
     assert_eq!(shop.published().await, Some(5));
-}
-
-/// A stream that somebody made without our configuration.
-async fn hand_made(shop: &Shop, first_sequence: u64) -> stream::Stream {
-    let StreamConfig { name, .. } = &shop.stream;
-    let config = stream::Config {
-        name: name.clone(),
-        subjects: vec![shop.stream.all_subjects()],
-        first_sequence: Some(first_sequence),
-        ..stream::Config::default()
-    };
-    shop.jetstream.create_stream(config).await.expect("nobody else made it")
-}
-
-async fn put(shop: &Shop, event_id: Uuid) {
-    let mut headers = HeaderMap::new();
-    headers.insert(nats::stream::EVENT_ID_HEADER, event_id.to_string());
-    let subject = shop.stream.subject("order", "OrderPaid");
-    let stored = shop.jetstream.publish_with_headers(subject, headers, "{}".into()).await;
-    stored.expect("it is connected").await.expect("it is stored");
 }

@@ -1,7 +1,8 @@
 //! A small journal in memory, and what every test here needs from the servers.
 
-use async_nats::Client;
-use async_nats::jetstream::{self, Context};
+use async_nats::jetstream::context::CreateStreamError;
+use async_nats::jetstream::{self, Context, stream};
+use async_nats::{Client, HeaderMap};
 use compose::testing::TestStack;
 use domain::{EventSource, RecordedEvent, SourceError};
 use nats::{Relay, RelayConfig, RelayState, RelayStatus, StreamConfig, write_public_event};
@@ -177,6 +178,25 @@ impl Shop {
         let relay = self.relay();
         let status = relay.status();
         Running { status, task: tokio::spawn(relay.run(CancellationToken::new())) }
+    }
+
+    /// A stream of ours that somebody made without our configuration.
+    pub(crate) async fn make_by_hand(&self) -> Result<stream::Stream, CreateStreamError> {
+        let config = stream::Config {
+            name: self.stream.name.clone(),
+            subjects: vec![self.stream.all_subjects()],
+            ..stream::Config::default()
+        };
+        self.jetstream.create_stream(config).await
+    }
+
+    /// Publishes what calls itself an event, as a relay would.
+    pub(crate) async fn put(&self, event_id: Uuid) {
+        let mut headers = HeaderMap::new();
+        headers.insert(nats::stream::EVENT_ID_HEADER, event_id.to_string());
+        let subject = self.stream.subject("order", "OrderPaid");
+        let stored = self.jetstream.publish_with_headers(subject, headers, "{}".into()).await;
+        stored.expect("it is connected").await.expect("it is stored");
     }
 
     /// The stream's last sequence, if there is a stream.
