@@ -30,11 +30,11 @@ pub enum Role {
     /// The whole shop on servers of yours.
     Serve(ServeArgs),
     /// Only publish to JetStream.
-    Relay(ServerArgs),
+    Relay(WorkerArgs),
     /// Only keep the read models.
-    Project(ServerArgs),
+    Project(WorkerArgs),
     /// Only send mail.
-    Notify(ServerArgs),
+    Notify(WorkerArgs),
     /// Build a read model anew, beside the live one, and swap.
     Rebuild(RebuildArgs),
     /// Compare the whole stream with the journal; fails when it is no copy.
@@ -175,6 +175,17 @@ pub struct ServeArgs {
     pub no_workers: bool,
 }
 
+/// The settings of a role that is one worker.
+#[derive(Debug, Clone, Args)]
+pub struct WorkerArgs {
+    /// The servers.
+    #[command(flatten)]
+    pub servers: ServerArgs,
+    /// What the operator may look at.
+    #[command(flatten)]
+    pub operations: OperationsArgs,
+}
+
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseArgs {
@@ -209,15 +220,23 @@ pub struct HttpArgs {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, env = "GOMALL_HTTP", default_value = "127.0.0.1:8080")]
     pub http: SocketAddr,
-    /// Where to serve `/metrics` when `--http` is not on loopback.
-    #[arg(long, env = "GOMALL_METRICS")]
-    pub metrics: Option<SocketAddr>,
+    /// What the operator may look at.
+    #[command(flatten)]
+    pub operations: OperationsArgs,
     /// `off` takes every limit away, for load generators.
     #[arg(long, env = "GOMALL_LIMITS", default_value = "on", value_parser = ["on", "off"])]
     pub limits: String,
     /// Networks of proxies whose `X-Forwarded-For` is believed, separated by commas.
     #[arg(long, env = "GOMALL_TRUSTED_PROXIES", default_value = "")]
     pub trusted_proxies: TrustedProxies,
+}
+
+/// What the operator may look at, on an address that nobody else reaches.
+#[derive(Debug, Clone, Args)]
+pub struct OperationsArgs {
+    /// Where to serve `/metrics`, `/healthz` and `/readyz` to the operator; port 0 takes a free one.
+    #[arg(long, env = "GOMALL_METRICS")]
+    pub metrics: Option<SocketAddr>,
 }
 
 impl HttpArgs {

@@ -3,7 +3,7 @@
 mod support;
 
 use async_nats::jetstream::{self, stream};
-use support::{Person, Shop, eventually};
+use support::{Shop, eventually};
 
 #[tokio::test]
 async fn an_audit_tells_a_copy_from_what_is_none_and_repairs_it_while_the_shop_runs() {
@@ -15,15 +15,15 @@ async fn an_audit_tells_a_copy_from_what_is_none_and_repairs_it_while_the_shop_r
 
     let gomall = shop.serve();
     let visitor = shop.visitor(&gomall);
-    shows(&visitor, r#"gomall_relay_state{state="publishing"} 1"#).await;
-    shows(&visitor, "gomall_relay_lag_events 0").await;
+    visitor.shows(r#"gomall_relay_state{state="publishing"} 1"#).await;
+    visitor.shows("gomall_relay_lag_events 0").await;
     for projection in ["catalogue", "orders", "permissions"] {
         let lag = format!("gomall_projection_lag_events{{projection=\"{projection}\"}} 0");
-        shows(&visitor, &lag).await;
+        visitor.shows(&lag).await;
     }
 
     foreign_stream(&shop).await;
-    shows(&visitor, r#"gomall_relay_state{state="stopped"} 1"#).await;
+    visitor.shows(r#"gomall_relay_state{state="stopped"} 1"#).await;
     let ready = visitor.get("/readyz").await;
     assert_eq!(ready.body["degraded"], serde_json::json!(["relay"]), "{}", ready.text);
     let (copied, said) = shop.try_run(&["audit"]);
@@ -32,19 +32,10 @@ async fn an_audit_tells_a_copy_from_what_is_none_and_repairs_it_while_the_shop_r
     for step in ["the journal begins epoch", "deleted the stream GOMALL", "is a copy"] {
         assert!(said.contains(step), "{step}: {said}");
     }
-    shows(&visitor, r#"gomall_relay_state{state="publishing"} 1"#).await;
+    visitor.shows(r#"gomall_relay_state{state="publishing"} 1"#).await;
     let ready = visitor.get("/readyz").await;
     assert_eq!(ready.body["degraded"], serde_json::json!([]), "{}", ready.text);
     shop.run(&["audit"]);
-}
-
-/// Waits until a line is among the metrics.
-async fn shows(visitor: &Person, line: &str) {
-    eventually(line, || async {
-        let metrics = visitor.get("/metrics").await.text;
-        metrics.lines().any(|found| found == line).then_some(())
-    })
-    .await;
 }
 
 /// Puts another shop's stream in the place of ours.

@@ -65,9 +65,8 @@ fn log_filter(role: &Role) -> &str {
     match role {
         Role::Dev(args) => &args.shop.log,
         Role::Serve(args) => &args.servers.shop.log,
-        Role::Relay(args) | Role::Project(args) | Role::Notify(args) | Role::Seed(args) => {
-            &args.shop.log
-        }
+        Role::Relay(args) | Role::Project(args) | Role::Notify(args) => &args.servers.shop.log,
+        Role::Seed(args) => &args.shop.log,
         Role::Rebuild(args) => &args.servers.shop.log,
         Role::Audit(args) => &args.servers.shop.log,
         Role::Admin { action: AdminAction::Create(args) | AdminAction::Reset(args) } => {

@@ -1,10 +1,10 @@
 //! `gomall serve`: the whole shop on servers of the operator's own.
 
 use super::told_to_stop;
-use crate::seed;
 use crate::server::{Listener, Service};
 use crate::settings::{HttpArgs, ServeArgs, ServerArgs, ShopArgs};
 use crate::shop::{Provider, Shop, ShopConfig, Workers};
+use crate::seed;
 use anyhow::Context as _;
 use nats::StreamConfig;
 use nats::notify::{Mailer, Sender};
@@ -121,7 +121,8 @@ mod tests {
             let arguments = ["gomall", "relay", "--database-url", "postgres://x@y/z"];
             let cli = Cli::parse_from(arguments.iter().chain(more));
             let Some(Role::Relay(args)) = cli.role else { panic!("a relay was asked for") };
-            provider(&args.shop, shop_url.map(str::to_owned)).expect("the settings are good")
+            provider(&args.servers.shop, shop_url.map(str::to_owned))
+                .expect("the settings are good")
         };
         assert!(matches!(provider_of(&[], None), Provider::Nobody));
         let serving = provider_of(&[], Some("http://127.0.0.1:1"));

@@ -1,7 +1,8 @@
-//! Roles without HTTP: one worker a process, for a shop that is spread over several.
+//! Roles of one worker a process, for a shop that is spread over several.
 
 use super::{serve, told_to_stop};
-use crate::settings::ServerArgs;
+use crate::server::{Operations, OperationsListener};
+use crate::settings::WorkerArgs;
 use crate::shop::{Shop, Workers};
 use tracing::info;
 
@@ -9,11 +10,20 @@ pub(super) const RELAY: Workers = Workers { relay: true, ..Workers::NONE };
 pub(super) const PROJECT: Workers = Workers { project: true, ..Workers::NONE };
 pub(super) const NOTIFY: Workers = Workers { notify: true, ..Workers::NONE };
 
-pub(super) async fn run(args: ServerArgs, workers: Workers) -> anyhow::Result<()> {
+pub(super) async fn run(args: WorkerArgs, workers: Workers) -> anyhow::Result<()> {
     let stop = told_to_stop()?;
-    let shop = Shop::start(serve::config(&args, workers, None)?).await?;
+    // First, so that an occupied port is said before anything is started.
+    let listener = OperationsListener::bind(&args.operations).await?;
+    let url = listener.as_ref().map(OperationsListener::url);
+    let config = serve::config(&args.servers, workers, None)?;
+    let shop = Shop::start(config).await?;
+    let operations = Operations::of(&shop);
+    operations.ready();
     info!("the worker runs");
-    stop.cancelled().await;
+    if let Some(url) = url {
+        println!("ready {url}");
+    }
+    operations.serve(listener, stop).await;
     shop.stop().await;
     Ok(())
 }

@@ -53,6 +53,12 @@ pub fn routes() -> OpenApiRouter<Arc<Root>> {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
 }
 
+/// The above alone, for an address that only the operator reaches.
+pub fn operations_router(root: Arc<Root>) -> Router {
+    let (described, _) = routes().split_for_parts();
+    described.with_state(root).fallback(async || Problem::not_found())
+}
+
 /// All routes of the root: the above, and the document with its page.
 pub fn router(root: Arc<Root>) -> Router {
     let document = openapi::document().to_json().expect("the document is plain data");
@@ -102,16 +108,10 @@ async fn readyz(State(root): State<Arc<Root>>) -> Result<Json<Ready>, Problem> {
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"),
               (status = 404, description = "They are served elsewhere (`--metrics`).")))]
 async fn metrics(State(root): State<Arc<Root>>) -> Result<Response, Problem> {
-    if root.shows_metrics { rendered(&root.metrics) } else { Err(Problem::not_found()) }
-}
-
-/// The metrics alone, for an address that only the operator reaches.
-pub fn metrics_router(metrics: Arc<Metrics>) -> Router {
-    Router::new().route("/metrics", get(async move || rendered(&metrics)))
-}
-
-fn rendered(metrics: &Metrics) -> Result<Response, Problem> {
-    let text = metrics.render().map_err(|error| Problem::internal(&error))?;
+    if !root.shows_metrics {
+        return Err(Problem::not_found());
+    }
+    let text = root.metrics.render().map_err(|error| Problem::internal(&error))?;
     Ok(([(CONTENT_TYPE, Metrics::CONTENT_TYPE)], text).into_response())
 }
 

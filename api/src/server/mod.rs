@@ -1,25 +1,23 @@
 //! The served shop: the routes in their edge, on their listener.
 
 mod connections;
+mod operations;
 
 pub use connections::{BindError, DRAIN, bind, serve};
+pub use operations::{Operations, OperationsListener};
 
 use crate::app::App;
 use crate::edge::{Edge, wrap};
 use crate::guard::TrustedProxies;
 use crate::limits::{Limits, Rates};
-use crate::readiness::Readiness;
 use crate::routes;
-use crate::routes::root::Root;
 use crate::settings::HttpArgs;
 use crate::shop::Shop;
-use ::nats::{RelayState, RelayStatus};
 use axum::Router;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +31,7 @@ const READY_WAIT: Duration = Duration::from_millis(500);
 pub struct Listener {
     http: TcpListener,
     address: SocketAddr,
-    metrics: Option<TcpListener>,
+    operations: Option<OperationsListener>,
 }
 
 impl Listener {
@@ -43,27 +41,26 @@ impl Listener {
     /// [`BindError`], which names port and flag.
     pub async fn bind(args: &HttpArgs) -> anyhow::Result<Self> {
         let http = bind(args.http, "--http").await?;
-        let metrics = match args.metrics {
-            Some(address) => Some(bind(address, "--metrics").await?),
-            None => None,
-        };
+        let operations = OperationsListener::bind(&args.operations).await?;
         let address = http.local_addr()?;
-        Ok(Self { http, address, metrics })
+        Ok(Self { http, address, operations })
     }
 
     /// Where a browser on this machine finds the shop.
     #[must_use]
     pub fn url(&self) -> String {
-        let mut address = self.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() {
-                Ipv4Addr::LOCALHOST.into()
-            } else {
-                Ipv6Addr::LOCALHOST.into()
-            });
-        }
-        format!("http://{address}")
+        local_url(self.address)
     }
+}
+
+/// Where a program on this machine reaches what listens on `address`.
+fn local_url(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    format!("http://{address}")
 }
 
 /// The shop as a service: all routes in their edge.
@@ -71,9 +68,7 @@ pub struct Service {
     edge: Arc<Edge>,
     app: Arc<App>,
     provider_pages: Router,
-    readiness: Arc<Readiness>,
-    nats: async_nats::Client,
-    relay: watch::Receiver<RelayStatus>,
+    operations: Operations,
 }
 
 impl Service {
@@ -93,39 +88,25 @@ impl Service {
             trusted_proxies,
             metrics: Arc::clone(&shop.metrics),
         };
-        let (nats, relay) = (shop.nats.clone(), shop.relay.clone());
         let provider_pages = shop.provider_pages.clone();
-        Self { edge: Arc::new(edge), app, provider_pages, readiness: Arc::default(), nats, relay }
+        Self { edge: Arc::new(edge), app, provider_pages, operations: Operations::of(shop) }
     }
 
     /// Serves in a task of its own until `stop`, then drains. What is counted is shown to everybody
     /// on loopback, and elsewhere only on the listener's second address.
     pub fn serve(&self, listener: Listener, stop: CancellationToken) -> JoinHandle<()> {
-        let Listener { http, address, metrics } = listener;
-        let root = Arc::new(Root {
-            readiness: Arc::clone(&self.readiness),
-            degraded: degraded(self.nats.clone(), self.relay.clone()),
-            metrics: Arc::clone(&self.edge.metrics),
-            shows_metrics: address.ip().is_loopback(),
-        });
+        let Listener { http, address, operations: listener } = listener;
+        let operations = self.operations.clone();
+        let root = operations.root(address.ip().is_loopback());
         let (shop_routes, _) = routes::all().split_for_parts();
         let router = shop_routes
             .with_state(Arc::clone(&self.app))
             .merge(routes::root::router(root))
             .merge(self.provider_pages.clone());
         let service = wrap(Arc::clone(&self.edge), router);
-        let (counted, readiness) = (Arc::clone(&self.edge.metrics), Arc::clone(&self.readiness));
         tokio::spawn(async move {
-            let beside = async {
-                if let Some(listener) = metrics {
-                    serve(listener, routes::root::metrics_router(counted), stop.clone()).await;
-                }
-            };
-            let draining = async {
-                stop.cancelled().await;
-                readiness.draining();
-            };
-            tokio::join!(serve(http, service, stop.clone()), beside, draining);
+            let beside = operations.serve(listener, stop.clone());
+            tokio::join!(serve(http, service, stop.clone()), beside);
         })
     }
 
@@ -139,7 +120,7 @@ impl Service {
         };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = ready => self.readiness.ready(),
+            () = ready => self.operations.ready(),
         }
     }
 
@@ -159,21 +140,4 @@ impl Service {
         let Ok(all) = projections::list_projections(&self.app.pool).await else { return false };
         all.iter().any(|one| one.name == projection && one.status == projections::Status::Parked)
     }
-}
-
-/// What does not work at the moment although the shop does, in stable words.
-fn degraded(
-    nats: async_nats::Client,
-    relay: watch::Receiver<RelayStatus>,
-) -> Box<dyn Fn() -> Vec<&'static str> + Send + Sync> {
-    Box::new(move || {
-        let mut degraded = vec![];
-        if nats.connection_state() != async_nats::connection::State::Connected {
-            degraded.push("nats");
-        }
-        if matches!(relay.borrow().state, RelayState::Diverged(_)) {
-            degraded.push("relay");
-        }
-        degraded
-    })
 }

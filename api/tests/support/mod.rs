@@ -2,12 +2,16 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod process;
+pub(crate) mod tempdir;
+
+pub(crate) use process::{Gomall, command};
+
 use compose::Stack;
 use compose::testing::{Durability, private};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The longest that anything in these tests may take to happen.
@@ -22,104 +26,12 @@ pub(crate) fn new_id() -> uuid::Uuid {
     uuid::Uuid::new_v4()
 }
 
-/// A running `gomall`; killed when dropped.
-pub(crate) struct Gomall {
-    child: Child,
-    pub(crate) url: String,
-}
-
-impl Gomall {
-    /// Starts `gomall <arguments>` and waits for its ready line.
-    pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments, environment)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary was built with the test");
-        let output = child.stdout.take().expect("it is piped");
-        // From here on it ends with us, whatever happens.
-        let mut gomall = Self { child, url: String::new() };
-        let (sender, lines) = std::sync::mpsc::channel();
-        // Keeps reading, so that the process never blocks on a full pipe.
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = lines.recv_timeout(left).expect("gomall gets ready");
-            if let Some(url) = line.strip_prefix("ready ") {
-                gomall.url = url.to_owned();
-                return gomall;
-            }
-        }
-    }
-
-    /// Ends it as a crash would.
-    pub(crate) fn kill9(mut self) {
-        self.child.kill().expect("it is ours");
-        self.child.wait().expect("it is our child");
-    }
-
-    /// Asks it to stop and waits for that; how long it took.
-    pub(crate) fn terminate(mut self) -> Duration {
-        let begun = Instant::now();
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is ours");
-        self.child.wait().expect("it is our child");
-        begun.elapsed()
-    }
-}
-
-impl Drop for Gomall {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// `gomall <arguments>`, logging to a file that a failing test can be looked up in.
-pub(crate) fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gomall"));
-    command.args(arguments).env("GOMALL_LIMITS", "off").env("GOMALL_LOG", "info");
-    command.envs(environment.iter().copied()).stdin(Stdio::null());
-    command
-}
-
 /// Private servers and one or more `gomall serve` on them.
 pub(crate) struct Shop {
     pub(crate) stack: Stack,
     pub(crate) data_dir: tempdir::TempDir,
     pub(crate) admin_password: String,
     client: reqwest::Client,
-}
-
-/// A directory that goes with the test.
-pub(crate) mod tempdir {
-    pub(crate) struct TempDir(std::path::PathBuf);
-
-    impl TempDir {
-        pub(crate) fn new() -> Self {
-            let path = std::env::temp_dir().join(format!("gomall-api-{}", super::new_id()));
-            std::fs::create_dir_all(&path).expect("the temporary directory is writable");
-            Self(path)
-        }
-
-        pub(crate) fn path(&self) -> &std::path::Path {
-            &self.0
-        }
-
-        pub(crate) fn text(&self) -> &str {
-            self.0.to_str().expect("our own name is UTF-8")
-        }
-    }
-
-    impl Drop for TempDir {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
 }
 
 impl Shop {
@@ -144,12 +56,16 @@ impl Shop {
         Self { admin_password: password, ..shop }
     }
 
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("DATABASE_URL", self.stack.postgres.url("gomall")),
-            ("NATS_URL", self.stack.nats.url()),
-            ("GOMALL_DATA_DIR", self.data_dir.text().to_owned()),
-        ]
+    /// `gomall <arguments>` on these servers.
+    pub(crate) fn command(&self, arguments: &[&str], more: &[(&str, &str)]) -> Command {
+        let (database_url, nats_url) = (self.stack.postgres.url("gomall"), self.stack.nats.url());
+        let mut environment = vec![
+            ("DATABASE_URL", database_url.as_str()),
+            ("NATS_URL", nats_url.as_str()),
+            ("GOMALL_DATA_DIR", self.data_dir.text()),
+        ];
+        environment.extend(more);
+        command(arguments, &environment)
     }
 
     /// Runs a short command to its end and gives what it printed.
@@ -161,9 +77,7 @@ impl Shop {
 
     /// Whether a short command succeeded, and what it printed.
     pub(crate) fn try_run(&self, arguments: &[&str]) -> (bool, String) {
-        let environment = self.environment();
-        let environment: Vec<_> = environment.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        let output = command(arguments, &environment).output().expect("the binary was built");
+        let output = self.command(arguments, &[]).output().expect("the binary was built");
         (output.status.success(), String::from_utf8(output.stdout).expect("it prints UTF-8"))
     }
 
@@ -173,10 +87,12 @@ impl Shop {
     }
 
     pub(crate) fn serve_with(&self, more: &[(&str, &str)]) -> Gomall {
-        let environment = self.environment();
-        let mut environment: Vec<_> = environment.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        environment.extend(more);
-        Gomall::start(&["serve", "--http", "127.0.0.1:0"], &environment)
+        Gomall::spawn(self.command(&["serve", "--http", "127.0.0.1:0"], more)).ready()
+    }
+
+    /// `gomall <role>`, one that is one worker, with a free port for the operator.
+    pub(crate) fn worker(&self, role: &str) -> Gomall {
+        Gomall::spawn(self.command(&[role, "--metrics", "127.0.0.1:0"], &[])).ready()
     }
 
     /// Somebody without a token.
@@ -349,6 +265,15 @@ impl Person {
 
     pub(crate) async fn post_keyed(&self, path: &str, key: &str, body: &Value) -> Answer {
         self.send(Method::POST, path, &[("idempotency-key", key)], Some(body)).await
+    }
+
+    /// Waits until a line is among the metrics.
+    pub(crate) async fn shows(&self, line: &str) {
+        eventually(line, || async {
+            let metrics = self.get("/metrics").await.text;
+            metrics.lines().any(|found| found == line).then_some(())
+        })
+        .await;
     }
 
     /// Puts pieces into the cart.
