@@ -29,3 +29,17 @@ async fn every_worker_shows_its_operator_what_it_does() {
         worker.terminate();
     }
 }
+
+#[tokio::test]
+async fn a_relay_that_starts_without_nats_claims_no_lag_until_it_has_compared_the_stream() {
+    let shop = Shop::new().await;
+    shop.stack.nats.stop().await;
+    let worker = shop.worker("relay");
+    let operator = shop.visitor(&worker);
+    operator.shows("gomall_relay_state{state=\"waiting\"} 1").await;
+    let metrics = operator.get("/metrics").await.text;
+    assert!(!metrics.contains("gomall_relay_lag_events"), "{metrics}");
+    assert_eq!(operator.get("/readyz").await.body["degraded"], json!(["nats"]));
+    shop.stack.nats.start().await.expect("the same port");
+    operator.shows("gomall_relay_lag_events 0").await;
+}

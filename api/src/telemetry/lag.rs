@@ -21,10 +21,10 @@ pub(crate) fn show_relay(
         .u64_observable_gauge("gomall_relay_lag_events")
         .with_description("Events that are not on JetStream yet, as far as this relay knows.")
         .with_callback(move |observer| {
-            let status = relay.borrow().clone();
-            // Whoever stands by does not know what another process has published.
-            if status.state != RelayState::Standby {
-                observer.observe(lag(*head.borrow(), status.published_position), &[]);
+            // No sample rather than a wrong one where this relay does not know.
+            let published = relay.borrow().published_position;
+            if let Some(published) = published {
+                observer.observe(lag(*head.borrow(), published), &[]);
             }
         })
         .build();
@@ -82,10 +82,10 @@ mod tests {
     use nats::Divergence;
 
     #[test]
-    fn the_relays_lag_and_state_are_shown_and_a_standby_claims_no_lag() {
+    fn the_relays_lag_and_state_are_shown_and_no_lag_is_claimed_that_is_not_known() {
         let metrics = Metrics::new().expect("the names are right");
         let idle =
-            RelayStatus { state: RelayState::Standby, published_position: 0, seen_position: 0 };
+            RelayStatus { state: RelayState::Standby, published_position: None, seen_position: 0 };
         let (status, relay) = watch::channel(idle);
         let (head, journal) = watch::channel(100);
         show_relay(&metrics, &relay, &journal);
@@ -93,15 +93,18 @@ mod tests {
             let text = metrics.render().expect("text");
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         };
-        shows("gomall_relay_state{state=\"standing_by\"} 1");
-        assert!(!metrics.render().expect("text").contains("gomall_relay_lag_events "));
-
-        let become_state = |state| {
-            status.send_modify(|status| {
-                status.state = state;
-                status.published_position = 90;
-            });
+        let claims_no_lag = || {
+            assert!(!metrics.render().expect("text").contains("gomall_relay_lag_events "));
         };
+        shows("gomall_relay_state{state=\"standing_by\"} 1");
+        claims_no_lag();
+
+        let become_state = |state| status.send_modify(|status| status.state = state);
+        become_state(RelayState::Waiting);
+        shows("gomall_relay_state{state=\"waiting\"} 1");
+        claims_no_lag();
+
+        status.send_modify(|status| status.published_position = Some(90));
         become_state(RelayState::Publishing);
         shows("gomall_relay_lag_events 10");
         shows("gomall_relay_state{state=\"publishing\"} 1");

@@ -73,8 +73,8 @@ pub struct RelayStatus {
     /// What it is doing.
     pub state: RelayState,
     /// Every event up to this position is in the stream, as far as this relay knows. Only current
-    /// while publishing.
-    pub published_position: u64,
+    /// while publishing; none until it has compared the stream, and while another process publishes.
+    pub published_position: Option<u64>,
     /// The journal reaches at least this position.
     pub seen_position: u64,
 }
@@ -161,7 +161,7 @@ impl<S: EventSource> Relay<S> {
     #[must_use]
     pub fn new(source: Arc<S>, pool: PgPool, client: Client, config: RelayConfig) -> Self {
         let idle =
-            RelayStatus { state: RelayState::Standby, published_position: 0, seen_position: 0 };
+            RelayStatus { state: RelayState::Standby, published_position: None, seen_position: 0 };
         Self { source, pool, client, config, status: watch::Sender::new(idle) }
     }
 
@@ -175,7 +175,7 @@ impl<S: EventSource> Relay<S> {
     /// stream holds.
     pub async fn run(self, stop: CancellationToken) {
         let _stopped = stop.run_until_cancelled(self.work()).await;
-        self.enter(RelayState::Standby);
+        self.stand_by();
     }
 
     async fn work(&self) {
@@ -186,7 +186,7 @@ impl<S: EventSource> Relay<S> {
             said: String::new(),
         };
         loop {
-            let trouble = match contender.lease(|| self.enter(RelayState::Standby)).await {
+            let trouble = match contender.lease(|| self.stand_by()).await {
                 Ok(mut lease) => tokio::select! {
                     trouble = self.hold(&mut memory) => trouble,
                     () = lease.lost() => Trouble::LeaseLost,
@@ -222,7 +222,7 @@ impl<S: EventSource> Relay<S> {
                 Err(trouble) => return trouble,
             };
             self.status.send_modify(|status| {
-                status.published_position = copy.position;
+                status.published_position = Some(copy.position);
                 status.seen_position = status.seen_position.max(copy.position);
             });
             self.enter(RelayState::Publishing);
@@ -271,6 +271,15 @@ impl<S: EventSource> Relay<S> {
 
     fn jetstream(&self) -> jetstream::Context {
         ContextBuilder::new().timeout(REQUEST_PATIENCE).build(self.client.clone())
+    }
+
+    /// Another process publishes from here on, and how far it is nobody tells this one.
+    fn stand_by(&self) {
+        self.status.send_if_modified(|status| {
+            let known = status.published_position.take();
+            let before = std::mem::replace(&mut status.state, RelayState::Standby);
+            known.is_some() || before != RelayState::Standby
+        });
     }
 
     fn enter(&self, state: RelayState) {

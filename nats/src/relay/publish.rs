@@ -246,7 +246,7 @@ impl<S: EventSource> Publisher<'_, S> {
             next = answers.next().now_or_never().flatten();
         }
         window.progress_at = Instant::now();
-        self.status.send_modify(|status| status.published_position = window.stored);
+        self.status.send_modify(|status| status.published_position = Some(window.stored));
         Ok(Step::Proof)
     }
 

@@ -34,7 +34,7 @@ async fn each_of_three_nodes_is_killed_in_turn_and_nothing_is_lost_or_doubled() 
         let killed = Instant::now();
         // What is appended after the kill cannot have been acknowledged before.
         let head = shop.journal.head();
-        let published = relay.status.wait_for(|status| status.published_position > head);
+        let published = relay.status.wait_for(|status| status.published_position > Some(head));
         let published = tokio::time::timeout(STALL, published).await;
         published.expect("publishing goes on in time").expect("the relay runs");
         stalls.push(killed.elapsed());

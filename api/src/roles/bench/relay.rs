@@ -72,7 +72,7 @@ impl Copying {
         let (mut status, stop) = (relay.status(), CancellationToken::new());
         let begun = Instant::now();
         let working = tokio::spawn(relay.run(stop.clone()));
-        status.wait_for(|status| status.published_position >= *head).await?;
+        status.wait_for(|status| status.published_position >= Some(*head)).await?;
         let round = self.0.per_second(begun);
         stop.cancel();
         working.await?;
