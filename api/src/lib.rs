@@ -23,6 +23,7 @@
 pub mod access;
 pub mod app;
 pub mod auth;
+mod database;
 mod dead_letters;
 pub mod directory;
 pub mod edge;

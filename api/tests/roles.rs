@@ -1,10 +1,17 @@
-//! Roles that are processes of their own: what their operator sees.
+//! Roles that are processes of their own: what their operator sees, and how they start.
 
 mod support;
 
 use reqwest::StatusCode;
 use serde_json::json;
-use support::{Shop, eventually};
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+use support::process::Starting;
+use support::{Gomall, Shop, eventually};
+
+/// Long for a process that only has to end, short against what it waits for.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn every_worker_shows_its_operator_what_it_does() {
@@ -42,4 +49,51 @@ async fn a_relay_that_starts_without_nats_claims_no_lag_until_it_has_compared_th
     assert_eq!(operator.get("/readyz").await.body["degraded"], json!(["nats"]));
     shop.stack.nats.start().await.expect("the same port");
     operator.shows("gomall_relay_lag_events 0").await;
+}
+
+#[tokio::test]
+async fn every_role_waits_for_postgresql_and_can_be_stopped_meanwhile() {
+    let shop = Shop::new().await;
+    shop.stack.postgres.stop().await;
+    let mut waiting = vec![];
+    for (role, listen) in [
+        ("serve", "--http"),
+        ("relay", "--metrics"),
+        ("project", "--metrics"),
+        ("notify", "--metrics"),
+    ] {
+        let log = shop.data_dir.path().join(format!("{role}.log"));
+        waiting.push((start(&shop, &[role, listen, "127.0.0.1:0"], &log), log));
+    }
+    let log = shop.data_dir.path().join("stopped.log");
+    let stopped = start(&shop, &["relay"], &log);
+    says_that_it_waits(&log).await;
+    let took = stopped.terminate();
+    assert!(took < AT_ONCE, "{took:?}");
+
+    for (_, log) in &waiting {
+        says_that_it_waits(log).await;
+    }
+    shop.stack.postgres.start().await.expect("the same port and data");
+    for (role, log) in waiting {
+        let worker = role.ready();
+        let answer = shop.visitor(&worker).get("/readyz").await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        assert_eq!(waits(&log), 1, "it says so once: {log:?}");
+    }
+}
+
+fn start(shop: &Shop, arguments: &[&str], log: &Path) -> Starting {
+    let mut command = shop.command(arguments, &[]);
+    command.stderr(File::create(log).expect("the directory is ours"));
+    Gomall::spawn(command)
+}
+
+async fn says_that_it_waits(log: &Path) {
+    eventually("it waits for PostgreSQL", || async { (waits(log) > 0).then_some(()) }).await;
+}
+
+fn waits(log: &Path) -> usize {
+    let text = fs::read_to_string(log).expect("it was made");
+    text.matches("PostgreSQL cannot be reached; waiting for it").count()
 }

@@ -4,7 +4,7 @@ use super::told_to_stop;
 use crate::server::{Listener, Service};
 use crate::settings::{HttpArgs, ServeArgs, ServerArgs, ShopArgs};
 use crate::shop::{Provider, Shop, ShopConfig, Workers};
-use crate::seed;
+use crate::{database, seed};
 use anyhow::Context as _;
 use nats::StreamConfig;
 use nats::notify::{Mailer, Sender};
@@ -19,6 +19,10 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let listener = Listener::bind(&args.http).await?;
     let workers = if args.no_workers { Workers::NONE } else { Workers::ALL };
     let config = config(&args.servers, workers, Some(listener.url()))?;
+    tokio::select! {
+        there = database::wait_for(&config.database) => there?,
+        () = stop.cancelled() => return Ok(()),
+    }
     let shop = Shop::start(config).await?;
     seed::default_policy(&shop.app).await?;
     serve(shop, listener, &args.http, stop, |url| println!("ready {url}")).await

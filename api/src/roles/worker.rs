@@ -1,6 +1,7 @@
 //! Roles of one worker a process, for a shop that is spread over several.
 
 use super::{serve, told_to_stop};
+use crate::database;
 use crate::server::{Operations, OperationsListener};
 use crate::settings::WorkerArgs;
 use crate::shop::{Shop, Workers};
@@ -16,6 +17,10 @@ pub(super) async fn run(args: WorkerArgs, workers: Workers) -> anyhow::Result<()
     let listener = OperationsListener::bind(&args.operations).await?;
     let url = listener.as_ref().map(OperationsListener::url);
     let config = serve::config(&args.servers, workers, None)?;
+    tokio::select! {
+        there = database::wait_for(&config.database) => there?,
+        () = stop.cancelled() => return Ok(()),
+    }
     let shop = Shop::start(config).await?;
     let operations = Operations::of(&shop);
     operations.ready();
