@@ -65,9 +65,7 @@ async fn one_relay_of_a_database_publishes_and_the_other_takes_over() {
     let second = shop.start_relay();
     shop.journal.append_many(10);
     shop.is_published().await;
-    let standing_by = second.status.borrow().clone();
-    assert_eq!(standing_by.state, RelayState::Standby);
-    assert_eq!(standing_by.published_position, None, "it cannot know");
+    assert_eq!(second.status.borrow().state, RelayState::Standby);
     let killed = Instant::now();
     drop(first);
     next_is_published(&shop, killed).await;
