@@ -2,9 +2,11 @@
 
 mod support;
 
-use commands::journal::{AppendError, Appended, Keyed};
+use commands::journal::{AppendError, Appended, JournalReader, Keyed, MAX_EVENT_BYTES, Tail};
+use domain::EventSource;
 use std::collections::HashSet;
 use support::{Database, append, new_id};
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn positions_are_gap_free_and_in_commit_order_across_writers() {
@@ -40,6 +42,42 @@ async fn positions_are_gap_free_and_in_commit_order_across_writers() {
         .collect();
     assert_eq!(acknowledged.len(), 3 * 8 * 25);
     assert!(acknowledged.iter().all(|each| stored.contains(each)), "acknowledged means stored");
+}
+
+#[tokio::test]
+async fn a_batch_of_large_events_is_bounded_by_its_size_in_memory_and_in_the_database() {
+    const EVENTS: u64 = 24;
+    let database = Database::new().await;
+    let journal = database.journal();
+    let reader = JournalReader::new(database.pool.clone(), journal.head());
+    let cancel = CancellationToken::new();
+    let tail = Tail::start(reader.clone(), cancel.clone()).await.expect("readable");
+    let payload = format!("{{\"text\":\"{}\"}}", "x".repeat(MAX_EVENT_BYTES - 1024));
+    for event in 0..EVENTS {
+        let (mut large, _) = append(&event.to_string(), 1, None);
+        large.events[0].payload.clone_from(&payload);
+        journal.append(large).await.expect("the journal is up");
+    }
+    tail.head().wait_for(|head| *head == EVENTS).await.expect("it follows");
+    let from_the_database = batches(&reader).await;
+    let from_memory = batches(&tail).await;
+    assert_eq!(from_the_database.concat(), (1..=EVENTS).collect::<Vec<_>>());
+    assert_eq!(from_memory, from_the_database, "whoever delivers them");
+    // Sixteen of a little less than 512 KiB do not make 8 MiB, seventeen do.
+    assert_eq!(from_memory.iter().map(Vec::len).collect::<Vec<_>>(), [17, 7]);
+    cancel.cancel();
+}
+
+/// The positions of every batch until there is no more; a thousand events are asked for each time.
+async fn batches(source: &impl EventSource) -> Vec<Vec<u64>> {
+    let (mut batches, mut after) = (vec![], 0);
+    loop {
+        let events = source.read_after(after, 1_000).await.expect("it is readable");
+        let positions: Vec<u64> = events.iter().map(|event| event.position).collect();
+        let Some(last) = positions.last() else { return batches };
+        after = *last;
+        batches.push(positions);
+    }
 }
 
 #[tokio::test]

@@ -49,7 +49,10 @@ pub use money::{Currency, InvalidMoney, Money};
 pub use personal::{
     Address, CountryCode, OrderContact, Personal, Profile, Sealed, SealedSecret, public_payload,
 };
-pub use recorded::{EventSource, Filter, Metadata, RecordedEvent, SourceError, StreamKey};
+pub use recorded::{
+    EventSource, Filter, MAX_BATCH_BYTES, Metadata, RecordedEvent, SourceError, StreamKey,
+    batch_is_full,
+};
 pub use rejection::{Rejection, RejectionKind};
 pub use schema::{EventSchema, event_schemas, public_schema};
 pub use timestamp::Timestamp;

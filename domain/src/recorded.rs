@@ -66,6 +66,12 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
+    /// What it takes in memory, near enough: the rest of it is short.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.payload.len() + self.metadata.len()
+    }
+
     /// The event itself, typed.
     ///
     /// # Errors
@@ -105,12 +111,25 @@ pub struct Filter {
 #[error("the journal could not be read: {0}")]
 pub struct SourceError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+/// Where a batch of events ends, however few they are. So whoever holds batches needs a bounded amount
+/// of memory, also while all events are as large as the journal takes them. A thousand events of the
+/// usual size are a tenth of it: ordinary batches end where their reader wants them to.
+pub const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Whether a batch ended because it was full, by number or by size; else the source had no more.
+#[must_use]
+pub fn batch_is_full(batch: &[Arc<RecordedEvent>], limit: usize) -> bool {
+    let bytes: usize = batch.iter().map(|event| event.bytes()).sum();
+    batch.len() >= limit || bytes >= MAX_BATCH_BYTES
+}
+
 /// Whoever can deliver recorded events in order: the journal in PostgreSQL, or a stream elsewhere.
 ///
 /// Readers (projections, the relay, process managers) depend on this and not on the journal.
 pub trait EventSource: Send + Sync + 'static {
-    /// The next events after `after`, in order of position, at most `limit`; empty when there is
-    /// none yet. No event is ever skipped.
+    /// The next events after `after`, in order of position, at most `limit`, and none behind the one
+    /// with which they are [`MAX_BATCH_BYTES`] or more; empty when there is none yet. No event is
+    /// ever skipped.
     fn read_after(
         &self,
         after: u64,

@@ -1,7 +1,9 @@
 //! Reading the journal: by position, by stream, filtered.
 
 use super::batch::unsigned;
-use domain::{EventSource, Filter, RecordedEvent, SourceError, StreamKey, Timestamp};
+use domain::{
+    EventSource, Filter, MAX_BATCH_BYTES, RecordedEvent, SourceError, StreamKey, Timestamp,
+};
 use futures::{Stream, StreamExt, TryStreamExt};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
@@ -156,13 +158,21 @@ impl EventSource for JournalReader {
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         let query =
             format!("select {COLUMNS} from events where position > $1 order by position limit $2");
-        let rows = sqlx::query(&query)
+        let mut rows = sqlx::query(&query)
             .bind(signed(after))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| SourceError(error.into()))?;
-        rows.iter().map(|row| read_event(row).map_err(|error| SourceError(error.into()))).collect()
+            .fetch(&self.pool);
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        // Rows behind the last one that is taken are thrown away as they arrive. To make the database
+        // count would cost every batch; this costs only those of uncommonly large events.
+        while bytes < MAX_BATCH_BYTES
+            && let Some(row) = rows.try_next().await.map_err(|error| SourceError(error.into()))?
+        {
+            let event = read_event(&row).map_err(|error| SourceError(error.into()))?;
+            bytes += event.bytes();
+            events.push(event);
+        }
+        Ok(events)
     }
 
     async fn wait_after(&self, after: u64) {

@@ -3,7 +3,7 @@
 use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT, Stage};
 use crate::lanes::{self, Buried};
 use crate::projection::{ApplyError, Projection};
-use domain::{EventSource, RecordedEvent, SourceError};
+use domain::{EventSource, RecordedEvent, SourceError, batch_is_full};
 use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -133,9 +133,10 @@ fn read_ahead<S: EventSource>(
     reader.spawn(async move {
         loop {
             let batch = source.read_after(after, batch_events).await;
-            let read = batch.as_ref().map_or(0, Vec::len);
-            after += read as u64;
-            if sender.send(batch).await.is_err() || read < batch_events {
+            let is_last =
+                batch.as_ref().map_or(true, |events| !batch_is_full(events, batch_events));
+            after += batch.as_ref().map_or(0, |events| events.len() as u64);
+            if sender.send(batch).await.is_err() || is_last {
                 return;
             }
         }
