@@ -89,6 +89,12 @@ struct PublicMetadata<'a> {
     traceparent: Option<Cow<'a, str>>,
 }
 
+/// The member `type` of an event: [`PublicEvent::cloud_type`].
+#[must_use]
+pub fn cloud_type(aggregate_type: &str, event_type: &str, version: u32) -> String {
+    format!("{TYPE_PREFIX}{aggregate_type}.{event_type}.v{version}")
+}
+
 /// Appends the public form of an event to `out`: one line of JSON, without a line end.
 ///
 /// The payload's bytes are copied as they are unless something in them is sealed.

@@ -10,6 +10,7 @@ pub mod auth;
 pub mod cart;
 pub mod catalogue;
 pub mod checkout;
+pub mod event_types;
 pub mod events;
 pub mod orders;
 pub mod payments;
@@ -36,6 +37,7 @@ pub fn all() -> OpenApiRouter<Arc<App>> {
         .merge(payments::routes())
         .merge(webhooks::routes())
         .merge(events::routes())
+        .merge(event_types::routes())
         .merge(admin::routes())
         .merge(assets::routes())
 }

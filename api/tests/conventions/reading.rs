@@ -63,7 +63,7 @@ impl Things {
     fn of<'a>(&self, scene: &'a Scene, operation: Operation<'_>) -> (String, &'a Person) {
         let known = self.0.get(operation.path).map(|(path, _)| path.clone());
         let path = known.unwrap_or_else(|| operation.sample_path("no sample"));
-        let staff = ["/api/v1/admin/", "/api/v1/events"].iter().any(|part| path.starts_with(part));
+        let staff = ["/api/v1/admin/", "/api/v1/event"].iter().any(|part| path.starts_with(part));
         (path, if staff { &scene.admin } else { &scene.customer })
     }
 }

@@ -16,6 +16,7 @@ Schema in [`event-schemas.json`](event-schemas.json).
 ## What readers get
 
 `GET /api/v1/events` and JetStream carry the same bytes: one CloudEvents 1.0 object per event.
+`GET /api/v1/event-types` has the JSON Schema of every version's `data`, as readers get it.
 
 | member | what it is |
 |---|---|
