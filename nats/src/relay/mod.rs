@@ -5,13 +5,13 @@
 //! killed, doubled or cut off anywhere, and a message may be delivered late or twice, without harm.
 //!
 //! At the start and after any trouble, also when it turns out to be another stream of the same name,
-//! the stream is compared with the journal (`sync.rs`), and publishing goes on where it ends. A stream that is gone is made again and filled from the
-//! journal's first event; so is one that has lost messages in front or in between, since the
-//! promise is that both can be read from any position. A stream that tells another history (its
-//! last message is another event than the journal's, or one that the journal does not have, or its
-//! epoch is another one) is left alone: the relay stops, loudly, and looks again from time to time.
-//! Somebody has to decide which history is right; if it is the journal's, [`audit`](crate::audit)
-//! has the repair.
+//! the stream is compared with the journal (`sync.rs`), and publishing goes on where it ends. A stream
+//! that is gone is made again and filled from the journal's first event; so is one that has lost
+//! messages in front or in between, since the promise is that both can be read from any position. A
+//! stream that tells another history (its last message is another event than the journal's, or one
+//! that the journal does not have, or its epoch is another one) is left alone: the relay stops, loudly,
+//! and looks again from time to time. Somebody has to decide which history is right; if it is the
+//! journal's, [`audit`](crate::audit) has the repair.
 
 mod lease;
 mod publish;
