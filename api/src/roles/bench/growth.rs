@@ -1,68 +1,66 @@
-//! `gomall bench growth`: what appending and loading cost when the journal is long, compared with
-//! when it was empty, on connections that were opened on the empty table.
+//! `gomall bench growth`: what appending and loading cost when the journal is long, compared with one
+//! that began empty beside it.
 //!
-//! Filling takes minutes, and the machine's mood may change meanwhile. So an anchor that does not
-//! grow runs beside each case both times, and what is compared is the ratio to it.
+//! Both journals are used while they are empty, so that every connection has prepared its statements
+//! and chosen its plans there. Then one is filled, and they take turns.
 
 use super::bus::Ours;
-use super::measure::{Case, Fleet, Measured, Rounds, take_turns};
+use super::history;
+use super::measure::{Fleet, Measured, Rounds, take_turns};
+use super::place::Place;
 use super::report::{Ratios, Report, ratio};
 use super::targets::{Load, skus};
-use super::{history, sql};
-use sqlx::postgres::PgConnectOptions;
 
 /// Commands, and loads, in flight.
 const CLIENTS: u16 = 32;
 
-/// Measures, adds `events` events, and measures again.
+/// What the long journal's cases are called, and the other one's.
+const APPEND: [&str; 2] = ["append", "append_short"];
+const LOAD: [&str; 2] = ["load", "load_short"];
+
+/// Measures `long`, whose journal gets `events` events more, beside a journal that does not.
 pub(super) async fn measure(
-    ours: &Ours,
-    database: &PgConnectOptions,
+    long: &Ours,
+    place: &Place,
     rounds: Rounds,
     events: u64,
     report: &Report,
 ) -> anyhow::Result<()> {
-    let mut cases = cases(ours, database).await?;
-    let short = take_turns(&mut cases, rounds).await?;
-    say(report, &short, |_| Ratios::new());
+    let short = Ours::start(place.database_beside()).await?;
+    let mut cases = Vec::new();
+    for (index, shop) in [long, &short].into_iter().enumerate() {
+        let [written, loaded] = ["written", "loaded"].map(skus);
+        for skus in [&written, &loaded] {
+            shop.open(skus).await?;
+        }
+        let appending = Load::Spread.targets(CLIENTS, &written).map(|to| shop.client(to)).collect();
+        let loading = Load::Spread.targets(CLIENTS, &loaded).map(|to| shop.loader(to)).collect();
+        cases.push(Fleet::boxed(APPEND[index], appending));
+        cases.push(Fleet::boxed(LOAD[index], loading));
+    }
+    take_turns(&mut cases, Rounds { count: 1, ..rounds }).await?;
     eprintln!("{events} events are added …");
-    history::load(database, events).await?;
-    let long = take_turns(&mut cases, rounds).await?;
-    say(report, &long, |index| {
-        let cost = cost(&short[index..index + 2], &long[index..index + 2]);
-        cost.map(|cost| ("cost_vs_short".to_owned(), cost)).into_iter().collect()
-    });
+    history::load(place.database(), events).await?;
+    let measured = take_turns(&mut cases, rounds).await?;
+    say(report, &measured);
+    drop(cases);
+    short.stop().await;
     Ok(())
 }
 
-/// Ours and its anchor, twice: for writing and for reading.
-async fn cases(ours: &Ours, database: &PgConnectOptions) -> anyhow::Result<Vec<Box<dyn Case>>> {
-    let [written, loaded] = ["written", "loaded"].map(skus);
-    for skus in [&written, &loaded] {
-        ours.open(skus).await?;
-    }
-    let appending = Load::Spread.targets(CLIENTS, &written).map(|to| ours.client(to)).collect();
-    let loading = Load::Spread.targets(CLIENTS, &loaded).map(|to| ours.loader(to)).collect();
-    Ok(vec![
-        Fleet::boxed("append", appending),
-        Fleet::boxed("insert", sql::inserters(database, CLIENTS).await?),
-        Fleet::boxed("load", loading),
-        Fleet::boxed("lookup", sql::lookups(database, CLIENTS).await?),
-    ])
-}
-
-fn say(report: &Report, measured: &[Measured], ratios: impl Fn(usize) -> Ratios) {
-    for (index, one) in measured.iter().enumerate() {
-        let is_ours = index % 2 == 0;
-        report.line(one, if is_ours { ratios(index) } else { Ratios::new() });
+fn say(report: &Report, measured: &[Measured]) {
+    let (long, short) = measured.split_at(measured.len() / 2);
+    for (long, short) in long.iter().zip(short) {
+        let cost = cost(long, short).map(|cost| ("cost_vs_short".to_owned(), cost));
+        report.line(long, cost.into_iter().collect());
+        report.line(short, Ratios::new());
     }
     report.gap();
 }
 
-/// What one operation costs now, in units of what it cost then; 1 is the same.
-fn cost(short: &[Measured], long: &[Measured]) -> Option<f64> {
-    let against = |pair: &[Measured]| ratio(&pair[0].rounds, &pair[1].rounds);
-    Some(against(short)? / against(long)?)
+/// What one operation costs with the long journal, in units of what it costs with the short one.
+fn cost(long: &Measured, short: &Measured) -> Option<f64> {
+    ratio(&short.rounds, &long.rounds)
 }
 
 #[cfg(test)]
@@ -70,15 +68,15 @@ mod tests {
     use super::super::measure::Round;
     use super::*;
 
-    fn measured(per_second: f64) -> Measured {
-        let round = Round { per_second, p50_us: None, p99_us: None };
-        Measured { case: "", clients: 1, rounds: vec![round; 3] }
+    fn measured(per_second: [f64; 3]) -> Measured {
+        let round = |per_second| Round { per_second, p50_us: None, p99_us: None };
+        Measured { case: "", clients: 1, rounds: per_second.map(round).to_vec() }
     }
 
     #[test]
-    fn a_slower_machine_is_no_higher_cost() {
-        let short = [measured(1_000.0), measured(500.0)];
-        assert_eq!(cost(&short, &[measured(100.0), measured(50.0)]), Some(1.0));
-        assert_eq!(cost(&short, &[measured(500.0), measured(500.0)]), Some(2.0));
+    fn half_as_fast_costs_double_whatever_the_machine_does_meanwhile() {
+        let short = measured([1_000.0, 200.0, 600.0]);
+        assert_eq!(cost(&measured([500.0, 100.0, 300.0]), &short), Some(2.0));
+        assert_eq!(cost(&short, &short), Some(1.0));
     }
 }

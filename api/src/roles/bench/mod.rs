@@ -91,6 +91,9 @@ pub struct BenchArgs {
     #[arg(long, value_delimiter = ',', default_value = "1,32,128",
           value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_CLIENTS)))]
     pub clients: Vec<u16>,
+    /// append, hot, relay, rebuild: measure the cases of these names only, for instance under a profiler.
+    #[arg(long = "case", value_name = "NAME")]
+    pub cases: Vec<String>,
     /// relay, rebuild, growth: how many events there are; growth is promised for five million.
     #[arg(long, default_value_t = 200_000,
           value_parser = clap::value_parser!(u64).range(1..=MAX_EVENTS))]
@@ -104,6 +107,20 @@ pub struct BenchArgs {
     /// Where the private servers keep their files for the time being: the disk that is measured.
     #[arg(long, env = "GOMALL_DATA_DIR", default_value = ".gomall")]
     pub data_dir: PathBuf,
+}
+
+impl BenchArgs {
+    /// Drops the cases that nobody asked for.
+    fn select(&self, cases: &mut Vec<Box<dyn Case>>) -> anyhow::Result<()> {
+        let all: Vec<&str> = cases.iter().map(|case| case.name()).collect();
+        if let Some(unknown) = self.cases.iter().find(|name| !all.contains(&name.as_str())) {
+            anyhow::bail!("there is no case {unknown}, but {}", all.join(", "));
+        }
+        if !self.cases.is_empty() {
+            cases.retain(|case| self.cases.iter().any(|name| name == case.name()));
+        }
+        Ok(())
+    }
 }
 
 impl Scenario {
@@ -161,6 +178,7 @@ async fn measure(scenario: &Scenario, args: &BenchArgs, place: &Place) -> anyhow
             let client = nats::connect(&place.nats_url()?, "gomall bench").await?;
             let broker = Broker { pool: ours.pool().clone(), client, head };
             let mut cases = vec![broker.relay(), broker.publish().await?];
+            args.select(&mut cases)?;
             report.add(&measure::take_turns(&mut cases, rounds).await?);
         }
         Scenario::Rebuild(_) => {
@@ -168,12 +186,13 @@ async fn measure(scenario: &Scenario, args: &BenchArgs, place: &Place) -> anyhow
             let journal = Standing::open(database, head).await?;
             for projection in [projections::ALL[0], projections::ALL[1], projections::ALL[2]] {
                 let mut cases = vec![journal.rebuild(projection), journal.read()];
+                args.select(&mut cases)?;
                 report.add(&measure::take_turns(&mut cases, rounds).await?);
             }
         }
         Scenario::Lag(_) => measure_lag(args, &ours, database, &report).await?,
         Scenario::Growth(_) => {
-            growth::measure(&ours, database, rounds, args.events, &report).await?;
+            growth::measure(&ours, place, rounds, args.events, &report).await?;
         }
     }
     ours.stop().await;
@@ -192,6 +211,7 @@ async fn measure_writes(
     for &clients in &args.clients {
         eprintln!("{clients} in flight …");
         let mut cases = cases(load, clients, rounds, ours, database).await?;
+        args.select(&mut cases)?;
         report.add(&measure::take_turns(&mut cases, rounds).await?);
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! Where a run is measured: a private server on the disk of the data directory, or a database of
-//! its own on a server of the caller's. Both go when the run ends.
+//! Where a run is measured: a private server on the disk of the data directory, or databases of its
+//! own on a server of the caller's. Both go when the run ends.
 
 use super::BenchArgs;
 use crate::settings::Secret;
@@ -11,9 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A database that nobody else uses.
+/// Two databases that nobody else uses.
 pub(super) struct Place {
-    database: PgConnectOptions,
+    databases: [PgConnectOptions; 2],
     home: Home,
 }
 
@@ -21,11 +21,11 @@ enum Home {
     /// Servers of our own, and the data directory if it was made for them.
     Private { stack: Box<Stack>, made: Option<PathBuf> },
     /// Somebody's server, reached with these options.
-    Given { server: Box<PgConnectOptions>, name: String, nats_url: Option<Secret> },
+    Given { server: Box<PgConnectOptions>, names: [String; 2], nats_url: Option<Secret> },
 }
 
 impl Place {
-    /// Starts or reaches a server that takes `connections` connections, and makes a database.
+    /// Starts or reaches a server that takes `connections` connections, and makes the databases.
     pub(super) async fn open(args: &BenchArgs, connections: u16) -> anyhow::Result<Self> {
         match &args.database_url {
             Some(url) => Self::on_given(url.reveal(), args.nats_url.clone(), connections).await,
@@ -52,14 +52,17 @@ impl Place {
         );
         // Never the given database itself: it may be a shop's.
         let random = (crate::shop::world().new_id)().simple();
-        let name = format!("gomall_bench_{}_{random}", std::process::id());
-        sqlx::query(&format!("create database {name} template template0"))
-            .execute(&mut connection)
-            .await
-            .context("a database for the run cannot be made")?;
+        let names = ["", "_beside"]
+            .map(|which| format!("gomall_bench_{}_{random}{which}", std::process::id()));
+        for name in &names {
+            sqlx::query(&format!("create database {name} template template0"))
+                .execute(&mut connection)
+                .await
+                .context("a database for the run cannot be made")?;
+        }
         connection.close().await?;
-        let database = server.clone().database(&name);
-        Ok(Self { database, home: Home::Given { server: Box::new(server), name, nats_url } })
+        let databases = names.each_ref().map(|name| server.clone().database(name));
+        Ok(Self { databases, home: Home::Given { server: Box::new(server), names, nats_url } })
     }
 
     async fn on_private(data_dir: &Path, connections: u16) -> anyhow::Result<Self> {
@@ -71,15 +74,23 @@ impl Place {
         };
         let progress = |line: &str| eprintln!("  {line}");
         let stack = Box::new(Stack::start(options, &progress).await?);
-        let name = "bench";
-        stack.postgres.create_database(name).await?;
-        let database = PgConnectOptions::from_str(&stack.postgres.url(name))?;
-        Ok(Self { database, home: Home::Private { stack, made } })
+        let names = ["bench", "bench_beside"];
+        for name in names {
+            stack.postgres.create_database(name).await?;
+        }
+        let [first, second] =
+            names.map(|name| PgConnectOptions::from_str(&stack.postgres.url(name)));
+        Ok(Self { databases: [first?, second?], home: Home::Private { stack, made } })
     }
 
-    /// How to connect to it.
+    /// How to connect to the one that is measured.
     pub(super) fn database(&self) -> &PgConnectOptions {
-        &self.database
+        &self.databases[0]
+    }
+
+    /// The other one, for a scenario that compares two journals.
+    pub(super) fn database_beside(&self) -> &PgConnectOptions {
+        &self.databases[1]
     }
 
     /// Where NATS is.
@@ -103,11 +114,13 @@ impl Place {
                     let _ = fs::remove_dir(data_dir);
                 }
             }
-            Home::Given { server, name, nats_url: _ } => {
+            Home::Given { server, names, nats_url: _ } => {
                 let mut connection = server.connect().await?;
-                sqlx::query(&format!("drop database {name} with (force)"))
-                    .execute(&mut connection)
-                    .await?;
+                for name in names {
+                    sqlx::query(&format!("drop database {name} with (force)"))
+                        .execute(&mut connection)
+                        .await?;
+                }
                 connection.close().await?;
             }
         }

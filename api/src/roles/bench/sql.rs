@@ -14,19 +14,12 @@ use std::time::Instant;
 /// Rows of one statement of `bulk`; more gives no more.
 const BULK_EVENTS: u32 = 1_000;
 
-/// Streams of `looked_up`.
-const LOOKED_UP: u32 = 2_048;
-
 /// `committed` is one number, so that its commit is the disk's work and next to nothing else.
 const SCHEMA: &str = "\
     create schema anchors; \
     create table anchors.inserted (like public.events including all); \
     create sequence anchors.inserted_position owned by anchors.inserted.position; \
     create table anchors.loaded (like public.events including all); \
-    create table anchors.looked_up (like public.events including all); \
-    insert into anchors.looked_up \
-      select n, 'stock', n::text, 1, 'StockReceived', '1', '{\"quantity\":1,\"reason\":\"delivery\"}', \
-             '{\"actor\":\"system:bench\"}', gen_random_uuid(), now() from generate_series(1, 2048) n; \
     create table anchors.committed (n integer not null)";
 
 const INSERT: &str = "insert into anchors.inserted \
@@ -86,35 +79,6 @@ impl Client for Inserter {
             .bind(event.event_id)
             .execute(&mut self.connection)
             .await?;
-        Ok(1)
-    }
-}
-
-const LOOK_UP: &str = "select aggregate_type, aggregate_id, sequence, event_type, event_version, \
-        payload, metadata from anchors.looked_up \
-    where aggregate_type = 'stock' and aggregate_id = $1 order by sequence";
-
-/// One prepared look-up by the same index as a cold load, in a table that stays as it is.
-pub(super) async fn lookups(
-    database: &PgConnectOptions,
-    clients: u16,
-) -> anyhow::Result<Vec<impl Client + use<>>> {
-    let mut lookups = Vec::with_capacity(usize::from(clients));
-    for client in 0..clients {
-        lookups.push(LookUp { connection: database.connect().await?, next: u32::from(client) });
-    }
-    Ok(lookups)
-}
-
-struct LookUp {
-    connection: PgConnection,
-    next: u32,
-}
-
-impl Client for LookUp {
-    async fn write(&mut self, _until: Instant) -> anyhow::Result<u32> {
-        self.next = self.next % LOOKED_UP + 1;
-        sqlx::query(LOOK_UP).bind(self.next.to_string()).fetch_one(&mut self.connection).await?;
         Ok(1)
     }
 }
