@@ -1,11 +1,11 @@
 //! The published stream is damaged behind the relays' back: wiped, cut short, with holes, and with
 //! another history in it.
 
-use super::check::{Evidence, copies};
-use super::crew::{Crew, Manner};
-use super::cycle::Cycle;
-use super::staff::{Duty, Staff};
-use super::{gather, patiently};
+use super::super::check::{Evidence, copies};
+use super::super::crew::{Crew, Manner};
+use super::super::cycle::Cycle;
+use super::super::staff::{Duty, Staff};
+use super::super::{gather, patiently};
 use anyhow::Context as _;
 use async_nats::header::NATS_EXPECTED_LAST_SEQUENCE;
 use async_nats::jetstream::message::StreamMessage;

@@ -1,10 +1,13 @@
 //! Processes and servers are killed, at random moments and at named points.
 
-use super::check::Evidence;
-use super::crew::{Crew, Manner};
-use super::cycle::Cycle;
-use super::proxy::{Moment, Point, Proxy, Then, Trap};
-use super::staff::{Duty, Staff};
+use super::super::ChaosArgs;
+use super::super::check::Evidence;
+use super::super::crew::{Crew, Manner};
+use super::super::cycle::Cycle;
+use super::super::proxy::{Moment, Point, Proxy, Then, Trap};
+use super::super::staff::{Duty, Staff};
+use super::MAX_FAULTS;
+use clap::Args;
 use rand::Rng;
 use rand::seq::SliceRandom;
 use std::time::Duration;
@@ -62,6 +65,17 @@ const FAULTS: [Fault; 17] = [
     Fault::ProjectAt(Moment::Half),
     Fault::ProjectAt(Moment::Sent),
 ];
+
+/// How much is killed.
+#[derive(Debug, Clone, Args)]
+pub struct KillArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Faults in a cycle; each of the 17 kinds happens before one happens again.
+    #[arg(long, default_value_t = 17, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FAULTS)))]
+    pub faults: u32,
+}
 
 pub(super) async fn cycle(cycle: &mut Cycle<'_>, faults: u32) -> anyhow::Result<Evidence> {
     let proxies = cycle.proxies().await?;

@@ -1,14 +1,17 @@
 //! Customers order through HTTP while those who serve, publish, project and send mail are killed:
 //! an order a key, a reservation an order, a mail an order.
 
-use super::check::{Evidence, Violation};
-use super::crew::{Crew, Manner};
-use super::cycle::Cycle;
-use super::proxy::{Moment, Point, Then, Trap};
-use super::shopper::Shopper;
-use super::staff::{Duty, Staff};
-use super::{LOOK, patiently};
+use super::super::ChaosArgs;
+use super::super::check::{Evidence, Violation};
+use super::super::crew::{Crew, Manner};
+use super::super::cycle::Cycle;
+use super::super::proxy::{Moment, Point, Then, Trap};
+use super::super::shopper::Shopper;
+use super::super::staff::{Duty, Staff};
+use super::super::{LOOK, patiently};
+use super::MAX_FAULTS;
 use anyhow::Context as _;
+use clap::Args;
 use rand::Rng;
 use rand::seq::SliceRandom;
 use std::collections::{HashMap, HashSet};
@@ -64,6 +67,20 @@ const MAIL_FAULTS: [Fault; 3] = [
     Fault::At(Duty::Notify, Point::MailSent, Moment::Sent),
     Fault::Any(Duty::Notify),
 ];
+
+/// What is killed while orders come.
+#[derive(Debug, Clone, Args)]
+pub struct OrdersArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Faults in a cycle; each kind happens before one happens again.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FAULTS)))]
+    pub faults: u32,
+    /// Kill those who send mail too: the cycle then waits until their leases of a minute are over.
+    #[arg(long)]
+    pub mailers: bool,
+}
 
 pub(super) async fn cycle(
     cycle: &mut Cycle<'_>,

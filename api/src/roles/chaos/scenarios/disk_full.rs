@@ -2,18 +2,21 @@
 //!
 //! Where the machine does not allow that, the scenario says so and is skipped.
 
-use super::check::Evidence;
-use super::crew::{Crew, Manner};
-use super::cycle::Cycle;
-use super::patiently;
+use super::super::ChaosArgs;
+use super::super::check::Evidence;
+use super::super::crew::{Crew, Manner};
+use super::super::cycle::Cycle;
+use super::super::patiently;
+use super::MAX_FAULTS;
 use anyhow::Context as _;
+use clap::Args;
 use rand::Rng;
 use rustix::process::Signal;
 use serde_json::json;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +36,20 @@ const SCRIPT: &str = "mount -t tmpfs gomall-chaos \"$1\" && mkdir \"$1/disk\" &&
      mount -t tmpfs -o \"size=$2m\" gomall-chaos \"$1/disk\" && shift 2 && exec \"$@\"";
 
 /// Runs this binary once more, on a disk of its own, or says why that cannot be.
+/// How often the disk is full.
+#[derive(Debug, Clone, Args)]
+pub struct DiskFullArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Times in a cycle.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FAULTS)))]
+    pub faults: u32,
+    /// The directory that has the small disk in it, once there is one.
+    #[arg(long, hide = true)]
+    pub inside: Option<PathBuf>,
+}
+
 pub(super) async fn on_own_disk(json: bool, stop: CancellationToken) -> anyhow::Result<()> {
     let directory = std::env::temp_dir().join(format!("gomall-chaos-disk-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;

@@ -2,17 +2,31 @@
 //! writes, in the middle of an append. The others take over; when the stopped ones come back they do
 //! no harm.
 
-use super::check::Evidence;
-use super::crew::{Crew, Manner};
-use super::cycle::Cycle;
-use super::proxy::{Moment, Point, Then, Trap};
-use super::staff::{Duty, Staff};
-use super::{gather, patiently, rows};
+use super::super::ChaosArgs;
+use super::super::check::Evidence;
+use super::super::crew::{Crew, Manner};
+use super::super::cycle::Cycle;
+use super::super::proxy::{Moment, Point, Then, Trap};
+use super::super::staff::{Duty, Staff};
+use super::super::{gather, patiently, rows};
+use super::MAX_SECONDS;
+use clap::Args;
 use std::time::{Duration, Instant};
 
 /// The server ends the session of a projection's worker after ten seconds of silence; a pause that
 /// is longer, with time to catch up, is one in which the others have to take over.
 const TAKEN_OVER_AFTER: Duration = Duration::from_secs(25);
+
+/// How long they stop.
+#[derive(Debug, Clone, Args)]
+pub struct PauseArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Seconds that the processes are stopped.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SECONDS)))]
+    pub pause: u32,
+}
 
 pub(super) async fn cycle(cycle: &mut Cycle<'_>, pause: Duration) -> anyhow::Result<Evidence> {
     let proxies = cycle.proxies().await?;

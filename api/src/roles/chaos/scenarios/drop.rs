@@ -1,8 +1,11 @@
 //! Clients leave in the middle of their requests, at a different point each time.
 
-use super::check::{Evidence, Violation};
-use super::crew::{Crew, Manner};
-use super::cycle::Cycle;
+use super::super::ChaosArgs;
+use super::super::check::{Evidence, Violation};
+use super::super::crew::{Crew, Manner};
+use super::super::cycle::Cycle;
+use super::MAX_SECONDS;
+use clap::Args;
 use std::time::{Duration, Instant};
 
 /// How often it is looked for transactions that nobody ends.
@@ -11,6 +14,17 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How long a transaction may rest before it counts as forgotten. Nothing that a request does
 /// begins one at all.
 const RESTING_SECONDS: f64 = 1.0;
+
+/// How long clients leave.
+#[derive(Debug, Clone, Args)]
+pub struct DropArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Seconds of a cycle.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SECONDS)))]
+    pub seconds: u32,
+}
 
 pub(super) async fn cycle(cycle: &mut Cycle<'_>, length: Duration) -> anyhow::Result<Evidence> {
     let mut crew = Crew::start(cycle, &cycle.urls(), Manner { leave: true })?;

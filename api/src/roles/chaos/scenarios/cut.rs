@@ -1,10 +1,13 @@
 //! The connection between a writer and PostgreSQL is cut again and again, each time in the middle
 //! of an append: half of it sent; sent, and nobody waits; done, and the answer lost.
 
-use super::check::Evidence;
-use super::crew::{Crew, Manner};
-use super::cycle::Cycle;
-use super::proxy::{Moment, Point, Proxy, Then, Trap};
+use super::super::ChaosArgs;
+use super::super::check::Evidence;
+use super::super::crew::{Crew, Manner};
+use super::super::cycle::Cycle;
+use super::super::proxy::{Moment, Point, Proxy, Then, Trap};
+use super::MAX_FAULTS;
+use clap::Args;
 use rand::Rng;
 use std::time::Duration;
 
@@ -13,6 +16,17 @@ const APPEND_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest undisturbed time before a cut.
 const PEACE: Duration = Duration::from_millis(100);
+
+/// How much is cut.
+#[derive(Debug, Clone, Args)]
+pub struct CutArgs {
+    /// How much of it.
+    #[command(flatten)]
+    pub chaos: ChaosArgs,
+    /// Cuts in a cycle.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_FAULTS)))]
+    pub cuts: u32,
+}
 
 pub(super) async fn cycle(cycle: &mut Cycle<'_>, cuts: u32) -> anyhow::Result<Evidence> {
     let proxies = cycle.proxies().await?;
