@@ -8,12 +8,9 @@ use super::MAX_SECONDS;
 use clap::Args;
 use std::time::{Duration, Instant};
 
-/// How often it is looked for transactions that nobody ends.
-const LOOK: Duration = Duration::from_millis(250);
-
-/// How long a transaction may rest before it counts as forgotten. Nothing that a request does
-/// begins one at all.
-const RESTING_SECONDS: f64 = 1.0;
+/// How often it is looked for open transactions: the next request on a connection ends one that was
+/// forgotten there, so that it is seen only in between.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How long clients leave.
 #[derive(Debug, Clone, Args)]
@@ -37,10 +34,8 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>, length: Duration) -> anyhow::Re
         tokio::time::sleep(LOOK).await;
         let now: i64 = sqlx::query_scalar(
             "select count(*) from pg_stat_activity \
-              where datname = current_database() and state like 'idle in transaction%' \
-                and state_change < clock_timestamp() - make_interval(secs => $1)",
+              where datname = current_database() and state like 'idle in transaction%'",
         )
-        .bind(RESTING_SECONDS)
         .fetch_one(&mut connection)
         .await?;
         resting = resting.max(now);
