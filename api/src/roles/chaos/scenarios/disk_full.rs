@@ -7,6 +7,7 @@ use super::super::check::Evidence;
 use super::super::crew::{Crew, Manner};
 use super::super::cycle::Cycle;
 use super::super::patiently;
+use super::super::staff::{Duty, Staff};
 use super::MAX_FAULTS;
 use anyhow::Context as _;
 use clap::Args;
@@ -108,6 +109,7 @@ fn unshared(directory: &Path) -> Command {
 }
 
 pub(super) async fn cycle(cycle: &mut Cycle<'_>, faults: u32) -> anyhow::Result<Evidence> {
+    let mut staff = Staff::start(cycle, &[Duty::Project]).await?;
     let mut crew = Crew::start(cycle, &cycle.urls(), Manner::default())?;
     crew.at_work().await?;
     for number in 0..faults {
@@ -131,9 +133,12 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>, faults: u32) -> anyhow::Result<
             Ok(())
         })
         .await?;
+        staff.supervise(cycle).await?;
     }
     crew.enough().await?;
-    crew.finish(cycle).await
+    let mut evidence = crew.finish(cycle).await?;
+    staff.settle(cycle, &mut evidence).await?;
+    Ok(evidence)
 }
 
 /// Takes all space but `left` bytes.
