@@ -1,16 +1,52 @@
-//! A mail server that takes everything and remembers which mails it took.
+//! A mail server that takes everything, remembers which mails it took and when, and can keep a
+//! sender waiting for its answer.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// The server. It ends when it is dropped.
 pub(super) struct Mailbox {
     address: SocketAddr,
-    taken: Arc<Mutex<Vec<String>>>,
+    shared: Arc<Shared>,
     serving: JoinHandle<()>,
+}
+
+/// A mail that arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub(super) message_id: String,
+    /// Before its sender was told that it is accepted.
+    pub(super) at: Instant,
+}
+
+/// A mail whose sender waits to be told that it is accepted, until this is dropped.
+pub(super) struct Held {
+    caught: oneshot::Receiver<()>,
+    _let_go: oneshot::Sender<()>,
+}
+
+impl Held {
+    /// Waits until there is one.
+    pub(super) async fn caught(&mut self) {
+        let _the_mailbox_lives = (&mut self.caught).await;
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    taken: Mutex<Vec<Arrival>>,
+    /// What the next sender falls into.
+    hold: Mutex<Option<Hold>>,
+}
+
+struct Hold {
+    caught: oneshot::Sender<()>,
+    let_go: oneshot::Receiver<()>,
 }
 
 impl Mailbox {
@@ -18,8 +54,8 @@ impl Mailbox {
     pub(super) async fn open() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let taken = Arc::<Mutex<Vec<String>>>::default();
-        let mails = Arc::clone(&taken);
+        let shared = Arc::<Shared>::default();
+        let mails = Arc::clone(&shared);
         let serving = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let mails = Arc::clone(&mails);
@@ -27,7 +63,7 @@ impl Mailbox {
                 tokio::spawn(async move { drop(converse(client, &mails).await) });
             }
         });
-        Ok(Self { address, taken, serving })
+        Ok(Self { address, shared, serving })
     }
 
     /// Where to send to.
@@ -35,9 +71,18 @@ impl Mailbox {
         format!("smtp://{}", self.address)
     }
 
-    /// The Message-IDs of all mails, in the order in which they were taken.
-    pub(super) fn taken(&self) -> Vec<String> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// All mails, in the order in which they were taken.
+    pub(super) fn taken(&self) -> Vec<Arrival> {
+        self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the sender of the next mail waiting.
+    pub(super) fn hold_next(&self) -> Held {
+        let (caught_it, caught) = oneshot::channel();
+        let (let_go, released) = oneshot::channel();
+        let hold = Hold { caught: caught_it, let_go: released };
+        *self.shared.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(hold);
+        Held { caught, _let_go: let_go }
     }
 }
 
@@ -47,8 +92,24 @@ impl Drop for Mailbox {
     }
 }
 
+impl Shared {
+    fn take(&self, message_id: String) {
+        let arrival = Arrival { message_id, at: Instant::now() };
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(arrival);
+    }
+
+    /// Returns when the sender may be answered.
+    async fn hold(&self) {
+        let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Hold { caught, let_go }) = hold else { return };
+        if caught.send(()).is_ok() {
+            let _dropped_is_let_go = let_go.await;
+        }
+    }
+}
+
 /// Just as much of SMTP as a client needs.
-async fn converse(client: TcpStream, taken: &Mutex<Vec<String>>) -> std::io::Result<()> {
+async fn converse(client: TcpStream, mails: &Shared) -> std::io::Result<()> {
     let (read, mut write) = client.into_split();
     let mut lines = BufReader::new(read).lines();
     write.write_all(b"220 chaos ESMTP\r\n").await?;
@@ -63,8 +124,8 @@ async fn converse(client: TcpStream, taken: &Mutex<Vec<String>>) -> std::io::Res
                         message_id.get_or_insert(id.to_owned());
                     }
                 }
-                let message_id = message_id.unwrap_or_default();
-                taken.lock().unwrap_or_else(PoisonError::into_inner).push(message_id);
+                mails.take(message_id.unwrap_or_default());
+                mails.hold().await;
                 b"250 accepted\r\n"
             }
             "QUIT" => return write.write_all(b"221 bye\r\n").await,

@@ -15,7 +15,7 @@
 //! | [`crew`] | how do they run together? |
 //! | [`gather`], [`check`] | what was recorded, and is it right? |
 //! | [`cycle`], [`report`] | what is said of it? |
-//! | [`staff`], [`shopper`], [`mailbox`], [`rows`] | what follows the journal, and what comes of it? |
+//! | [`staff`], [`shopper`], [`mailbox`], [`mails`], [`rows`] | what follows the journal, and what comes of it? |
 //! | [`proxy`] | how does something go wrong at a named point? |
 //! | [`scenarios`] | what is done to the system? |
 //!
@@ -31,6 +31,7 @@ mod follow;
 mod gather;
 mod history;
 mod mailbox;
+mod mails;
 mod operations;
 mod place;
 mod proxy;

@@ -87,9 +87,9 @@ impl Staff {
         serving.map(|address| format!("http://{address}")).collect()
     }
 
-    /// The Message-IDs of all mails that were sent.
-    pub(super) fn mails(&self) -> Vec<String> {
-        self.mailbox.taken()
+    /// Where all mails go.
+    pub(super) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
     }
 
     /// The numbers of those who have a duty, in the order in which they were started.
