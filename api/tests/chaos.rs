@@ -83,7 +83,9 @@ fn connections_are_cut_in_every_part_of_an_append() {
 #[test]
 fn a_stream_that_is_wiped_cut_short_forked_or_has_holes_becomes_the_copy_again() {
     let cycle = play("stream", &["--processes", "1", "--clients", "2"]);
-    assert_eq!(faults(&cycle).len(), 4, "{cycle}");
+    let (quiet, busy): (Vec<_>, Vec<_>) =
+        faults(&cycle).into_iter().partition(|fault| fault.ends_with("nobody writes"));
+    assert_eq!((busy.len(), quiet.len()), (4, 3), "{cycle}");
     assert_eq!(count(&cycle, "published"), count(&cycle, "events"));
 }
 

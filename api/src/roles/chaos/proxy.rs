@@ -7,16 +7,21 @@ mod wire;
 
 pub(super) use wire::Point;
 
+use anyhow::Context as _;
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 use wire::{Frame, Frames, Protocol};
+
+/// The longest that a server takes to answer a late request, unless it has closed the connection.
+const LATE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What becomes of a request at a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +32,9 @@ pub(super) enum Moment {
     Sent,
     /// The server has answered, and the answer never arrives: done, and not acknowledged.
     Answered,
+    /// Half of it is sent, and the rest arrives when it is let go, whatever has become of its
+    /// sender by then.
+    Late,
 }
 
 impl Moment {
@@ -62,7 +70,13 @@ pub(super) struct Proxy {
 
 /// A trap waits for one request; the first one that comes to the point falls into it.
 #[derive(Default)]
-struct Armed(Mutex<Option<(Trap, oneshot::Sender<()>)>>);
+struct Armed {
+    trap: Mutex<Option<(Trap, oneshot::Sender<()>)>>,
+    /// A late request may go on.
+    let_go: Notify,
+    /// It has been answered.
+    arrived: Notify,
+}
 
 impl Proxy {
     /// Listens on a free port and leads to PostgreSQL on `port`.
@@ -101,13 +115,20 @@ impl Proxy {
     /// Sets a trap, in place of one that nobody fell into. Tells when somebody has.
     pub(super) fn arm(&self, trap: Trap) -> oneshot::Receiver<()> {
         let (sprung, springs) = oneshot::channel();
-        *self.armed.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((trap, sprung));
+        *self.armed.trap.lock().unwrap_or_else(PoisonError::into_inner) = Some((trap, sprung));
         springs
+    }
+
+    /// Lets a late request go on, and returns when the server has answered it.
+    pub(super) async fn let_go(&self) -> anyhow::Result<()> {
+        self.armed.let_go.notify_one();
+        let arrived = tokio::time::timeout(LATE_PATIENCE, self.armed.arrived.notified());
+        arrived.await.context("a late request is not answered")
     }
 
     /// Takes the trap away.
     pub(super) fn disarm(&self) {
-        self.armed.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.armed.trap.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -120,7 +141,7 @@ impl Drop for Proxy {
 impl Armed {
     /// The trap, if it is set at this point.
     fn take(&self, point: Option<Point>) -> Option<(Trap, oneshot::Sender<()>)> {
-        let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut armed = self.trap.lock().unwrap_or_else(PoisonError::into_inner);
         armed.take_if(|(trap, _)| Some(trap.point) == point)
     }
 }
@@ -168,6 +189,9 @@ impl Requests {
                 continue;
             };
             tell.send_replace(Answers::Swallow);
+            if trap.moment == Moment::Late {
+                return self.arrive_late(&bytes, armed, sprung, answer).await;
+            }
             self.spring(trap, bytes, answer).await;
             let _ = sprung.send(());
             match trap.then {
@@ -180,7 +204,7 @@ impl Requests {
 
     async fn spring(&mut self, trap: Trap, bytes: Vec<u8>, answer: oneshot::Receiver<()>) {
         let sent = match trap.moment {
-            Moment::Half => &bytes[..bytes.len() / 2],
+            Moment::Half | Moment::Late => &bytes[..bytes.len() / 2],
             Moment::Sent | Moment::Answered => &bytes[..],
         };
         let _ = self.to_server.write_all(sent).await;
@@ -197,6 +221,23 @@ impl Requests {
             // An error means that the server has gone, which is an answer too.
             let _ = answer.await;
         }
+    }
+
+    /// Does not look at the client any more: it may have gone before its request arrives.
+    async fn arrive_late(
+        &mut self,
+        bytes: &[u8],
+        armed: &Armed,
+        sprung: oneshot::Sender<()>,
+        answer: oneshot::Receiver<()>,
+    ) {
+        let (at_once, later) = bytes.split_at(bytes.len() / 2);
+        let _ = self.to_server.write_all(at_once).await;
+        let _ = sprung.send(());
+        armed.let_go.notified().await;
+        let _ = self.to_server.write_all(later).await;
+        let _ = answer.await;
+        armed.arrived.notify_one();
     }
 
     /// Takes what the client says, and does nothing with it, until it has gone.

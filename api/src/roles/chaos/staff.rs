@@ -134,6 +134,11 @@ impl Staff {
         first.ok().map(|(_, first, _)| members[first])
     }
 
+    /// Lets go on what the trap for one of those who publish has kept back.
+    pub(super) async fn let_go(&self, index: usize) -> anyhow::Result<()> {
+        self.members[index].nats.let_go().await
+    }
+
     /// Starts again who has ended by itself, as a supervisor does: a process that starts while
     /// PostgreSQL is away says so and ends.
     pub(super) async fn supervise(&mut self, cycle: &Cycle<'_>) -> anyhow::Result<()> {
