@@ -68,7 +68,8 @@ pub enum Settled {
 /// The effect of an event.
 pub trait Handler: Send + Sync + 'static {
     /// Has the effect, once: the same event may be delivered again at any time, also to another
-    /// process while this call runs. Keep a record of the event's id with the effect.
+    /// process while this call runs. Keep a record of the event's id with the effect. Give up in
+    /// time: a durable that was lost is made again when all that is under way has ended.
     fn handle(&self, delivery: &Delivery) -> impl Future<Output = Settled> + Send;
 }
 

@@ -73,9 +73,17 @@ impl<S: EventSource> Consumer<S> {
             trouble = pump => Err(trouble),
             trouble = self.look_after(&stream, &cursor) => Err(trouble),
         };
-        // What was pulled and not begun is delivered again; what was begun is finished.
+        // What was pulled and not begun is delivered again; what was begun is finished, for it may
+        // have had its effect already. Only who wants to stop does not wait for ever.
         let finished = async { while handling.next().await.is_some() {} };
-        let _in_time_or_again = tokio::time::timeout(STOP_PATIENCE, finished).await;
+        let stopped = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_PATIENCE).await;
+        };
+        tokio::select! {
+            () = finished => {}
+            () = stopped => {}
+        }
         ended
     }
 

@@ -394,6 +394,27 @@ async fn dying_between_acceptance_and_record_sends_once_more_with_the_same_messa
 }
 
 #[tokio::test]
+async fn a_mail_on_its_way_is_finished_although_the_durable_is_lost() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    sink.set_mood(Mood::Speechless);
+    let worker = office.start_with(smtp(&sink), Duration::from_secs(60));
+    office.place();
+    sink.accepted().await;
+    let stream = office.shop.jetstream.get_stream(&office.shop.stream.name).await.expect("it is");
+    stream.delete_consumer("notify").await.expect("it was there");
+    // Longer than it takes to notice, and than a stop waits; shorter than a mail server is waited for.
+    let hung_up = tokio::time::timeout(Duration::from_secs(6), sink.hung_up()).await;
+    assert!(hung_up.is_err(), "who hangs up does not know whether the mail went out");
+    sink.set_mood(Mood::Accepting);
+    office.settle(1).await;
+    office.place();
+    office.settle(2).await;
+    assert_eq!(sink.mails().len(), 2, "one a mail, and the durable is there again");
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_mail_that_is_being_sent_is_not_touched_by_another_worker() {
     let office = Office::open().await;
     let sink = Sink::start().await;

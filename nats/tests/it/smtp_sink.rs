@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 /// A mail as it was accepted.
@@ -35,15 +35,16 @@ pub(crate) enum Mood {
         recipient: String,
         answer: &'static str,
     },
-    /// Accepts mails but never says so.
+    /// Accepts mails but does not say so, until it is in another mood.
     Speechless,
 }
 
 struct Shared {
     mails: Mutex<Vec<Mail>>,
     conversations: Mutex<usize>,
-    mood: Mutex<Mood>,
+    mood: watch::Sender<Mood>,
     accepted: Notify,
+    hung_up: Notify,
 }
 
 /// The server. It stops when it is dropped.
@@ -65,8 +66,9 @@ impl Sink {
         let shared = Arc::new(Shared {
             mails: Mutex::default(),
             conversations: Mutex::default(),
-            mood: Mutex::new(Mood::Accepting),
+            mood: watch::Sender::new(Mood::Accepting),
             accepted: Notify::new(),
+            hung_up: Notify::new(),
         });
         let served = Arc::clone(&shared);
         let server = tokio::spawn(async move {
@@ -91,7 +93,7 @@ impl Sink {
     }
 
     pub(crate) fn set_mood(&self, mood: Mood) {
-        *self.shared.mood.lock().expect("not poisoned") = mood;
+        self.shared.mood.send_replace(mood);
     }
 
     pub(crate) fn mails(&self) -> Vec<Mail> {
@@ -106,6 +108,11 @@ impl Sink {
     /// Returns after the next mail was accepted.
     pub(crate) async fn accepted(&self) {
         self.shared.accepted.notified().await;
+    }
+
+    /// Returns when a client has not waited for the answer to its mail.
+    pub(crate) async fn hung_up(&self) {
+        self.shared.hung_up.notified().await;
     }
 }
 
@@ -124,7 +131,7 @@ async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             "RCPT" => {
                 recipient = address(&line);
                 *shared.conversations.lock().expect("not poisoned") += 1;
-                let answer = match &*shared.mood.lock().expect("not poisoned") {
+                let answer = match &*shared.mood.borrow() {
                     Mood::Refusing { recipient: refused, answer } if *refused == recipient => {
                         *answer
                     }
@@ -138,9 +145,13 @@ async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 let mail = Mail { recipient: recipient.clone(), text };
                 shared.mails.lock().expect("not poisoned").push(mail);
                 shared.accepted.notify_one();
-                let speechless = *shared.mood.lock().expect("not poisoned") == Mood::Speechless;
-                if speechless {
-                    std::future::pending::<()>().await;
+                let mut mood = shared.mood.subscribe();
+                tokio::select! {
+                    speaks = mood.wait_for(|mood| *mood != Mood::Speechless) => drop(speaks),
+                    _ = lines.next_line() => {
+                        shared.hung_up.notify_one();
+                        return Ok(());
+                    }
                 }
                 say(&mut write, "250 accepted").await?;
             }
