@@ -36,12 +36,12 @@ const IN_FLIGHT: usize = 8;
 /// How long a mail may take to be on its way.
 const MAILS_PATIENCE: Duration = Duration::from_secs(6);
 
-/// How long that mail and recorded ones may take to be delivered again. A sender whose durable is
-/// gone finishes the mail that it has, but for four seconds only.
-const AGAIN_PATIENCE: Duration = Duration::from_secs(3);
+/// How long that mail and recorded ones may take to be delivered again: shorter than a sender waits
+/// for a mail server.
+const AGAIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often that is tried: on a busy machine it takes longer.
-const AGAIN_TRIES: u32 = 3;
+const AGAIN_TRIES: u32 = 6;
 
 /// Who dies, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
