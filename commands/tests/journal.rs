@@ -3,7 +3,8 @@
 mod support;
 
 use commands::journal::{AppendError, Appended, JournalReader, Keyed, MAX_EVENT_BYTES, Tail};
-use domain::EventSource;
+use domain::{EventSource, Filter};
+use futures::TryStreamExt;
 use std::collections::HashSet;
 use support::{Database, append, new_id};
 use tokio_util::sync::CancellationToken;
@@ -65,6 +66,10 @@ async fn a_batch_of_large_events_is_bounded_by_its_size_in_memory_and_in_the_dat
     assert_eq!(from_memory, from_the_database, "whoever delivers them");
     // Sixteen of a little less than 512 KiB do not make 8 MiB, seventeen do.
     assert_eq!(from_memory.iter().map(Vec::len).collect::<Vec<_>>(), [17, 7]);
+    let page = reader.page(0, 1_000, &Filter::default()).await.expect("it is readable");
+    assert_eq!(page.len(), 17, "a page is a batch");
+    let exported = reader.export(0, Filter::default()).try_fold(0, async |count, _| Ok(count + 1));
+    assert_eq!(exported.await.expect("it is readable"), EVENTS, "and an export goes on behind it");
     cancel.cancel();
 }
 

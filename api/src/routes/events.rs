@@ -111,7 +111,7 @@ impl TryFrom<String> for AggregateType {
 /// A page of events.
 #[derive(Serialize, ToSchema)]
 struct EventPage {
-    /// In the order of their positions.
+    /// In the order of their positions; fewer than `limit` where events are large, none at the end.
     items: Vec<Event>,
     /// The last item's position, or `after` when there is none: the next page's `after`.
     last_position: u64,

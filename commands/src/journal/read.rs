@@ -3,6 +3,7 @@
 use super::batch::unsigned;
 use domain::{
     EventSource, Filter, MAX_BATCH_BYTES, RecordedEvent, SourceError, StreamKey, Timestamp,
+    batch_is_full,
 };
 use futures::{Stream, StreamExt, TryStreamExt};
 use sqlx::postgres::PgRow;
@@ -69,7 +70,8 @@ impl JournalReader {
         Ok(place.map(|(position, at)| (unsigned(position), at.into())))
     }
 
-    /// At most `limit` events after `after` that pass the filter, in order of position.
+    /// At most `limit` events after `after` that pass the filter, in order of position, and none behind
+    /// the one with which they are [`MAX_BATCH_BYTES`] or more.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -79,16 +81,16 @@ impl JournalReader {
         limit: usize,
         filter: &Filter,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        let rows = sqlx::query(&page_query())
+        let query = page_query();
+        let rows = sqlx::query(&query)
             .bind(signed(after))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .bind(signed(filter.until.unwrap_or(u64::MAX)))
             .bind(&filter.event_types)
             .bind(&filter.aggregate_type)
             .bind(&filter.aggregate_id)
-            .fetch_all(&self.pool)
-            .await?;
-        Ok(rows.iter().map(read_event).collect::<Result<_, _>>()?)
+            .fetch(&self.pool);
+        Ok(read_batch(rows).await?)
     }
 
     /// Everything after `after` that passes the filter, up to the end of the journal as it was at
@@ -105,8 +107,8 @@ impl JournalReader {
             async move {
                 let Some(after) = after else { return Ok(None) };
                 let page = reader.page(after, EXPORT_PAGE, &filter).await?;
-                let next =
-                    page.last().filter(|_| page.len() == EXPORT_PAGE).map(|event| event.position);
+                let is_last = !batch_is_full(&page, EXPORT_PAGE);
+                let next = page.last().filter(|_| !is_last).map(|event| event.position);
                 Ok::<_, ReadError>(Some((page, next)))
             }
         });
@@ -126,6 +128,22 @@ fn page_query() -> String {
          and ($6::text is null or aggregate_id = $6) \
          order by position limit $2"
     )
+}
+
+/// Rows until they are [`MAX_BATCH_BYTES`]. Those behind are thrown away as they arrive: to make the
+/// database count would cost every batch, this costs only those of uncommonly large events.
+async fn read_batch(
+    mut rows: impl Stream<Item = Result<PgRow, sqlx::Error>> + Unpin,
+) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while bytes < MAX_BATCH_BYTES
+        && let Some(row) = rows.try_next().await?
+    {
+        let event = read_event(&row)?;
+        bytes += event.bytes();
+        events.push(event);
+    }
+    Ok(events)
 }
 
 /// One row of [`COLUMNS`], by their places: a look-up by name for each value of each event costs a
@@ -158,21 +176,11 @@ impl EventSource for JournalReader {
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         let query =
             format!("select {COLUMNS} from events where position > $1 order by position limit $2");
-        let mut rows = sqlx::query(&query)
+        let rows = sqlx::query(&query)
             .bind(signed(after))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch(&self.pool);
-        let (mut events, mut bytes) = (Vec::new(), 0);
-        // Rows behind the last one that is taken are thrown away as they arrive. To make the database
-        // count would cost every batch; this costs only those of uncommonly large events.
-        while bytes < MAX_BATCH_BYTES
-            && let Some(row) = rows.try_next().await.map_err(|error| SourceError(error.into()))?
-        {
-            let event = read_event(&row).map_err(|error| SourceError(error.into()))?;
-            bytes += event.bytes();
-            events.push(event);
-        }
-        Ok(events)
+        read_batch(rows).await.map_err(|error| SourceError(error.into()))
     }
 
     async fn wait_after(&self, after: u64) {
