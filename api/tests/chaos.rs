@@ -15,7 +15,8 @@ fn play_or_skip(scenario: &str, more: &[&str]) -> Option<Value> {
     let mut arguments = vec!["chaos", scenario, "--json", "--cycles", "1"];
     arguments.extend(more);
     let environment = [("TMPDIR", directory.text())];
-    let output = support::command(&arguments, &environment).output().expect("the binary was built");
+    let mut command = support::command(&arguments, &environment);
+    let output = command.current_dir(directory.path()).output().expect("the binary was built");
     let text = String::from_utf8(output.stdout).expect("it prints UTF-8");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}{errors}");

@@ -5,6 +5,7 @@ use super::child::Child;
 use super::history::Line;
 use super::place::{Ground, Place};
 use super::proxy::Proxy;
+use anyhow::Context as _;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde::Serialize;
@@ -62,7 +63,10 @@ impl<'a> Cycle<'a> {
     ) -> anyhow::Result<Child> {
         let name = name.into();
         let log = self.ground.file(&format!("{}.log", name.replace(' ', "-")));
-        Child::start(name, role, environment, log)
+        let data = self.ground.file("data");
+        let data = data.to_str().context("a path of our own is text")?;
+        let environment = [environment, &[("GOMALL_DATA_DIR", data)]].concat();
+        Child::start(name, role, &environment, log)
     }
 
     /// The database's address, once for every process that writes.

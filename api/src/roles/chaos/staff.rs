@@ -7,7 +7,6 @@ use super::cycle::Cycle;
 use super::mailbox::Mailbox;
 use super::proxy::{Proxy, Trap};
 use super::{LOOK, PATIENCE, gather, rows};
-use anyhow::Context as _;
 use futures::future::select_all;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -203,11 +202,10 @@ fn start(
 ) -> anyhow::Result<Child> {
     let database = cycle.ground.url_through(postgres.port());
     let broker = format!("nats://127.0.0.1:{}", nats.port());
-    let (data, mails) = (cycle.ground.file("data"), mailbox.url());
+    let mails = mailbox.url();
     let environment = [
         ("DATABASE_URL", database.as_str()),
         ("NATS_URL", broker.as_str()),
-        ("GOMALL_DATA_DIR", data.to_str().context("a path of our own is text")?),
         ("GOMALL_SMTP_URL", mails.as_str()),
         ("GOMALL_LIMITS", "off"),
         ("GOMALL_LOG", "info"),
