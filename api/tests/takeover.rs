@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 /// From the death of one relay to the first publish of the other.
 const TAKE_OVER: Duration = Duration::from_secs(2);
-/// A single take-over while other tests keep both cores busy; the best of several keeps the promise.
+/// A single take-over while other tests keep both cores busy; most of several keep the promise.
 const TAKE_OVER_WHEN_BUSY: Duration = Duration::from_secs(6);
 /// How long the database waits for a holder that says nothing: `SILENCE_MS` in
 /// `nats/src/relay/lease.rs`.
@@ -42,7 +42,8 @@ async fn a_relay_that_is_killed_is_followed_within_two_seconds() {
         took.push(taken_over);
         publishing = waiting;
     }
-    assert!(took.iter().min() < Some(&TAKE_OVER), "{took:?}");
+    took.sort();
+    assert!(took[took.len() / 2] < TAKE_OVER, "most of them: {took:?}");
     appending.end().await;
     shop.check_copy().await;
 }

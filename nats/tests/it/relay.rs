@@ -57,11 +57,26 @@ async fn two_relays_that_both_publish_give_every_event_once_and_in_order() {
 /// The promise: from the end of one relay to the next published event.
 const TAKE_OVER: Duration = Duration::from_secs(2);
 
-/// A single take-over while other tests keep both cores busy; the best of several keeps the promise.
+/// A single take-over while other tests keep both cores busy.
 const TAKE_OVER_WHEN_BUSY: Duration = Duration::from_secs(5);
+
+/// How often a take-over is tried until it keeps the promise: a busy machine is not busy each time.
+const TRIES: usize = 3;
+
+async fn keeps_the_promise(take_over: impl AsyncFn() -> Duration) {
+    let mut took = vec![];
+    while took.last().is_none_or(|took| *took > TAKE_OVER) {
+        assert!(took.len() < TRIES, "{took:?}");
+        took.push(take_over().await);
+    }
+}
 
 #[tokio::test]
 async fn one_relay_of_a_database_publishes_and_the_other_takes_over() {
+    keeps_the_promise(kill).await;
+}
+
+async fn kill() -> Duration {
     let shop = Shop::open().await;
     let mut first = shop.start_relay();
     first.publishes().await;
@@ -71,8 +86,9 @@ async fn one_relay_of_a_database_publishes_and_the_other_takes_over() {
     assert_eq!(second.status.borrow().state, RelayState::Standby);
     let killed = Instant::now();
     drop(first);
-    next_is_published(&shop, killed).await;
+    let took = next_is_published(&shop, killed).await;
     assert_eq!(second.status.borrow().state, RelayState::Publishing);
+    took
 }
 
 #[tokio::test]
@@ -99,11 +115,16 @@ async fn a_relay_whose_session_is_cut_is_followed_within_two_seconds_and_does_no
             holder.publishes().await;
         }
     }
-    assert!(took.iter().min() <= Some(&TAKE_OVER), "{took:?}");
+    took.sort();
+    assert!(took[took.len() / 2] <= TAKE_OVER, "most of them: {took:?}");
 }
 
 #[tokio::test]
 async fn a_relay_that_hangs_is_followed_within_two_seconds_and_does_no_harm_when_it_wakes() {
+    keeps_the_promise(hang).await;
+}
+
+async fn hang() -> Duration {
     let shop = Shop::open().await;
     // With connections of its own: those of a pool belong to the runtime that made them.
     let options = sqlx::PgPool::connect_options(&shop.pool);
@@ -143,7 +164,7 @@ async fn a_relay_that_hangs_is_followed_within_two_seconds_and_does_no_harm_when
     hang.send(()).expect("it listens");
     let hung = Instant::now();
     second.publishes().await;
-    next_is_published(&shop, hung).await;
+    let took = next_is_published(&shop, hung).await;
 
     drop(release);
     let standing_by = first.wait_for(|it| it.state == RelayState::Standby).await.expect("it runs");
@@ -155,12 +176,13 @@ async fn a_relay_that_hangs_is_followed_within_two_seconds_and_does_no_harm_when
     }
     // As a rule the second one, unless a busy machine kept it from its heartbeat.
     let publish = |relay: &RelayStatus| relay.state == RelayState::Publishing;
-    eventually("one of them publishes", async || {
-        publish(&first.borrow()) || publish(&second.status.borrow())
+    eventually("one of them publishes, and not both", async || {
+        publish(&first.borrow()) != publish(&second.status.borrow())
     })
     .await;
     stop.send(()).expect("it waits");
     thread.join().expect("it ends");
+    took
 }
 
 /// Appends an event and checks that it is published soon enough, and everything before it too; how
