@@ -91,7 +91,7 @@ pub struct BenchArgs {
     #[arg(long, value_delimiter = ',', default_value = "1,32,128",
           value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_CLIENTS)))]
     pub clients: Vec<u16>,
-    /// append, hot, relay, rebuild: measure the cases of these names only, for instance under a profiler.
+    /// append, hot, relay: measure the cases of these names only, for instance under a profiler.
     #[arg(long = "case", value_name = "NAME")]
     pub cases: Vec<String>,
     /// relay, rebuild, growth: how many events there are; growth is promised for five million.
@@ -186,7 +186,6 @@ async fn measure(scenario: &Scenario, args: &BenchArgs, place: &Place) -> anyhow
             let journal = Standing::open(database, head).await?;
             for projection in [projections::ALL[0], projections::ALL[1], projections::ALL[2]] {
                 let mut cases = vec![journal.rebuild(projection), journal.read()];
-                args.select(&mut cases)?;
                 report.add(&measure::take_turns(&mut cases, rounds).await?);
             }
         }
