@@ -3,7 +3,8 @@
 mod support;
 
 use async_nats::jetstream::{self, stream};
-use support::{Shop, eventually};
+use compose::testing::eventually;
+use support::Shop;
 
 #[tokio::test]
 async fn an_audit_tells_a_copy_from_what_is_none_and_repairs_it_while_the_shop_runs() {

@@ -2,9 +2,10 @@
 
 mod support;
 
+use compose::testing::eventually;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::{Person, Shop, eventually, key};
+use support::{Person, Shop, key};
 
 /// Everything that the README shows, as one story.
 #[tokio::test]

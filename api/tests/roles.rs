@@ -2,13 +2,14 @@
 
 mod support;
 
+use compose::testing::eventually;
 use reqwest::StatusCode;
 use serde_json::json;
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 use support::process::Starting;
-use support::{Gomall, Shop, eventually};
+use support::{Gomall, Shop};
 
 /// Long for a process that only has to end, short against what it waits for.
 const AT_ONCE: Duration = Duration::from_secs(5);

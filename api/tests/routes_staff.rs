@@ -2,6 +2,7 @@
 
 mod support;
 
+use compose::testing::eventually;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -251,7 +252,7 @@ async fn record(pool: &PgPool, payment: &str, sequence: i64, event_type: &str) -
 /// Waits until these are the dead letters: id, status, attempts.
 async fn shows(admin: &Person, expected: &[String]) {
     let text = |letter: &Value, name: &str| letter[name].as_str().unwrap_or("-").to_owned();
-    support::eventually(&format!("{expected:?}"), || async {
+    eventually(&format!("{expected:?}"), || async {
         let answer = admin.get("/api/v1/admin/dead-letters").await;
         let letters = answer.expect(StatusCode::OK)["items"].as_array().expect("a list");
         let shown = letters.iter().map(|letter| {
@@ -298,7 +299,7 @@ async fn dead_letters_are_shown_tried_again_and_given_up() {
     let models = models.expect(StatusCode::OK)["items"].as_array().expect("a list").clone();
     let orders = models.iter().find(|model| model["name"] == "orders").expect("it is there");
     assert_eq!((&orders["status"], &orders["lag"]), (&json!("partly_parked"), &json!(0)));
-    support::eventually("they are counted", || async {
+    eventually("they are counted", || async {
         let metrics = admin.get("/metrics").await;
         let lines = ["gomall_dead_letters{consumer=\"orders\"} 2", "{consumer=\"carts\"} 0"];
         lines.iter().all(|line| metrics.text.contains(line)).then_some(())

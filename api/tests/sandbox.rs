@@ -7,10 +7,11 @@ mod webhooks;
 
 use axum::http::StatusCode;
 use commands::payments::{PaymentProvider, ProviderAnswer};
+use compose::testing::eventually;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::{Closed, captured, charge, database, declined, new_id, sandbox, start, until};
+use support::{Closed, captured, charge, database, declined, new_id, sandbox, start};
 
 #[tokio::test]
 async fn each_token_has_its_outcome_and_a_question_finds_the_same() {
@@ -211,7 +212,7 @@ async fn a_charge_that_is_cancelled_while_it_runs_answers_voided() {
         let provider = sandbox.provider.clone();
         async move { provider.charge(charge(id, "tok_ok")).await }
     });
-    until("the charge is taken", async || {
+    eventually("the charge is taken", async || {
         (sandbox.provider.query(id).await == ProviderAnswer::Pending).then_some(())
     })
     .await;
@@ -294,7 +295,7 @@ async fn a_stop_answers_a_running_charge_and_the_next_start_finishes_it() {
         let provider = before.provider.clone();
         async move { provider.charge(charge(id, "tok_ok")).await }
     });
-    until("the charge is taken", async || {
+    eventually("the charge is taken", async || {
         (before.provider.query(id).await == ProviderAnswer::Pending).then_some(())
     })
     .await;
@@ -302,7 +303,7 @@ async fn a_stop_answers_a_running_charge_and_the_next_start_finishes_it() {
     assert_eq!(running.await.expect("no panic"), ProviderAnswer::Pending);
 
     let after = sandbox(&database).await;
-    until("the charge is captured", async || {
+    eventually("the charge is captured", async || {
         (after.provider.query(id).await == captured()).then_some(())
     })
     .await;

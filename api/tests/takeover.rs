@@ -4,13 +4,13 @@ mod support;
 
 use async_nats::jetstream;
 use compose::Stack;
-use compose::testing::{Durability, private};
+use compose::testing::{Durability, eventually, private};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::PgPool;
 use sqlx::types::Uuid;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-use support::{PATIENCE, command, eventually, tempdir::TempDir};
+use support::{PATIENCE, command, tempdir::TempDir};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

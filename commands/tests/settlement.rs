@@ -4,11 +4,12 @@ mod support;
 
 use commands::journal::{Append, Appended, Expectation, JournalReader, NewEvent, Tail};
 use commands::payments::{Charge, PaymentProvider, ProviderAnswer, settlement};
+use compose::testing::eventually;
 use domain::payment::PaymentEvent;
 use domain::{StreamKey, encode_event};
 use sqlx::PgPool;
 use std::sync::Arc;
-use support::{Database, eventually, new_id, usd};
+use support::{Database, new_id, usd};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

@@ -3,6 +3,7 @@
 mod support;
 
 use commands::bus::{Bus, Loaded, Plan, RequestKey, fold};
+use compose::testing::eventually;
 use cqrs_es::Aggregate;
 use cqrs_es::persist::PersistedEventRepository;
 use domain::STATE_VERSION;
@@ -14,7 +15,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{Database, context, eventually, later, new_id, reason, sku, world};
+use support::{Database, context, later, new_id, reason, sku, world};
 use uuid::Uuid;
 
 const SKU: &str = "LONG";

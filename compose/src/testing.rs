@@ -18,6 +18,10 @@
 //!
 //! Nothing here is bound to a tokio runtime, since every `#[tokio::test]` has its own.
 
+mod eventually;
+
+pub use eventually::{Seen, eventually};
+
 use std::fs::{self, File};
 use std::future::Future;
 use std::os::unix::fs::MetadataExt;

@@ -3,7 +3,8 @@
 use crate::Scene;
 use crate::parameters::is_keyable;
 use crate::samples;
-use crate::support::{Answer, Person, checkout_body, eventually, key};
+use crate::support::{Answer, Person, checkout_body, key};
+use compose::testing::eventually;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -9,7 +9,6 @@ use compose::testing::{TestDatabase, TestStack};
 use domain::{Currency, Money};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
-use std::future::Future;
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpSocket};
@@ -110,23 +109,6 @@ pub(crate) fn captured() -> ProviderAnswer {
 /// The answer about a payment that was declined.
 pub(crate) fn declined(code: &str) -> ProviderAnswer {
     ProviderAnswer::Declined { code: code.to_owned() }
-}
-
-/// Asks again until the answer is there.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    mut ask: impl FnMut() -> F,
-) -> T {
-    let found = async {
-        loop {
-            if let Some(found) = ask().await {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let found = tokio::time::timeout(PATIENCE, found).await;
-    found.unwrap_or_else(|_| panic!("waited in vain: {what}"))
 }
 
 /// Where notifications will go: the port is ours, and connections are refused until it is opened.

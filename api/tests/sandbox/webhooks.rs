@@ -2,10 +2,10 @@
 
 use super::support::{
     Closed, Delivery, captured, charge, database, declined, new_id, now, sandbox, secret, start,
-    until,
 };
 use api::sandbox::{InvalidSignature, verify};
 use commands::payments::{PaymentProvider, ProviderAnswer};
+use compose::testing::eventually;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -84,7 +84,7 @@ async fn what_the_receiver_missed_is_delivered_when_it_is_back() {
     let id = new_id();
     assert_eq!(before.provider.charge(charge(id, "tok_ok")).await, captured());
     let pool = before.pool.clone();
-    until("delivery was tried in vain", async || {
+    eventually("delivery was tried in vain", async || {
         let sql = "select attempts from sandbox.webhooks where next_attempt_at < clock_timestamp() + interval '10 s'";
         let attempts: Option<i32> =
             sqlx::query_scalar(sql).fetch_optional(&pool).await.expect("the table is there");
@@ -98,7 +98,8 @@ async fn what_the_receiver_missed_is_delivered_when_it_is_back() {
     let mut receiver = receiver.open();
     let notification = receiver.notification().await;
     assert_eq!((notification.payment_id, notification.answer), (id, captured()));
-    until("it is done with", async || (after.count("webhooks").await == 0).then_some(())).await;
+    eventually("it is done with", async || (after.count("webhooks").await == 0).then_some(()))
+        .await;
     assert!(receiver.is_empty());
     after.stop().await;
 }
@@ -124,7 +125,7 @@ async fn two_services_notify_once() {
     expected.sort();
     notified.sort();
     assert_eq!(notified, expected);
-    until("all is done with", async || (one.count("webhooks").await == 0).then_some(())).await;
+    eventually("all is done with", async || (one.count("webhooks").await == 0).then_some(())).await;
     assert!(receiver.is_empty());
     one.stop().await;
     two.stop().await;
@@ -170,8 +171,10 @@ async fn an_abandoned_charge_is_captured_and_notified() {
     let id = new_id();
     let provider = sandbox.provider.clone();
     let charging = tokio::spawn(async move { provider.charge(charge(id, "tok_ok")).await });
-    until("the charge is taken", async || (sandbox.count("payments").await == 1).then_some(()))
-        .await;
+    eventually("the charge is taken", async || {
+        (sandbox.count("payments").await == 1).then_some(())
+    })
+    .await;
     charging.abort();
     let notification = receiver.notification().await;
     assert_eq!((notification.payment_id, notification.answer), (id, captured()));

@@ -8,17 +8,14 @@ pub(crate) mod tempdir;
 pub(crate) use process::{Gomall, command};
 
 use compose::Stack;
-use compose::testing::{Durability, private};
+use compose::testing::{Durability, eventually, private};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The longest that anything in these tests may take to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often a condition is looked at that nobody signals.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Real ids: the test is its own composition root.
 #[expect(clippy::disallowed_methods, reason = "the test is its own composition root")]
@@ -304,19 +301,4 @@ pub(crate) fn checkout_body(token: Option<&str>) -> Value {
 /// A key that nobody has used.
 pub(crate) fn key() -> String {
     new_id().to_string()
-}
-
-/// Looks again and again until `look` finds something.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    mut look: impl FnMut() -> F,
-) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "never happened: {what}");
-        tokio::time::sleep(LOOK).await;
-    }
 }

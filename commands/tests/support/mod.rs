@@ -146,24 +146,3 @@ pub(crate) async fn product(bus: &Bus, sku_text: &str, price: Money, stock: u32)
 pub(crate) fn later() -> Timestamp {
     (world().now)().plus_seconds(900)
 }
-
-/// Far beyond what anything takes on a busy machine; reached only by a failure.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// Between two looks.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(5);
-
-/// Looks until `holds` gives something.
-pub(crate) async fn eventually<T, F>(what: &str, mut holds: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = holds().await {
-            return found;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "never came true: {what}");
-        tokio::time::sleep(LOOK).await;
-    }
-}

@@ -1,8 +1,9 @@
 //! A stream with three replicas, on a cluster of the test's own that loses one node after the other.
 
 use crate::consumer::{Seen, append_paid, start};
-use crate::support::{Shop, database, eventually};
+use crate::support::{Shop, database};
 use compose::NatsCluster;
+use compose::testing::eventually;
 use nats::StreamConfig;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

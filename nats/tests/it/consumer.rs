@@ -1,5 +1,6 @@
-use crate::support::{Journal, Shop, eventually, new_id};
+use crate::support::{Journal, Shop, new_id};
 use async_nats::jetstream::stream;
+use compose::testing::eventually;
 use nats::consumer::{Consumer, ConsumerConfig, Delivery, Handler, Settled};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! What happens when servers go away, on a stack of the test's own.
 
-use crate::support::{Shop, eventually, migrate};
+use crate::support::{Shop, migrate};
 use compose::Durability;
+use compose::testing::eventually;
 use nats::{RelayState, StreamConfig};
 use sqlx::PgPool;
 

@@ -1,4 +1,5 @@
-use crate::support::{Shop, eventually};
+use crate::support::Shop;
+use compose::testing::eventually;
 use nats::Hints;
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A stream that tells another history than the journal is left alone, and somebody hears of it.
 
-use crate::support::{Shop, eventually, new_id};
+use crate::support::{Shop, new_id};
+use compose::testing::eventually;
 use nats::{Divergence, RelayState};
 use uuid::Uuid;
 

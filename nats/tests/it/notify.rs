@@ -1,5 +1,6 @@
 use crate::smtp_sink::{Mood, Sink};
-use crate::support::{Running, Shop, eventually, new_id};
+use crate::support::{Running, Shop, new_id};
+use compose::testing::eventually;
 use domain::order::{OrderEvent, OrderLine, PaymentEnd, Totals};
 use domain::{Currency, EmailAddress, Locale, Money, Name, Sku, Timestamp, encode_event};
 use nats::PublicEvent;

@@ -1,6 +1,6 @@
-use crate::support::{Shop, database, event, eventually, new_id};
+use crate::support::{Shop, database, event, new_id};
 use async_nats::jetstream::stream;
-use compose::testing::TestStack;
+use compose::testing::{TestStack, eventually};
 use nats::{RelayState, RelayStatus};
 use std::time::{Duration, Instant};
 

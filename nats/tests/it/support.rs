@@ -3,13 +3,13 @@
 use async_nats::jetstream::context::CreateStreamError;
 use async_nats::jetstream::{self, Context, stream};
 use async_nats::{Client, HeaderMap};
-use compose::testing::TestStack;
+use compose::testing::{TestStack, eventually};
 use domain::{EventSource, RecordedEvent, SourceError};
 use nats::{Relay, RelayConfig, RelayState, RelayStatus, StreamConfig, write_public_event};
 use sqlx::PgPool;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(10);
 
 /// A journal in memory.
 pub(crate) struct Journal {
@@ -272,13 +271,4 @@ pub(crate) async fn migrate(url: &str) {
             .expect("the migrations run on an empty database");
     }
     pool.close().await;
-}
-
-/// Polls until it is so.
-pub(crate) async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition().await {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(POLL).await;
-    }
 }

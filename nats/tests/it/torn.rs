@@ -2,7 +2,8 @@
 //!
 //! What a server has in memory beside its files is gone as well, so it is killed, not stopped.
 
-use crate::support::{Shop, database, eventually};
+use crate::support::{Shop, database};
+use compose::testing::eventually;
 use compose::{Durability, Nats};
 use nats::StreamConfig;
 use std::fs::{self, OpenOptions};

@@ -1,4 +1,5 @@
-use crate::support::{History, PATIENCE, Running, database, eventually};
+use crate::support::{History, PATIENCE, Running, database};
+use compose::testing::eventually;
 use projections::{Behind, Checkpoints, Options, carts};
 use sqlx::PgPool;
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! A poison event holds back what depends on it, and nothing else.
 
 use crate::rebuild::rebuild_now;
-use crate::support::{History, Running, Source, database, eventually, options};
+use crate::support::{History, Running, Source, database, options};
 use crate::trail::{self, Trail};
+use compose::testing::eventually;
 use projections::dead_letters::{self, DeadLetter, DeadLetterStatus, Decided};
 use projections::{Limit, Options, Projection, Status, list_projections};
 use proptest::prelude::*;

@@ -1,8 +1,7 @@
-use crate::support::{
-    History, PATIENCE, Running, database, eventually, id, name, options, quantity,
-};
+use crate::support::{History, PATIENCE, Running, database, id, name, options, quantity};
 use crate::support::{sku, usd};
 use crate::tally::{self, Mishap, Tally};
+use compose::testing::eventually;
 use domain::cart::CartEvent;
 use domain::policy::PolicyEvent;
 use projections::dead_letters::{self, DeadLetterId, DeadLetterStatus, Decided};

@@ -1,10 +1,9 @@
 //! A rebuild gives the rows that are live already, and nobody notices the swap.
 
 use crate::batches::{happen, steps};
-use crate::support::{
-    History, PATIENCE, Running, Source, all_rows, apply_all, database, eventually, options,
-};
+use crate::support::{History, PATIENCE, Running, Source, all_rows, apply_all, database, options};
 use crate::tally::{self, Mishap, Tally};
+use compose::testing::eventually;
 use projections::{
     Checkpoints, Options, Progress, Projection, RebuildError, RebuildOptions, Rebuilt, Stage,
     Status, list_projections, rebuild,

@@ -1,8 +1,9 @@
 //! A rebuild that is cut off, or in somebody's way, changes nothing.
 
 use crate::rebuild::{rebuild_now, rebuild_options, shape};
-use crate::support::{History, Running, Source, database, eventually, options};
+use crate::support::{History, Running, Source, database, options};
 use crate::tally::{self, Mishap, Tally};
+use compose::testing::eventually;
 use domain::{EventSource, RecordedEvent, SourceError};
 use futures::future::BoxFuture;
 use projections::{ApplyError, Projection, RebuildError, Stage, rebuild};

@@ -1,5 +1,6 @@
-use crate::support::{History, PATIENCE, Running, Source, database, eventually, options};
+use crate::support::{History, PATIENCE, Running, Source, database, options};
 use crate::tally::{self, Mishap, Tally};
+use compose::testing::eventually;
 use domain::{EventSource, RecordedEvent, SourceError};
 use projections::{Checkpoints, Options, Projection, list_projections};
 use sqlx::PgPool;

@@ -11,22 +11,18 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Far beyond what any step takes on a busy machine; reached only by a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Between two looks at a condition that nothing signals.
-const LOOK: Duration = Duration::from_millis(20);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -234,19 +230,6 @@ pub(crate) async fn apply_all(pool: &PgPool, history: &History, batch_events: us
     }
     running.stop().await;
     cancel.cancel();
-}
-
-/// Waits until a condition holds that nothing signals.
-pub(crate) async fn eventually<F, Fut>(what: &str, mut holds: F)
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = bool>,
-{
-    let deadline = Instant::now() + PATIENCE;
-    while !holds().await {
-        assert!(Instant::now() < deadline, "never came true: {what}");
-        tokio::time::sleep(LOOK).await;
-    }
 }
 
 /// Every row of every read model, for comparing databases.
