@@ -6,8 +6,17 @@ use std::fmt;
 /// units still add up without coming near the end of an `i64`.
 const MAX_MINOR: i64 = 1_000_000_000_000;
 
-/// The active ISO 4217 codes, sorted.
-const CODES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG";
+/// The active ISO 4217 codes, sorted. Funds and indexed units of account are among them: some shops
+/// in their countries price in them.
+const CODES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
+
+/// The codes whose minor unit is not a hundredth, by the number of decimals that ISO 4217 gives
+/// them. All others have two.
+const DECIMALS: [(usize, &str); 3] = [
+    (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
+    (3, "BHD IQD JOD KWD LYD OMR TND"),
+    (4, "CLF UYW"),
+];
 
 /// An ISO 4217 currency code, three capital letters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
@@ -36,6 +45,15 @@ impl Currency {
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("only ASCII letters are ever stored")
+    }
+
+    /// How many decimals an amount has when it is written in major units, 0 to 4: 2 for USD,
+    /// 0 for JPY, 3 for KWD (ISO 4217).
+    #[must_use]
+    pub fn decimals(&self) -> usize {
+        let of_its_own =
+            DECIMALS.iter().find(|(_, codes)| codes.split(' ').any(|code| code == self.as_str()));
+        of_its_own.map_or(2, |(decimals, _)| *decimals)
     }
 }
 
@@ -151,9 +169,15 @@ impl fmt::Debug for Money {
     }
 }
 
+/// The amount in major units with the currency's own number of decimals: `9.90 USD`, `990 JPY`,
+/// `1.500 KWD`. The one place where minor units become text for people.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02} {}", self.amount / 100, self.amount % 100, self.currency)
+        let decimals = self.currency.decimals();
+        let digits = format!("{:0width$}", self.amount, width = decimals + 1);
+        let (major, minor) = digits.split_at(digits.len() - decimals);
+        let point = if minor.is_empty() { "" } else { "." };
+        write!(f, "{major}{point}{minor} {}", self.currency)
     }
 }
 

@@ -20,6 +20,22 @@ fn reads<T: DeserializeOwned>(json: serde_json::Value) -> bool {
     serde_json::from_value::<T>(json).is_ok()
 }
 
+#[test]
+fn amounts_read_as_people_of_each_currency_write_them() {
+    let written = |amount, code| {
+        let currency = Currency::parse(code).expect("an active code");
+        Money::new(amount, currency).expect("a small amount").to_string()
+    };
+    assert_eq!(written(990, "JPY"), "990 JPY");
+    assert_eq!(written(15_000, "KRW"), "15000 KRW");
+    assert_eq!(written(250_000, "VND"), "250000 VND");
+    assert_eq!(written(1_500, "KWD"), "1.500 KWD");
+    assert_eq!(written(5, "BHD"), "0.005 BHD");
+    assert_eq!(written(12_345, "TND"), "12.345 TND");
+    assert_eq!(written(12_345, "CLF"), "1.2345 CLF");
+    assert_eq!(written(0, "USD"), "0.00 USD");
+}
+
 proptest! {
     #[test]
     fn a_sum_of_money_is_exact_or_refused(a in 0..=MAX_MINOR, b in 0..=MAX_MINOR) {
@@ -45,6 +61,20 @@ proptest! {
                 prop_assert_eq!(reason, InvalidMoney::OutOfRange);
                 prop_assert!(exact > i128::from(MAX_MINOR));
             }
+        }
+    }
+
+    #[test]
+    fn an_amount_in_text_has_the_decimals_of_its_currency(amount in 0..=MAX_MINOR) {
+        for (code, decimals) in [("JPY", 0), ("USD", 2), ("KWD", 3), ("CLF", 4)] {
+            let currency = Currency::parse(code).expect("an active code");
+            prop_assert_eq!(currency.decimals(), decimals);
+            let text = Money::new(amount, currency).expect("within bounds").to_string();
+            let (number, unit) = text.split_once(' ').expect("amount and currency");
+            prop_assert_eq!(unit, code);
+            let fraction = number.split_once('.').map_or("", |(_, fraction)| fraction);
+            prop_assert_eq!(fraction.len(), decimals);
+            prop_assert_eq!(number.replace('.', "").parse(), Ok(amount));
         }
     }
 

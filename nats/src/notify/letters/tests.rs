@@ -4,7 +4,12 @@ use domain::{Currency, EmailAddress, Locale, Money, Name, Sku};
 use uuid::Uuid;
 
 fn order(locale: &str) -> OrderMail {
-    let usd = |minor| Money::new(minor, Currency::USD).expect("a small amount");
+    order_in("USD", locale)
+}
+
+fn order_in(currency: &str, locale: &str) -> OrderMail {
+    let currency = Currency::parse(currency).expect("an active code");
+    let money = |minor| Money::new(minor, currency).expect("a small amount");
     OrderMail {
         email: EmailAddress::parse("ada@example.com").expect("an address"),
         locale: Locale::parse(locale).expect("a language we speak"),
@@ -16,17 +21,28 @@ fn order(locale: &str) -> OrderMail {
             name: Name::parse("Notebook").expect("a name"),
             picture: None,
             quantity: 2,
-            unit_price: usd(990),
-            total: usd(1980),
+            unit_price: money(990),
+            total: money(1980),
         }],
         totals: Totals {
-            items: usd(1980),
-            discount: usd(0),
-            shipping: usd(500),
-            tax: usd(0),
-            total: usd(2480),
+            items: money(1980),
+            discount: money(0),
+            shipping: money(500),
+            tax: money(0),
+            total: money(2480),
         },
         pay_by: Timestamp::EPOCH.plus_seconds(60),
+    }
+}
+
+#[test]
+fn amounts_have_the_decimals_of_their_currency() {
+    for locale in ["en", "zh"] {
+        for (currency, total) in [("JPY", "2480 JPY"), ("KWD", "2.480 KWD"), ("USD", "24.80 USD")] {
+            let text = letter(MailKind::OrderConfirmation, &order_in(currency, locale)).text;
+            let amounts = text.lines().filter(|line| line.ends_with(currency)).collect::<Vec<_>>();
+            assert!(amounts.iter().any(|line| line.ends_with(total)), "{text}");
+        }
     }
 }
 
