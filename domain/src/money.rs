@@ -152,6 +152,18 @@ impl Money {
         Self::new(sum, self.currency)
     }
 
+    /// What is left without `other`.
+    ///
+    /// # Errors
+    /// [`InvalidMoney::MixedCurrencies`], or [`InvalidMoney::OutOfRange`] when `other` is more.
+    pub fn minus(self, other: Self) -> Result<Self, InvalidMoney> {
+        if self.currency != other.currency {
+            return Err(InvalidMoney::MixedCurrencies);
+        }
+        // Neither is negative, so this cannot overflow.
+        Self::new(self.amount - other.amount, self.currency)
+    }
+
     /// The price of `quantity` pieces.
     ///
     /// # Errors

@@ -86,7 +86,9 @@ pub struct PaymentBody {
     status: PaymentStatus,
     #[schema(value_type = schema::Money)]
     amount: Money,
-    /// Why it was declined or failed.
+    /// Why it was declined or failed. Money that was taken and does not pay the order is `failed`
+    /// with `captured_less`, `captured_other_currency`, `capture_unreadable` or
+    /// `order_already_paid`, and goes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
     /// What the customer has to do.
@@ -123,9 +125,9 @@ impl PaymentBody {
         Ok(Self {
             id,
             order_id,
-            status: payment.status,
+            status: payment.outcome(),
             amount,
-            failure: payment.failure.map(|code| Failure { code }),
+            failure: payment.outcome_code().map(|code| Failure { code: code.to_owned() }),
             action: payment
                 .action_url
                 .filter(|_| waits)
@@ -141,7 +143,8 @@ pub(super) struct Asked {
     pub(super) position: u64,
 }
 
-/// Pays the order. A decline is a 201 with status `declined`: the order stays payable.
+/// Pays the order. A decline is a 201 with status `declined`: the order stays payable. A payment
+/// that waits for the customer to confirm it is called off first.
 #[utoipa::path(post, path = "/api/v1/orders/{id}/payments", tag = "orders", request_body = PaymentRequest,
     params(("id" = Uuid, Path), ("Idempotency-Key" = String, Header)),
     responses((status = 201, body = PaymentBody), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
@@ -156,9 +159,16 @@ async fn pay(
     orders::owned(&app, &member, order_id).await?;
     let key = command.request_key(body.fingerprint);
     let payment_id = command.new_id("payment");
-    let started =
-        payments::start(&app.bus, order_id, payment_id, body.value.method(), &command.context, key)
-            .await?;
+    let started = payments::start(
+        &app.bus,
+        &*app.provider,
+        order_id,
+        payment_id,
+        body.value.method(),
+        &command.context,
+        key,
+    )
+    .await?;
     let attempt = if started.replayed { Attempt::Again } else { Attempt::First };
     let asked = ask(&app, payment_id, order_id, body.value, attempt, &command.context).await?;
     let position = Position(asked.position.max(started.position));

@@ -8,6 +8,7 @@
 //! | token | outcome |
 //! |---|---|
 //! | `tok_ok` | captured after [`SandboxSettings::delay`] |
+//! | `tok_capture_<minor>`, `tok_capture_<minor>_<currency>` | as `tok_ok`, but that much is captured, whatever was asked for |
 //! | `tok_declined`, `tok_insufficient_funds` | declined: `card_declined`, `insufficient_funds` |
 //! | `tok_action_required` | captured or declined when the customer answers on the page |
 //! | `tok_timeout` | captured, but the caller never hears of it |

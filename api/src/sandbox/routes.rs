@@ -93,8 +93,8 @@ pub(super) fn describe(
 ) -> PaymentState {
     PaymentState {
         status,
-        amount: amount.map(|amount| amount.amount_minor()),
-        currency: amount.map(|amount| amount.currency()),
+        amount: amount.map(|amount| amount.amount_minor()).into(),
+        currency: amount.map(|amount| amount.currency().to_string()).into(),
         code,
         url: (status == Status::ActionRequired)
             .then(|| format!("{public_url}/sandbox/payments/{id}")),
@@ -168,9 +168,9 @@ async fn charge(
     body: Bytes,
 ) -> Result<Json<PaymentAnswer>, Failure> {
     let (request, amount) = read_charge(&headers, &body)?;
-    let card = Card::of(&request.token);
+    let card = Card::of(&request.token, amount.currency());
     let (status, code) = match card {
-        Card::Captures => (Status::Pending, None),
+        Card::Captures | Card::CapturesOther { .. } => (Status::Pending, None),
         Card::AnswersLate { .. } => (Status::Captured, None),
         Card::NeedsAction => (Status::ActionRequired, None),
         Card::Declines { code } => (Status::Declined, Some(code)),
@@ -188,7 +188,8 @@ async fn charge(
     };
     let new = NewPayment {
         id: request.id,
-        amount,
+        // From here on the books name what was taken, as this provider has it.
+        amount: if let Card::CapturesOther { captured } = card { captured } else { amount },
         method: &request.method,
         reference: &request.reference,
         status,

@@ -4,6 +4,7 @@
 use commands::payments::ProviderAnswer;
 use domain::{Currency, Money};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 /// The header of a charge that repeats the payment's id.
@@ -21,6 +22,9 @@ const UNSPECIFIED: &str = "unspecified";
 
 /// Codes become part of events and answers, so what a provider may put there is bounded.
 const MAX_CODE_CHARS: usize = 64;
+
+/// The same goes for what stands where an amount should.
+const MAX_SAID_CHARS: usize = 64;
 
 /// Longer addresses are not sent to a customer's browser.
 const MAX_URL_CHARS: usize = 2_048;
@@ -83,11 +87,13 @@ impl Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PaymentState {
     pub(crate) status: Status,
-    /// Minor units: what was captured, else what was asked for. Null in a tombstone.
+    /// Minor units: what was captured, else what was asked for. Null in a tombstone. Any JSON, so
+    /// that a capture is heard of whatever stands here.
     #[serde(default)]
-    pub(crate) amount: Option<i64>,
+    pub(crate) amount: Value,
+    /// An ISO 4217 code; any JSON, as above.
     #[serde(default)]
-    pub(crate) currency: Option<Currency>,
+    pub(crate) currency: Value,
     /// Why it was declined.
     #[serde(default)]
     pub(crate) code: Option<String>,
@@ -105,7 +111,7 @@ impl PaymentState {
             Status::Voided => ProviderAnswer::Voided,
             Status::Captured => match self.money() {
                 Some(amount) => ProviderAnswer::Captured { amount },
-                None => ProviderAnswer::NoAnswer,
+                None => ProviderAnswer::CapturedUnreadable { said: self.said() },
             },
             Status::ActionRequired => match self.url.filter(|url| is_web_address(url)) {
                 Some(url) => ProviderAnswer::ActionRequired { url },
@@ -119,7 +125,14 @@ impl PaymentState {
     }
 
     fn money(&self) -> Option<Money> {
-        Money::new(self.amount?, self.currency?).ok()
+        let currency = Currency::parse(self.currency.as_str()?).ok()?;
+        Money::new(self.amount.as_i64()?, currency).ok()
+    }
+
+    /// What stands where an amount should, for people to read.
+    fn said(&self) -> String {
+        let text = format!("{} {}", self.amount, self.currency);
+        text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(MAX_SAID_CHARS).collect()
     }
 }
 

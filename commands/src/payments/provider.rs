@@ -24,10 +24,15 @@ pub struct Charge {
 pub enum ProviderAnswer {
     /// It holds the money.
     Authorized,
-    /// It took the money.
+    /// It took money.
     Captured {
-        /// How much.
+        /// How much in all in this currency, whatever was asked for.
         amount: Money,
+    },
+    /// It took money, and says how much in a way that cannot be an amount.
+    CapturedUnreadable {
+        /// What it said: a short text, safe to store and to show.
+        said: String,
     },
     /// The customer has to do something at `url` first.
     ActionRequired {

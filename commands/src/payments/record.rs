@@ -2,12 +2,20 @@ use super::{Charge, PaymentProvider, ProviderAnswer};
 use crate::bus::{Bus, Context, ExecuteError, Plan};
 use domain::Money;
 use domain::order::{Order, OrderCommand, PaymentEnd};
-use domain::payment::{Payment, PaymentCommand, PaymentStatus};
+use domain::payment::{Payment, PaymentCommand, covers};
 use domain::stock::{StockCommand, StockItem};
+use tracing::error;
 use uuid::Uuid;
 
 /// The code of a payment that failed because its provider could not take it.
 const PROVIDER_UNAVAILABLE: &str = "provider_unavailable";
+
+/// Why money is orphaned that comes second.
+const ORDER_ALREADY_PAID: &str = "order_already_paid";
+
+/// How often a capture is decided on another state of its order: it can be overtaken by the same
+/// news, by another payment, and by a change of the stock, once each.
+const MAX_LOOKS: u32 = 4;
 
 /// Whether the provider may have been asked for this payment before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +60,7 @@ async fn charge_again(provider: &impl PaymentProvider, charge: Charge) -> Provid
 }
 
 /// Records what the provider said of a payment. Saying it again, or later than something else that
-/// it said, changes nothing that must not change.
+/// it said, changes nothing that must not change. Whatever it says can be recorded.
 ///
 /// # Errors
 /// [`ExecuteError`].
@@ -63,26 +71,59 @@ pub async fn record(
     answer: ProviderAnswer,
     context: &Context,
 ) -> Result<(), ExecuteError> {
-    let command = match answer {
+    let (command, end) = match answer {
         ProviderAnswer::Captured { amount } => {
             return record_captured(bus, payment_id, order_id, amount, context).await;
         }
         ProviderAnswer::Pending | ProviderAnswer::NotFound => return Ok(()),
-        ProviderAnswer::Authorized => PaymentCommand::RecordAuthorized,
-        ProviderAnswer::ActionRequired { url } => PaymentCommand::RecordActionRequired { url },
-        ProviderAnswer::NoAnswer => PaymentCommand::RecordUnknown,
-        ProviderAnswer::Declined { code } => PaymentCommand::RecordDeclined { code },
-        ProviderAnswer::Voided => PaymentCommand::RecordVoided,
+        ProviderAnswer::Authorized => (PaymentCommand::RecordAuthorized, None),
+        ProviderAnswer::ActionRequired { url } => {
+            (PaymentCommand::RecordActionRequired { url }, None)
+        }
+        ProviderAnswer::NoAnswer => (PaymentCommand::RecordUnknown, None),
+        ProviderAnswer::CapturedUnreadable { said } => {
+            error!(
+                payment.id = %payment_id, said,
+                "a provider took money and says no amount: somebody has to look it up there"
+            );
+            (PaymentCommand::RecordCaptureUnreadable { said }, Some(PaymentEnd::Failed))
+        }
+        ProviderAnswer::Declined { code } => {
+            (PaymentCommand::RecordDeclined { code }, Some(PaymentEnd::Declined))
+        }
+        ProviderAnswer::Voided => (PaymentCommand::RecordVoided, Some(PaymentEnd::Voided)),
         ProviderAnswer::Unavailable => {
-            PaymentCommand::RecordFailed { code: PROVIDER_UNAVAILABLE.to_owned() }
+            return record_failed(bus, payment_id, order_id, PROVIDER_UNAVAILABLE, context).await;
         }
     };
-    let end = match &command {
-        PaymentCommand::RecordDeclined { .. } => Some(PaymentEnd::Declined),
-        PaymentCommand::RecordFailed { .. } => Some(PaymentEnd::Failed),
-        PaymentCommand::RecordVoided => Some(PaymentEnd::Voided),
-        _ => None,
-    };
+    execute(bus, payment_id, order_id, command, end, context).await
+}
+
+/// Records that the payment ended without an answer that ends it, for the reason `code`. Should
+/// money come after all, it counts.
+///
+/// # Errors
+/// [`ExecuteError`].
+pub(super) async fn record_failed(
+    bus: &Bus,
+    payment_id: Uuid,
+    order_id: Uuid,
+    code: &str,
+    context: &Context,
+) -> Result<(), ExecuteError> {
+    let failed = PaymentCommand::RecordFailed { code: code.to_owned() };
+    execute(bus, payment_id, order_id, failed, Some(PaymentEnd::Failed), context).await
+}
+
+/// What is said of the payment, and of its order if that need not wait for it any longer.
+async fn execute(
+    bus: &Bus,
+    payment_id: Uuid,
+    order_id: Uuid,
+    command: PaymentCommand,
+    end: Option<PaymentEnd>,
+    context: &Context,
+) -> Result<(), ExecuteError> {
     let mut plan = Plan::new(context).step::<Payment>(payment_id.to_string(), command);
     if let Some(end) = end {
         plan =
@@ -91,8 +132,9 @@ pub async fn record(
     bus.execute(plan).await.map(drop)
 }
 
-/// Money arrived: the payment is captured, the order paid and its stock sold, all at once. If the
-/// order does not wait for this money, the payment is orphaned instead, to be paid back.
+/// Money arrived. If it pays the order: the payment is captured, the order paid and its stock sold,
+/// all at once. If it does not, the payment is captured and orphaned, to be paid back, and the
+/// order need not wait for it any longer, in one append as well.
 async fn record_captured(
     bus: &Bus,
     payment_id: Uuid,
@@ -100,53 +142,65 @@ async fn record_captured(
     amount: Money,
     context: &Context,
 ) -> Result<(), ExecuteError> {
-    let captured = PaymentCommand::RecordCaptured { amount };
-    let order = bus.load::<Order>(&order_id.to_string()).await?.state;
-    if order.paid_by == Some(payment_id) {
-        // Recorded before; what the payment says of a repetition is all there is to hear.
-        let plan = Plan::new(context).step::<Payment>(payment_id.to_string(), captured);
-        return bus.execute(plan).await.map(drop);
+    // Why an order that waits for money refused this, e.g. because its stock is not there.
+    let mut refusal = None;
+    for _ in 0..MAX_LOOKS {
+        let payment = bus.load::<Payment>(&payment_id.to_string()).await?.state;
+        if payment.captured.has(amount) {
+            return end_settled(bus, payment_id, order_id, context).await;
+        }
+        let order = bus.load::<Order>(&order_id.to_string()).await?.state;
+        let refused = match order.paid_by {
+            Some(paid_by) if paid_by == payment_id => None,
+            Some(_) => Some(ORDER_ALREADY_PAID.to_owned()),
+            None => refusal.take(),
+        };
+        let pays = order.paid_by.is_none()
+            && refused.is_none()
+            && payment.amount.is_some_and(|requested| covers(amount, requested));
+        let mut plan = Plan::new(context);
+        if pays {
+            for line in &order.lines {
+                let commit = StockCommand::Commit { order_id };
+                plan = plan.step::<StockItem>(line.sku.to_string(), commit);
+            }
+        }
+        // The order comes last: whoever reads at its position sees everything that its payment
+        // changed.
+        let of_order = if pays {
+            OrderCommand::MarkPaid { payment_id }
+        } else {
+            OrderCommand::EndPayment { payment_id, end: PaymentEnd::Failed }
+        };
+        plan = plan
+            .step::<Payment>(
+                payment_id.to_string(),
+                PaymentCommand::RecordCaptured { amount, refused },
+            )
+            .step::<Order>(order_id.to_string(), of_order);
+        match bus.execute(plan).await {
+            // Somebody was faster with this or another payment, or the order cannot take the
+            // money: the next look tells.
+            Err(ExecuteError::Rejected(rejections)) => {
+                refusal = rejections.first().map(|rejection| rejection.code().to_owned());
+            }
+            other => return other.map(drop),
+        }
     }
-    if order.totals.is_some_and(|totals| totals.total != amount) {
-        // Part of the money does not pay an order, and nobody may send the rest to this payment.
-        return orphan(bus, payment_id, captured, "captured_other_amount", context).await;
-    }
-    let mut plan = Plan::new(context);
-    for line in &order.lines {
-        plan = plan.step::<StockItem>(line.sku.to_string(), StockCommand::Commit { order_id });
-    }
-    // The order comes last: whoever reads at its position sees everything that its payment changed.
-    plan = plan
-        .step::<Payment>(payment_id.to_string(), captured.clone())
-        .step::<Order>(order_id.to_string(), OrderCommand::MarkPaid { payment_id });
-    let rejections = match bus.execute(plan).await {
-        Err(ExecuteError::Rejected(rejections)) => rejections,
-        other => return other.map(drop),
-    };
-    // Somebody else recorded the same answer a moment ago.
-    let order = bus.load::<Order>(&order_id.to_string()).await?.state;
-    if order.paid_by == Some(payment_id) {
-        return Ok(());
-    }
-    let payment = bus.load::<Payment>(&payment_id.to_string()).await?.state;
-    if payment.status == PaymentStatus::Captured && payment.orphaned {
-        return Ok(());
-    }
-    let code = rejections.last().map_or("order_not_payable", |rejection| rejection.code());
-    orphan(bus, payment_id, captured, code, context).await
+    Err(ExecuteError::Contended)
 }
 
-/// Records money that no order waits for.
-async fn orphan(
+/// A payment that has ended keeps no order waiting. Usually its end was appended with it; orders
+/// whose payment took too little were left waiting once, and are freed by whoever comes by.
+///
+/// # Errors
+/// [`ExecuteError`].
+pub(super) async fn end_settled(
     bus: &Bus,
     payment_id: Uuid,
-    captured: PaymentCommand,
-    code: &str,
+    order_id: Uuid,
     context: &Context,
 ) -> Result<(), ExecuteError> {
-    let orphan = PaymentCommand::Orphan { code: code.to_owned() };
-    let plan = Plan::new(context)
-        .step::<Payment>(payment_id.to_string(), captured)
-        .step::<Payment>(payment_id.to_string(), orphan);
-    bus.execute(plan).await.map(drop)
+    let end = OrderCommand::EndPayment { payment_id, end: PaymentEnd::Failed };
+    bus.execute(Plan::new(context).step::<Order>(order_id.to_string(), end)).await.map(drop)
 }

@@ -5,6 +5,7 @@
 //! and recorded. Rows and checkpoint change in one transaction, the due times are on the
 //! database's clock, and every step may be repeated: several processes and crashes do no harm.
 
+use super::record::record_failed;
 use super::{PaymentProvider, ProviderAnswer, letters, record};
 use crate::bus::{Bus, Context};
 use cqrs_es::Aggregate;
@@ -15,7 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 const PROCESS: &str = "payment_settlement";
@@ -30,6 +31,18 @@ const LONGEST_PAUSE_SECONDS: f64 = 60.0;
 /// After this many seconds a payment that the provider has never heard of is called off there, so
 /// that it can never be charged. Far longer than a call to the provider may take.
 const GIVE_UP_SECONDS: f64 = 30.0;
+
+/// After this many seconds a payment that is still open at the provider is called off there: the
+/// customer has left the page, or the provider has forgotten what it took. As long as an order can
+/// be paid at all, and longer than any bank lets a confirmation wait.
+const OPEN_SECONDS: f64 = 15.0 * 60.0;
+
+/// After this many seconds a payment that the provider says nothing final about has failed: a day,
+/// so that an outage of the provider, or of our way there, ends none.
+const SILENT_SECONDS: f64 = 24.0 * 3600.0;
+
+/// The code of a payment that failed because of that.
+const PROVIDER_SILENT: &str = "provider_silent";
 
 /// Events in one transaction.
 const BATCH_EVENTS: usize = 500;
@@ -221,6 +234,7 @@ async fn take_in(
             .await?;
         }
         PaymentEvent::PaymentCaptured { .. }
+        | PaymentEvent::PaymentCaptureUnreadable { .. }
         | PaymentEvent::PaymentDeclined { .. }
         | PaymentEvent::PaymentFailed { .. }
         | PaymentEvent::PaymentVoided {}
@@ -235,6 +249,31 @@ async fn take_in(
         | PaymentEvent::PaymentOutcomeUnknown {} => {}
     }
     Ok(Ok(()))
+}
+
+/// Whether the payment can still become anything, as far as this answer tells.
+fn is_open(answer: &ProviderAnswer) -> bool {
+    match answer {
+        ProviderAnswer::Authorized
+        | ProviderAnswer::ActionRequired { .. }
+        | ProviderAnswer::Pending
+        | ProviderAnswer::NotFound
+        | ProviderAnswer::NoAnswer
+        | ProviderAnswer::Unavailable => true,
+        ProviderAnswer::Captured { .. }
+        | ProviderAnswer::CapturedUnreadable { .. }
+        | ProviderAnswer::Declined { .. }
+        | ProviderAnswer::Voided => false,
+    }
+}
+
+/// Whether nobody waits for the payment any longer, so that it is called off.
+fn is_given_up(answer: &ProviderAnswer, age_seconds: f64) -> bool {
+    let patience_seconds = match answer {
+        ProviderAnswer::NotFound => GIVE_UP_SECONDS,
+        _ => OPEN_SECONDS,
+    };
+    is_open(answer) && age_seconds >= patience_seconds
 }
 
 /// Asks about what is due and records the answers; how many there were.
@@ -252,24 +291,19 @@ async fn settle_due(
          where s.payment_id in (select payment_id from payment_settlements where due_at <= now() \
                                 order by due_at limit $2 for update skip locked) \
          returning s.payment_id, s.order_id, \
-                   s.requested_at < now() - make_interval(secs => $3) as give_up",
+                   extract(epoch from now() - s.requested_at)::float8 as age_seconds",
     )
     .bind(LONGEST_PAUSE_SECONDS)
     .bind(BATCH_PAYMENTS)
-    .bind(GIVE_UP_SECONDS)
     .fetch_all(pool)
     .await?;
     for row in &due {
         let payment_id: Uuid = row.try_get("payment_id")?;
         let order_id: Uuid = row.try_get("order_id")?;
-        let give_up: bool = row.try_get("give_up")?;
+        let age_seconds: f64 = row.try_get("age_seconds")?;
         let mut answer = provider.query(payment_id).await;
-        if answer == ProviderAnswer::NotFound && give_up {
+        if is_given_up(&answer, age_seconds) {
             answer = provider.cancel(payment_id).await;
-        }
-        // The query itself failing says nothing of the payment.
-        if matches!(answer, ProviderAnswer::NoAnswer | ProviderAnswer::Unavailable) {
-            continue;
         }
         let context = Context {
             actor: format!("system:{PROCESS}"),
@@ -277,7 +311,19 @@ async fn settle_due(
             causation_id: None,
             traceparent: None,
         };
-        match record(bus, payment_id, order_id, answer, &context).await {
+        let recorded = if is_open(&answer) && age_seconds >= SILENT_SECONDS {
+            error!(
+                payment.id = %payment_id, order.id = %order_id,
+                "the provider has said nothing final about a payment for a day: look it up there"
+            );
+            record_failed(bus, payment_id, order_id, PROVIDER_SILENT, &context).await
+        } else if matches!(answer, ProviderAnswer::NoAnswer | ProviderAnswer::Unavailable) {
+            // The question itself failing says nothing of the payment.
+            continue;
+        } else {
+            record(bus, payment_id, order_id, answer, &context).await
+        };
+        match recorded {
             Ok(()) => info!(payment.id = %payment_id, "a payment in the air was looked up"),
             Err(error) => {
                 warn!(payment.id = %payment_id, %error, "a payment could not be recorded")

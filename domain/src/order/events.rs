@@ -44,7 +44,8 @@ pub struct Totals {
 pub enum PaymentEnd {
     /// The card was refused.
     Declined,
-    /// The provider could not take it.
+    /// It ended without paying the order: the provider could not take it, never told what became of
+    /// it, or took an amount that does not pay the order.
     Failed,
     /// It was given up before money moved.
     Voided,

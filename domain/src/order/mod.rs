@@ -7,7 +7,8 @@
 //!   one may start. A payment is started once: starting it again changes nothing.
 //! * Money that arrived counts, even after `pay_by` or from a payment that was given up: an order
 //!   that waits for payment becomes paid by it. The first payment wins; a second one is refused,
-//!   and whoever holds its money gives it back.
+//!   and whoever holds its money gives it back. So does whoever holds too little: the order is paid
+//!   in one piece or not at all, and a payment that took too little has ended like any other.
 
 mod decide;
 mod events;

@@ -1,3 +1,4 @@
+use super::captures::Captures;
 use super::{Payment, PaymentEvent, PaymentStatus};
 use crate::{Facts, Money, Rejection, RejectionKind};
 use uuid::Uuid;
@@ -23,17 +24,25 @@ pub enum PaymentCommand {
     },
     /// The provider says that it holds the money for us.
     RecordAuthorized,
-    /// The provider says that it took the money for us.
+    /// The provider says that it took money for us. What of it the order takes is decided now and
+    /// stays so, which is why a repetition is refused and not passed over.
     RecordCaptured {
-        /// How much.
+        /// How much in all in this currency.
         amount: Money,
+        /// Why the order takes none of it, if it does not.
+        refused: Option<String>,
+    },
+    /// The provider says that it took money, in words that are no amount.
+    RecordCaptureUnreadable {
+        /// What it said.
+        said: String,
     },
     /// The provider says that it refused.
     RecordDeclined {
         /// Its reason.
         code: String,
     },
-    /// The provider could not take the request.
+    /// The provider could not take the request, or tells nothing for too long.
     RecordFailed {
         /// Why.
         code: String,
@@ -42,11 +51,6 @@ pub enum PaymentCommand {
     RecordUnknown,
     /// The provider says that it was called off.
     RecordVoided,
-    /// No order waits for the money that was taken.
-    Orphan {
-        /// Why.
-        code: String,
-    },
 }
 
 /// Why a payment refused.
@@ -58,23 +62,9 @@ pub enum PaymentRejection {
     /// It was requested before, for something else.
     #[error("the payment exists already and is for something else")]
     AlreadyExists,
-    /// More was taken than we asked for, or another currency.
-    #[error("{captured} was captured where {requested} was requested")]
-    CapturedMoreThanRequested {
-        /// What we asked for.
-        requested: Money,
-        /// What the provider says it took.
-        captured: Money,
-    },
-    /// The provider said before that it took another amount.
-    #[error("{captured} was captured before")]
-    CapturedOtherAmount {
-        /// What it said first.
-        captured: Money,
-    },
-    /// No money was taken, so none can be without an order.
-    #[error("nothing was captured")]
-    NotCaptured,
+    /// As much, or more, is known to be captured.
+    #[error("that much was captured before")]
+    AlreadyCaptured,
 }
 
 impl Rejection for PaymentRejection {
@@ -82,19 +72,14 @@ impl Rejection for PaymentRejection {
         match self {
             Self::NotFound => "not_found",
             Self::AlreadyExists => "payment_exists",
-            Self::CapturedMoreThanRequested { .. } => "captured_more_than_requested",
-            Self::CapturedOtherAmount { .. } => "captured_other_amount",
-            Self::NotCaptured => "payment_not_captured",
+            Self::AlreadyCaptured => "payment_already_captured",
         }
     }
 
     fn kind(&self) -> RejectionKind {
         match self {
             Self::NotFound => RejectionKind::Absent,
-            Self::CapturedMoreThanRequested { .. } => RejectionKind::Invalid,
-            Self::AlreadyExists | Self::CapturedOtherAmount { .. } | Self::NotCaptured => {
-                RejectionKind::Conflict
-            }
+            Self::AlreadyExists | Self::AlreadyCaptured => RejectionKind::Conflict,
         }
     }
 }
@@ -109,22 +94,28 @@ impl Payment {
         command: PaymentCommand,
         _facts: &Facts,
     ) -> Result<Vec<PaymentEvent>, PaymentRejection> {
-        if !self.exists() && !matches!(command, PaymentCommand::Request { .. }) {
-            return Err(PaymentRejection::NotFound);
+        if let PaymentCommand::Request { order_id, customer_id, amount, method } = command {
+            return self.request(order_id, customer_id, amount, method);
         }
+        let Some(requested) = self.amount else { return Err(PaymentRejection::NotFound) };
         let (status, event) = match command {
-            PaymentCommand::Request { order_id, customer_id, amount, method } => {
-                return self.request(order_id, customer_id, amount, method);
+            PaymentCommand::Request { .. } => return Ok(vec![]),
+            PaymentCommand::RecordCaptured { amount, refused } => {
+                return if self.captured.has(amount) {
+                    Err(PaymentRejection::AlreadyCaptured)
+                } else {
+                    Ok(Captures::decide(amount, requested, refused))
+                };
+            }
+            PaymentCommand::RecordCaptureUnreadable { said } => {
+                let event = PaymentEvent::PaymentCaptureUnreadable { said };
+                return Ok((!self.unreadable).then_some(event).into_iter().collect());
             }
             PaymentCommand::RecordActionRequired { url } => {
                 (PaymentStatus::ActionRequired, PaymentEvent::PaymentActionRequired { url })
             }
             PaymentCommand::RecordAuthorized => {
                 (PaymentStatus::Authorized, PaymentEvent::PaymentAuthorized {})
-            }
-            PaymentCommand::RecordCaptured { amount } => {
-                self.check_captured(amount)?;
-                (PaymentStatus::Captured, PaymentEvent::PaymentCaptured { amount })
             }
             PaymentCommand::RecordDeclined { code } => {
                 (PaymentStatus::Declined, PaymentEvent::PaymentDeclined { code })
@@ -136,15 +127,8 @@ impl Payment {
                 (PaymentStatus::Unknown, PaymentEvent::PaymentOutcomeUnknown {})
             }
             PaymentCommand::RecordVoided => (PaymentStatus::Voided, PaymentEvent::PaymentVoided {}),
-            PaymentCommand::Orphan { code } => {
-                if self.status != PaymentStatus::Captured {
-                    return Err(PaymentRejection::NotCaptured);
-                }
-                let orphaned = (!self.orphaned).then_some(PaymentEvent::PaymentOrphaned { code });
-                return Ok(orphaned.into_iter().collect());
-            }
         };
-        // The one rule of all answers; see the module.
+        // The one rule of all answers without money; see the module.
         Ok((status > self.status).then_some(event).into_iter().collect())
     }
 
@@ -168,20 +152,5 @@ impl Payment {
             && self.amount == Some(amount)
             && self.method == method;
         if same { Ok(vec![]) } else { Err(PaymentRejection::AlreadyExists) }
-    }
-
-    fn check_captured(&self, captured: Money) -> Result<(), PaymentRejection> {
-        let requested = self.amount.ok_or(PaymentRejection::NotFound)?;
-        if captured.currency() != requested.currency()
-            || captured.amount_minor() > requested.amount_minor()
-        {
-            return Err(PaymentRejection::CapturedMoreThanRequested { requested, captured });
-        }
-        match self.captured {
-            Some(before) if before != captured => {
-                Err(PaymentRejection::CapturedOtherAmount { captured: before })
-            }
-            Some(_) | None => Ok(()),
-        }
     }
 }

@@ -1,4 +1,5 @@
-use super::{PaymentCommand, PaymentEvent, PaymentRejection};
+use super::captures::Captures;
+use super::{CAPTURE_UNREADABLE, CAPTURED_LESS, PaymentCommand, PaymentEvent, PaymentRejection};
 use crate::{Facts, Money};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
@@ -18,14 +19,14 @@ pub struct Payment {
     pub method: String,
     /// What the provider said.
     pub status: PaymentStatus,
-    /// How much was taken.
-    pub captured: Option<Money>,
+    /// What was taken.
+    pub captured: Captures,
+    /// The provider says that it took money, but not how much in a way that can be understood.
+    pub unreadable: bool,
     /// Why not, while the status is `declined` or `failed`.
     pub failure: Option<String>,
     /// Where to send the customer, while the status is `action_required`.
     pub action_url: Option<String>,
-    /// The money was taken and no order waits for it; it has to go back.
-    pub orphaned: bool,
 }
 
 /// What the provider said, in ascending order of what counts: a payment only ever moves up.
@@ -86,6 +87,43 @@ impl Payment {
         self.order_id.is_some()
     }
 
+    /// Whether the order took what was requested.
+    #[must_use]
+    pub fn pays(&self) -> bool {
+        self.amount.is_some_and(|requested| self.captured.pay(requested))
+    }
+
+    /// Whether somebody has to see to it that money goes back.
+    #[must_use]
+    pub fn is_orphaned(&self) -> bool {
+        self.unreadable || self.captured.orphaned().next().is_some()
+    }
+
+    /// The status for whoever pays: `captured` means that it pays the order, and money that does
+    /// not is a failure to pay. Staff see both apart.
+    #[must_use]
+    pub fn outcome(&self) -> PaymentStatus {
+        match self.status {
+            PaymentStatus::Captured if !self.pays() => PaymentStatus::Failed,
+            status => status,
+        }
+    }
+
+    /// Why the [`Payment::outcome`] is `declined` or `failed`.
+    #[must_use]
+    pub fn outcome_code(&self) -> Option<&str> {
+        match self.status {
+            PaymentStatus::Captured if self.pays() => None,
+            PaymentStatus::Captured => {
+                let code = self.captured.iter().find_map(|known| known.code.as_deref());
+                // Of a capture of nothing there is nothing to give back.
+                let other = if self.unreadable { CAPTURE_UNREADABLE } else { CAPTURED_LESS };
+                Some(code.unwrap_or(other))
+            }
+            _ => self.failure.as_deref(),
+        }
+    }
+
     /// Moves to `status`; what only the status before it meant is forgotten.
     fn become_status(&mut self, status: PaymentStatus) {
         self.status = status;
@@ -128,7 +166,11 @@ impl Aggregate for Payment {
             PaymentEvent::PaymentAuthorized {} => self.become_status(PaymentStatus::Authorized),
             PaymentEvent::PaymentCaptured { amount } => {
                 self.become_status(PaymentStatus::Captured);
-                self.captured = Some(amount);
+                self.captured.apply_captured(amount);
+            }
+            PaymentEvent::PaymentCaptureUnreadable { said: _ } => {
+                self.become_status(PaymentStatus::Captured);
+                self.unreadable = true;
             }
             PaymentEvent::PaymentDeclined { code } => {
                 self.become_status(PaymentStatus::Declined);
@@ -140,7 +182,9 @@ impl Aggregate for Payment {
             }
             PaymentEvent::PaymentOutcomeUnknown {} => self.become_status(PaymentStatus::Unknown),
             PaymentEvent::PaymentVoided {} => self.become_status(PaymentStatus::Voided),
-            PaymentEvent::PaymentOrphaned { code: _ } => self.orphaned = true,
+            PaymentEvent::PaymentOrphaned { code, amount } => {
+                self.captured.apply_orphaned(&code, amount);
+            }
         }
     }
 }

@@ -184,7 +184,9 @@ pub(crate) fn payment() -> Vec<PaymentEvent> {
         PaymentEvent::PaymentFailed { code: "provider_unavailable".to_owned() },
         PaymentEvent::PaymentOutcomeUnknown {},
         PaymentEvent::PaymentVoided {},
-        PaymentEvent::PaymentOrphaned { code: "order_already_paid".to_owned() },
+        PaymentEvent::PaymentCaptureUnreadable { said: "1e30 \"USD\"".to_owned() },
+        PaymentEvent::PaymentOrphaned { code: "order_already_paid".to_owned(), amount: None },
+        PaymentEvent::PaymentOrphaned { code: "captured_more".to_owned(), amount: Some(usd(10)) },
     ]
 }
 

@@ -4,7 +4,7 @@ use crate::rows::Rows;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
 use domain::order::{Order, OrderEvent, OrderStatus};
-use domain::payment::{PaymentEvent, PaymentStatus};
+use domain::payment::{Captures, PaymentEvent, PaymentStatus};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -97,6 +97,9 @@ fn fold_payment(payments: &mut Rows<PaymentView>, event: &RecordedEvent) -> Resu
             failure_code: None,
             action_url: None,
             orphaned: false,
+            captured: Captures::default(),
+            capture_unreadable: None,
+            pays_nothing: false,
             requested_position: event.position,
             version: event.sequence,
             position: event.position,
@@ -115,8 +118,13 @@ fn fold_payment(payments: &mut Rows<PaymentView>, event: &RecordedEvent) -> Resu
             payment.action_url = Some(url);
         }
         PaymentEvent::PaymentAuthorized {} => payment.become_status(PaymentStatus::Authorized),
-        PaymentEvent::PaymentCaptured { amount: _ } => {
+        PaymentEvent::PaymentCaptured { amount } => {
             payment.become_status(PaymentStatus::Captured);
+            payment.captured.apply_captured(amount);
+        }
+        PaymentEvent::PaymentCaptureUnreadable { said } => {
+            payment.become_status(PaymentStatus::Captured);
+            payment.capture_unreadable = Some(said);
         }
         PaymentEvent::PaymentDeclined { code } => {
             payment.become_status(PaymentStatus::Declined);
@@ -128,8 +136,14 @@ fn fold_payment(payments: &mut Rows<PaymentView>, event: &RecordedEvent) -> Resu
         }
         PaymentEvent::PaymentOutcomeUnknown {} => payment.become_status(PaymentStatus::Unknown),
         PaymentEvent::PaymentVoided {} => payment.become_status(PaymentStatus::Voided),
-        PaymentEvent::PaymentOrphaned { code: _ } => payment.orphaned = true,
+        PaymentEvent::PaymentOrphaned { code, amount } => {
+            payment.captured.apply_orphaned(&code, amount);
+        }
     }
+    payment.orphaned =
+        payment.capture_unreadable.is_some() || payment.captured.orphaned().next().is_some();
+    payment.pays_nothing =
+        payment.status == PaymentStatus::Captured && !payment.captured.pay(payment.amount);
     Ok(())
 }
 

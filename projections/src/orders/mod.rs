@@ -8,7 +8,9 @@ mod apply;
 mod query;
 mod view;
 
-pub use query::{OrderFilter, by_customer, by_id, list, payment_by_id, payments_of};
+pub use query::{
+    OrderFilter, PaymentFilter, by_customer, by_id, list, list_payments, payment_by_id, payments_of,
+};
 pub use view::{OrderView, PaymentView};
 
 use crate::projection::{ApplyError, Projection, stream};
@@ -34,7 +36,7 @@ impl Projection for Orders {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn aggregates(&self) -> &'static [&'static str] {

@@ -19,6 +19,15 @@ pub struct OrderFilter {
     pub status: Option<OrderStatus>,
 }
 
+/// Which payments a list holds; everything absent means "all".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PaymentFilter {
+    /// Of one order.
+    pub order_id: Option<Uuid>,
+    /// With money that has to go back, or without.
+    pub orphaned: Option<bool>,
+}
+
 /// One order.
 ///
 /// # Errors
@@ -87,6 +96,38 @@ pub async fn payments_of(pool: &PgPool, order_id: Uuid) -> Result<Vec<PaymentVie
     payments(pool, "order_id = $1", order_id).await
 }
 
+/// Payments for staff, those that were asked for last first.
+///
+/// # Errors
+/// [`QueryError`].
+pub async fn list_payments(
+    pool: &PgPool,
+    filter: PaymentFilter,
+    cursor: Option<&str>,
+    limit: Limit,
+) -> Result<Page<PaymentView>, QueryError> {
+    let before: i64 = parse_cursor(cursor)?.unwrap_or(i64::MAX);
+    let columns = PaymentView::COLUMNS;
+    let mut query = QueryBuilder::new(format!(
+        "select row_to_json(r) from (select {columns} from payments where requested_position < "
+    ));
+    query.push_bind(before);
+    if let Some(order_id) = filter.order_id {
+        query.push(" and order_id = ").push_bind(order_id);
+    }
+    // Spelt out, because an index is made for the one of them.
+    match filter.orphaned {
+        Some(true) => _ = query.push(" and orphaned"),
+        Some(false) => _ = query.push(" and not orphaned"),
+        None => {}
+    }
+    query.push(" order by requested_position desc limit ").push_bind(limit.look_ahead());
+    query.push(") r");
+    let found: Vec<Json<PaymentView>> = query.build_query_scalar().fetch_all(pool).await?;
+    let payments = found.into_iter().map(|Json(payment)| payment).collect();
+    Ok(Page::cut(payments, limit, |payment: &PaymentView| payment.requested_position))
+}
+
 async fn payments(
     pool: &PgPool,
     condition: &str,
@@ -108,9 +149,10 @@ fn select() -> QueryBuilder<'static, Postgres> {
         "select row_to_json(r) from (\
          select o.order_id, o.number, o.customer_id, o.cart_id, o.status, o.lines, o.totals, \
                 o.contact, o.pay_by, o.placed_at, o.placed_position, o.version, \
-                p.status as payment_status, greatest(o.position, p.position) as position \
+                case when p.pays_nothing then 'failed' else p.status end as payment_status, \
+                greatest(o.position, p.position) as position \
          from orders o left join lateral (\
-           select status, position from payments \
+           select status, pays_nothing, position from payments \
            where payments.order_id = o.order_id order by requested_position desc limit 1) p on true",
     )
 }

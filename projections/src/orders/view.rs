@@ -1,6 +1,6 @@
 use crate::rows::Row;
 use domain::order::{OrderLine, OrderStatus, Totals};
-use domain::payment::PaymentStatus;
+use domain::payment::{Captures, PaymentStatus};
 use domain::{Money, OrderContact, Sealed, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -30,8 +30,8 @@ pub struct OrderView {
     pub placed_at: Timestamp,
     /// The journal position of its first event; newest first is highest first.
     pub placed_position: u64,
-    /// The status of the payment that was asked for last; none when none was. Joined in by the
-    /// queries, not a column.
+    /// The status of the payment that was asked for last, as its payer sees it: `failed` when what
+    /// was taken does not pay. None when none was asked for. Joined in by the queries, not a column.
     #[serde(default, skip_serializing)]
     pub payment_status: Option<PaymentStatus>,
     /// The aggregate's sequence.
@@ -71,8 +71,14 @@ pub struct PaymentView {
     pub failure_code: Option<String>,
     /// Where the customer has to go while the status is `action_required`.
     pub action_url: Option<String>,
-    /// No order waits for this money; it has to go back.
+    /// No order waits for this money, or for some of it; it has to go back.
     pub orphaned: bool,
+    /// What was taken, and what of it has to go back.
+    pub captured: Captures,
+    /// What the provider said where an amount should stand; none when it said amounts.
+    pub capture_unreadable: Option<String>,
+    /// Something was taken, and the order took none of it.
+    pub pays_nothing: bool,
     /// The journal position of its first event: the order's last payment has the highest.
     pub requested_position: u64,
     /// The aggregate's sequence.
@@ -86,7 +92,8 @@ impl Row for PaymentView {
     const TABLE: &'static str = "payments";
     const KEY: (&'static str, &'static str) = ("payment_id", "uuid");
     const COLUMNS: &'static str = "payment_id, order_id, customer_id, method, status, amount, \
-         failure_code, action_url, orphaned, requested_position, version, position";
+         failure_code, action_url, orphaned, captured, capture_unreadable, pays_nothing, \
+         requested_position, version, position";
 
     fn key(&self) -> Uuid {
         self.payment_id

@@ -3,6 +3,7 @@
 pub mod bans;
 pub mod dead_letters;
 pub mod explain;
+pub mod payments;
 pub mod permission_rules;
 pub mod products;
 pub mod projections;
@@ -25,6 +26,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(products::routes())
         .merge(stock::routes())
         .merge(users::routes())
+        .merge(payments::routes())
         .merge(permission_rules::routes())
         .merge(explain::routes())
         .merge(public_paths::routes())
