@@ -8,6 +8,7 @@ mod webhooks;
 use axum::http::StatusCode;
 use commands::payments::{PaymentProvider, ProviderAnswer};
 use compose::testing::eventually;
+use domain::{Currency, Money};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -27,6 +28,27 @@ async fn each_token_has_its_outcome_and_a_question_finds_the_same() {
         let id = new_id();
         assert_eq!(sandbox.provider.charge(charge(id, token)).await, expected, "{token}");
         assert_eq!(sandbox.provider.query(id).await, expected, "{token}");
+    }
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_provider_can_capture_something_else_than_it_was_asked_for() {
+    let sandbox = sandbox(&database().await).await;
+    let money = |minor, code| {
+        let currency = Currency::parse(code).expect("a currency");
+        Money::new(minor, currency).expect("in range")
+    };
+    for (token, amount) in [
+        ("tok_capture_500", money(500, "USD")),
+        ("tok_capture_0", money(0, "USD")),
+        ("tok_capture_5000_EUR", money(5_000, "EUR")),
+    ] {
+        let id = new_id();
+        let expected = ProviderAnswer::Captured { amount };
+        assert_eq!(sandbox.provider.charge(charge(id, token)).await, expected, "{token}");
+        assert_eq!(sandbox.provider.query(id).await, expected, "{token}");
+        assert_eq!(sandbox.provider.cancel(id).await, expected, "{token}");
     }
     sandbox.stop().await;
 }

@@ -99,13 +99,34 @@ async fn what_the_provider_says_about_a_payment_is_taken_over() {
 }
 
 #[tokio::test]
+async fn a_capture_is_heard_whatever_stands_where_an_amount_should() {
+    for (fields, said) in [
+        ("", "null null"),
+        (r#","amount":-1,"currency":"USD""#, r#"-1 "USD""#),
+        (r#","amount":1,"currency":"usd""#, r#"1 "usd""#),
+        (r#","amount":9.5,"currency":"USD""#, r#"9.5 "USD""#),
+        (r#","amount":"990","currency":"USD""#, r#""990" "USD""#),
+        (r#","amount":1000000000001,"currency":"USD""#, r#"1000000000001 "USD""#),
+        (r#","amount":99999999999999999999,"currency":"USD""#, r#"1e+20 "USD""#),
+        (r#","amount":[1],"currency":{"code":"€"}"#, r#"[1] {"code":""}"#),
+    ] {
+        let provider = answering(state(&format!(r#""status":"captured"{fields}"#))).await;
+        let expected = ProviderAnswer::CapturedUnreadable { said: said.to_owned() };
+        assert_eq!(ask(&provider).await, each(expected), "{fields}");
+    }
+    let long = "9".repeat(1_000);
+    let provider = answering(state(&format!(r#""status":"captured","currency":"{long}""#))).await;
+    let ProviderAnswer::CapturedUnreadable { said } = provider.query(PAYMENT).await else {
+        panic!("it was captured");
+    };
+    assert_eq!(said.len(), 64);
+}
+
+#[tokio::test]
 async fn what_is_not_understood_is_no_answer() {
     let long = format!(r#""status":"voided","code":"{}""#, "x".repeat(MAX_ANSWER_BYTES));
     for answer in [
         state(r#""status":"refunded_perhaps""#),
-        state(r#""status":"captured""#),
-        state(r#""status":"captured","amount":-1,"currency":"USD""#),
-        state(r#""status":"captured","amount":1,"currency":"usd""#),
         state(r#""status":"action_required","url":"/relative""#),
         state(r#""status":"action_required","url":"javascript:alert(1)""#),
         state(&long),

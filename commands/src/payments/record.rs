@@ -82,11 +82,16 @@ pub async fn record(
         }
         ProviderAnswer::NoAnswer => (PaymentCommand::RecordUnknown, None),
         ProviderAnswer::CapturedUnreadable { said } => {
-            error!(
-                payment.id = %payment_id, said,
-                "a provider took money and says no amount: somebody has to look it up there"
-            );
-            (PaymentCommand::RecordCaptureUnreadable { said }, Some(PaymentEnd::Failed))
+            let command = PaymentCommand::RecordCaptureUnreadable { said: said.clone() };
+            let end = Some(PaymentEnd::Failed);
+            // Said once, however often it is heard.
+            if execute(bus, payment_id, order_id, command, end, context).await? {
+                error!(
+                    payment.id = %payment_id, order.id = %order_id, said,
+                    "a provider took money and says no amount: somebody has to look it up there"
+                );
+            }
+            return Ok(());
         }
         ProviderAnswer::Declined { code } => {
             (PaymentCommand::RecordDeclined { code }, Some(PaymentEnd::Declined))
@@ -96,7 +101,7 @@ pub async fn record(
             return record_failed(bus, payment_id, order_id, PROVIDER_UNAVAILABLE, context).await;
         }
     };
-    execute(bus, payment_id, order_id, command, end, context).await
+    execute(bus, payment_id, order_id, command, end, context).await.map(drop)
 }
 
 /// Records that the payment ended without an answer that ends it, for the reason `code`. Should
@@ -112,10 +117,11 @@ pub(super) async fn record_failed(
     context: &Context,
 ) -> Result<(), ExecuteError> {
     let failed = PaymentCommand::RecordFailed { code: code.to_owned() };
-    execute(bus, payment_id, order_id, failed, Some(PaymentEnd::Failed), context).await
+    execute(bus, payment_id, order_id, failed, Some(PaymentEnd::Failed), context).await.map(drop)
 }
 
-/// What is said of the payment, and of its order if that need not wait for it any longer.
+/// Records what is said of the payment, and of its order if that need not wait for it any longer.
+/// Answers whether it was news.
 async fn execute(
     bus: &Bus,
     payment_id: Uuid,
@@ -123,13 +129,13 @@ async fn execute(
     command: PaymentCommand,
     end: Option<PaymentEnd>,
     context: &Context,
-) -> Result<(), ExecuteError> {
+) -> Result<bool, ExecuteError> {
     let mut plan = Plan::new(context).step::<Payment>(payment_id.to_string(), command);
     if let Some(end) = end {
         plan =
             plan.step::<Order>(order_id.to_string(), OrderCommand::EndPayment { payment_id, end });
     }
-    bus.execute(plan).await.map(drop)
+    Ok(bus.execute(plan).await?.positions.is_some())
 }
 
 /// Money arrived. If it pays the order: the payment is captured, the order paid and its stock sold,

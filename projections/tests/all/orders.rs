@@ -3,7 +3,7 @@ use domain::order::{OrderEvent, OrderLine, OrderStatus, PaymentEnd, Totals};
 use domain::payment::{PaymentEvent, PaymentStatus};
 use domain::{Sealed, Timestamp};
 use projections::Limit;
-use projections::orders::{self, OrderFilter};
+use projections::orders::{self, OrderFilter, PaymentFilter};
 
 fn placed(number: i32, customer: u128) -> OrderEvent {
     OrderEvent::OrderPlaced {
@@ -125,7 +125,7 @@ async fn a_payment_goes_through_its_statuses() {
         (PaymentEvent::PaymentVoided {}, PaymentStatus::Voided),
         (PaymentEvent::PaymentCaptured { amount: usd(1_760) }, PaymentStatus::Captured),
         (
-            PaymentEvent::PaymentOrphaned { code: "order_already_paid".to_owned() },
+            PaymentEvent::PaymentOrphaned { code: "order_already_paid".to_owned(), amount: None },
             PaymentStatus::Captured,
         ),
     ];
@@ -151,6 +151,61 @@ async fn a_payment_goes_through_its_statuses() {
         assert_eq!((payment.order_id, payment.amount), (id(10), usd(1_760)));
         assert_eq!(payment.version, last as u64 + 2);
     }
+}
+
+#[tokio::test]
+async fn what_was_taken_and_what_has_to_go_back_are_shown_and_pay_an_order_or_fail() {
+    let captured = |cents| PaymentEvent::PaymentCaptured { amount: usd(cents) };
+    let orphaned = |cents: i64| PaymentEvent::PaymentOrphaned {
+        code: "why".to_owned(),
+        amount: Some(usd(cents)),
+    };
+    let unreadable = || PaymentEvent::PaymentCaptureUnreadable { said: "-1 USD".to_owned() };
+    let less = || vec![captured(500), orphaned(500)];
+    let cases = [
+        (vec![captured(1_760)], PaymentStatus::Captured, false),
+        (vec![captured(2_000), orphaned(240)], PaymentStatus::Captured, true),
+        (less(), PaymentStatus::Failed, true),
+        (vec![captured(0)], PaymentStatus::Failed, false),
+        (vec![unreadable()], PaymentStatus::Failed, true),
+        ([less(), vec![captured(1_760)]].concat(), PaymentStatus::Captured, false),
+        (vec![captured(1_760), unreadable()], PaymentStatus::Captured, true),
+    ];
+    let mut history = History::default();
+    for (number, (events, _, _)) in cases.iter().enumerate() {
+        let (order, payment_id) = (200 + number as u128, id(100 + number as u128));
+        history.record("order", id(order), &placed(1 + i32::try_from(number).expect("few"), 1));
+        history.record("payment", payment_id, &requested(order));
+        events.iter().for_each(|event| _ = history.record("payment", payment_id, event));
+    }
+    let pool = given(&history).await;
+    for (number, (events, outcome, is_orphan)) in cases.iter().enumerate() {
+        let order = orders::by_id(&pool, id(200 + number as u128)).await.expect("a query");
+        let order = order.expect("an order");
+        assert_eq!(order.payment_status, Some(*outcome), "{events:?}");
+        let filter = PaymentFilter { order_id: Some(order.order_id), orphaned: Some(*is_orphan) };
+        let one = Limit::new(1).expect("1 is a limit");
+        let page = orders::list_payments(&pool, filter, None, one).await.expect("a query");
+        let [payment] = &page.items[..] else { panic!("{events:?}: it is listed once") };
+        assert_eq!(payment.status, PaymentStatus::Captured, "what the provider said");
+        assert_eq!(payment.orphaned, *is_orphan, "{events:?}");
+        let other = PaymentFilter { orphaned: Some(!is_orphan), ..filter };
+        let page = orders::list_payments(&pool, other, None, one).await.expect("a query");
+        assert!(page.items.is_empty(), "{events:?}");
+    }
+    let (mut listed, mut cursor) = (0, None);
+    loop {
+        let two = Limit::new(2).expect("2 is a limit");
+        let filter = PaymentFilter { order_id: None, orphaned: Some(true) };
+        let page = orders::list_payments(&pool, filter, cursor.as_deref(), two).await;
+        let page = page.expect("a query");
+        listed += page.items.len();
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, cases.iter().filter(|(_, _, is_orphan)| *is_orphan).count());
 }
 
 #[tokio::test]
