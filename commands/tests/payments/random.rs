@@ -83,8 +83,8 @@ async fn an_order_is_paid_once_and_its_books_balance_whatever_is_said_in_any_ord
                     })
                     .filter(|amount| amount.currency() == currency.currency())
                     .max_by_key(domain::Money::amount_minor);
-                let known = payment.captured.iter().map(|known| known.amount);
-                let known = known.filter(|known| known.currency() == currency.currency()).next();
+                let mut known = payment.captured.iter().map(|known| known.amount);
+                let known = known.find(|known| known.currency() == currency.currency());
                 assert_eq!(known, largest, "seed {seed}");
             }
         }
