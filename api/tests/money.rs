@@ -36,6 +36,14 @@ async fn order(shop: &Shop, gomall: &Gomall, token: Option<&str>) -> (Person, An
     (customer, placed, path)
 }
 
+/// Somebody who may see what has to go back.
+async fn staff(shop: &Shop, gomall: &Gomall) -> Person {
+    let (admin, staff) = (shop.admin(gomall).await, shop.customer(gomall).await);
+    let roles = format!("/api/v1/admin/users/{}/roles", staff.id());
+    admin.post(&roles, &json!({"role": "staff"})).await.expect(StatusCode::OK);
+    staff
+}
+
 async fn pay(customer: &Person, order: &str, key: &str, token: &str) -> Answer {
     let body = json!({"method": "card", "token": token});
     customer.post_keyed(&format!("{order}/payments"), key, &body).await
@@ -66,8 +74,8 @@ async fn notify(visitor: &Person, payment: &Value, state: &Value) -> Answer {
 }
 
 /// What staff see of a payment that has money to give back.
-async fn orphan(admin: &Person, payment: &Value, position: u64) -> Option<Value> {
-    let list = admin.get_once_at("/api/v1/admin/payments?orphaned=true", position).await;
+async fn orphan(staff: &Person, payment: &Value, position: u64) -> Option<Value> {
+    let list = staff.get_once_at("/api/v1/admin/payments?orphaned=true", position).await;
     let items = list.expect(StatusCode::OK)["items"].as_array().expect("a list").clone();
     items.into_iter().find(|item| item["id"] == *payment)
 }
@@ -79,7 +87,7 @@ fn usd(cents: i64) -> Value {
 #[tokio::test]
 async fn a_capture_that_is_not_what_was_asked_for_is_seen_by_staff_and_the_order_goes_on() {
     let (shop, gomall) = shop().await;
-    let admin = shop.admin(&gomall).await;
+    let staff = staff(&shop, &gomall).await;
     for (token, amount, code) in [
         ("tok_capture_500", usd(500), "captured_less"),
         (
@@ -96,7 +104,7 @@ async fn a_capture_that_is_not_what_was_asked_for_is_seen_by_staff_and_the_order
         assert_eq!(placed.body["order"]["payment_status"], "failed");
         let seen = customer.get_once_at(&path, placed.position()).await;
         assert_eq!(seen.expect(StatusCode::OK), &placed.body["order"]);
-        let orphan = orphan(&admin, &payment["id"], placed.position()).await.expect("it is shown");
+        let orphan = orphan(&staff, &payment["id"], placed.position()).await.expect("it is shown");
         assert_eq!(
             orphan["captured"],
             json!([{"amount": amount, "orphaned": amount, "code": code}])
@@ -113,7 +121,7 @@ async fn a_capture_that_is_not_what_was_asked_for_is_seen_by_staff_and_the_order
     assert_eq!(placed.body["order"]["status"], "paid", "{}", placed.text);
     assert_eq!(placed.body["payment"]["status"], "captured");
     let payment = &placed.body["payment"]["id"];
-    let orphan = orphan(&admin, payment, placed.position()).await.expect("it is shown");
+    let orphan = orphan(&staff, payment, placed.position()).await.expect("it is shown");
     let rest = json!([{"amount": usd(5_000), "orphaned": usd(4_010), "code": "captured_more"}]);
     assert_eq!(orphan["captured"], rest);
 }
@@ -121,7 +129,7 @@ async fn a_capture_that_is_not_what_was_asked_for_is_seen_by_staff_and_the_order
 #[tokio::test]
 async fn whatever_is_notified_is_taken_at_once_and_again() {
     let (shop, gomall) = shop().await;
-    let (visitor, admin) = (shop.visitor(&gomall), shop.admin(&gomall).await);
+    let (visitor, staff) = (shop.visitor(&gomall), staff(&shop, &gomall).await);
     for (amount, currency, pays, is_orphan) in [
         (json!(PRICE), json!("USD"), true, false),
         (json!(PRICE - 1), json!("USD"), false, true),
@@ -151,14 +159,14 @@ async fn whatever_is_notified_is_taken_at_once_and_again() {
         let order = customer.get_once_at(&path, after).await;
         let status = if pays { "paid" } else { "awaiting_payment" };
         assert_eq!(order.expect(StatusCode::OK)["status"], status, "{told}");
-        assert_eq!(orphan(&admin, payment, after).await.is_some(), is_orphan, "{told}");
+        assert_eq!(orphan(&staff, payment, after).await.is_some(), is_orphan, "{told}");
     }
 }
 
 #[tokio::test]
 async fn a_question_finds_what_was_captured_whatever_it_is() {
     let (shop, gomall) = shop().await;
-    let admin = shop.admin(&gomall).await;
+    let staff = staff(&shop, &gomall).await;
     let (customer, placed, path) = order(&shop, &gomall, Some("tok_action_required")).await;
     // It was captured there, less than was asked for, and nobody told us.
     let database =
@@ -173,7 +181,7 @@ async fn a_question_finds_what_was_captured_whatever_it_is() {
     })
     .await;
     let payment = &placed.body["payment"]["id"];
-    let orphan = orphan(&admin, payment, placed.position()).await.expect("it is shown");
+    let orphan = orphan(&staff, payment, placed.position()).await.expect("it is shown");
     assert_eq!(orphan["captured"][0]["orphaned"], usd(500));
     eventually("nothing is in the air", || async {
         let left: i64 = sqlx::query_scalar("select count(*) from payment_settlements")
@@ -214,9 +222,9 @@ async fn another_card_calls_an_open_page_off_and_what_was_approved_there_counts(
         (customer.get(&path).await.body["status"] == "paid").then_some(())
     })
     .await;
-    let admin = shop.admin(&gomall).await;
+    let staff = staff(&shop, &gomall).await;
     let order_id = path.rsplit('/').next().expect("an id");
-    let payments = admin.get(&format!("/api/v1/admin/payments?order_id={order_id}")).await;
+    let payments = staff.get(&format!("/api/v1/admin/payments?order_id={order_id}")).await;
     let payments = payments.expect(StatusCode::OK)["items"].as_array().expect("a list").clone();
     assert_eq!(payments.len(), 1, "no second charge");
     assert_eq!(

@@ -56,6 +56,7 @@ pub fn default_rules() -> Vec<(Uuid, Rule)> {
             "/api/v1/admin/(users|orders)/[^/]+/contact",
             "Whom to write to, asked at the time of writing.",
         ),
+        allow(14, "staff", GET, "/api/v1/admin/payments", "Money that has to go back."),
     ]
 }
 

@@ -72,6 +72,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/admin/products/1/publish", "staff admin"),
     ("POST", "/api/v1/admin/stock/MUG/receive", "staff admin"),
     ("GET", "/api/v1/admin/orders", "staff admin"),
+    ("GET", "/api/v1/admin/payments", "staff admin"),
     ("POST", "/api/v1/admin/orders/1/ship", "staff admin"),
     ("POST", "/api/v1/admin/orders/1/refunds", "staff admin"),
     ("POST", "/api/v1/admin/returns/1/accept", "staff admin"),
