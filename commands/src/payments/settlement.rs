@@ -9,6 +9,7 @@ use super::record::record_failed;
 use super::{PaymentProvider, ProviderAnswer, letters, record};
 use crate::bus::{Bus, Context};
 use cqrs_es::Aggregate;
+use domain::order::Order;
 use domain::payment::{Payment, PaymentEvent};
 use domain::{EventSource, RecordedEvent};
 use sqlx::{PgPool, Row};
@@ -267,13 +268,13 @@ fn is_open(answer: &ProviderAnswer) -> bool {
     }
 }
 
-/// Whether nobody waits for the payment any longer, so that it is called off.
+/// Whether nobody waits for an open payment any longer, so that it is called off.
 fn is_given_up(answer: &ProviderAnswer, age_seconds: f64) -> bool {
     let patience_seconds = match answer {
         ProviderAnswer::NotFound => GIVE_UP_SECONDS,
         _ => OPEN_SECONDS,
     };
-    is_open(answer) && age_seconds >= patience_seconds
+    age_seconds >= patience_seconds
 }
 
 /// Asks about what is due and records the answers; how many there were.
@@ -301,8 +302,17 @@ async fn settle_due(
         let payment_id: Uuid = row.try_get("payment_id")?;
         let order_id: Uuid = row.try_get("order_id")?;
         let age_seconds: f64 = row.try_get("age_seconds")?;
+        let order = match bus.load::<Order>(&order_id.to_string()).await {
+            Ok(order) => order.state,
+            Err(error) => {
+                warn!(payment.id = %payment_id, %error, "the order of a payment cannot be read");
+                continue;
+            }
+        };
+        // Money from it could only go back.
+        let unwanted = order.paid_by.is_some_and(|paid_by| paid_by != payment_id);
         let mut answer = provider.query(payment_id).await;
-        if is_given_up(&answer, age_seconds) {
+        if is_open(&answer) && (unwanted || is_given_up(&answer, age_seconds)) {
             answer = provider.cancel(payment_id).await;
         }
         let context = Context {

@@ -70,6 +70,8 @@ async fn every_capture_is_recorded_and_ends_the_payment_by_whichever_way_it_come
             let ids = shop.paying().await;
             let (order_id, payment_id) = ids;
             hear(&shop, way, ids, says.clone()).await;
+            // At once, and not only when it is said again.
+            assert_eq!(shop.load_order(order_id).await.payment_under_way, None, "{told}");
             // And again by all other ways.
             hear(&shop, Way::Notification, ids, says.clone()).await;
             hear(&shop, Way::Answer, ids, says.clone()).await;
@@ -277,6 +279,24 @@ async fn a_payment_that_nobody_completes_is_called_off_and_a_silent_provider_has
             shop.balances(order_id, &[payment_id]).await;
         }
     }
+}
+
+#[tokio::test]
+async fn an_open_payment_of_an_order_that_another_one_paid_is_called_off() {
+    let shop = Shop::new().await;
+    let (order_id, first) = shop.paying().await;
+    shop.record((order_id, first), ProviderAnswer::Voided).await;
+    let second = new_id();
+    shop.start(order_id, second).await.expect("the first one has ended");
+    shop.record((order_id, second), action()).await;
+    shop.provider.says_when_cancelled(second, action(), ProviderAnswer::Voided);
+    shop.record((order_id, first), captured(usd(PRICE))).await;
+    shop.settle().await;
+    shop.age(second, 2).await;
+    shop.ends(second, PaymentStatus::Voided).await;
+    assert_eq!(shop.provider.cancelled(second), 1);
+    let order = shop.load_order(order_id).await;
+    assert_eq!((order.paid_by, order.payment_under_way), (Some(first), None));
 }
 
 /// Older builds recorded a capture that was too small and left the order waiting for ever.

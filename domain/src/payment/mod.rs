@@ -24,6 +24,7 @@
 //! | `pending`, `unknown` | the answer, a notification, or settlement, which asks after seconds. What the provider has never heard of is called off there after half a minute |
 //! | `action_required` | the customer; another attempt to pay the order, which calls it off first; or settlement, which calls it off after a quarter of an hour |
 //! | `authorized`, or `pending` at the provider | the provider; or settlement, which calls it off after a quarter of an hour |
+//! | any of these while the order was paid by another payment | settlement, which calls it off when it looks at it next, within a minute |
 //! | any of these at a provider that gives no answer that ends it | settlement, which after a day records `failed` with `provider_silent` and tells the operator |
 //! | `failed`, `declined`, `voided` | is one. Only money changes it |
 //! | `captured` | is one. Money that has no order is shown to staff until it is paid back |
