@@ -13,8 +13,11 @@ const PROVIDER_UNAVAILABLE: &str = "provider_unavailable";
 /// Why money is orphaned that comes second.
 const ORDER_ALREADY_PAID: &str = "order_already_paid";
 
-/// How often a capture is decided on another state of its order: it can be overtaken by the same
-/// news, by another payment, and by a change of the stock, once each.
+/// What a payment says to a sum that it knows.
+const ALREADY_CAPTURED: &str = "payment_already_captured";
+
+/// How often a capture is decided on another state of its order: it can be overtaken by another
+/// payment, by a larger sum of its own, and by a change of the stock, once each.
 const MAX_LOOKS: u32 = 4;
 
 /// Whether the provider may have been asked for this payment before.
@@ -151,10 +154,6 @@ async fn record_captured(
     // Why an order that waits for money refused this, e.g. because its stock is not there.
     let mut refusal = None;
     for _ in 0..MAX_LOOKS {
-        let payment = bus.load::<Payment>(&payment_id.to_string()).await?.state;
-        if payment.captured.has(amount) {
-            return end_settled(bus, payment_id, order_id, context).await;
-        }
         let order = bus.load::<Order>(&order_id.to_string()).await?.state;
         let refused = match order.paid_by {
             Some(paid_by) if paid_by == payment_id => None,
@@ -163,7 +162,7 @@ async fn record_captured(
         };
         let pays = order.paid_by.is_none()
             && refused.is_none()
-            && payment.amount.is_some_and(|requested| covers(amount, requested));
+            && order.totals.is_some_and(|totals| covers(amount, totals.total));
         let mut plan = Plan::new(context);
         if pays {
             for line in &order.lines {
@@ -184,14 +183,20 @@ async fn record_captured(
                 PaymentCommand::RecordCaptured { amount, refused },
             )
             .step::<Order>(order_id.to_string(), of_order);
-        match bus.execute(plan).await {
-            // Somebody was faster with this or another payment, or the order cannot take the
-            // money: the next look tells.
-            Err(ExecuteError::Rejected(rejections)) => {
-                refusal = rejections.first().map(|rejection| rejection.code().to_owned());
-            }
+        let rejections = match bus.execute(plan).await {
+            Err(ExecuteError::Rejected(rejections)) => rejections,
             other => return other.map(drop),
+        };
+        // Said again. What the order gets of it was decided then; it only must not wait any more.
+        if rejections.iter().any(|rejection| rejection.code() == ALREADY_CAPTURED) {
+            return if order.payment_under_way == Some(payment_id) {
+                end_settled(bus, payment_id, order_id, context).await
+            } else {
+                Ok(())
+            };
         }
+        // Another payment was faster, or the order cannot take the money: the next look tells.
+        refusal = rejections.first().map(|rejection| rejection.code().to_owned());
     }
     Err(ExecuteError::Contended)
 }
