@@ -9,7 +9,7 @@ use cqrs_es::Aggregate;
 use domain::policy::{CompiledPolicy, Policy};
 use domain::session::Session;
 use domain::user::User;
-use domain::{EventSource, StreamKey};
+use domain::{Cursor, EventSource, SourceError, StreamKey};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -67,18 +67,18 @@ pub async fn load_policy(
 pub async fn follow(
     bus: Arc<Bus>,
     tail: Tail,
-    after: u64,
+    after: Cursor,
     cache: Arc<AccessCache>,
     policy: Arc<LivePolicy>,
     cancel: CancellationToken,
 ) {
-    let mut position = after;
+    let mut cursor = after;
     let mut policy_is_old = policy.is_awaited();
     while !cancel.is_cancelled() {
-        match tail.read_after(position, BATCH_EVENTS).await {
+        match tail.read_after(cursor, BATCH_EVENTS).await {
             Ok(events) => {
                 for event in &events {
-                    position = event.position;
+                    cursor = Cursor::behind(event);
                     if [User::TYPE, Session::TYPE].contains(&event.aggregate_type.as_str())
                         && let Ok(id) = event.aggregate_id.parse()
                     {
@@ -93,6 +93,16 @@ pub async fn follow(
                     continue;
                 }
             }
+            Err(SourceError::OtherHistory(_)) => {
+                // Whatever is remembered may be of events that are gone, and what changed instead is
+                // not known: everything is read again, and then followed from the present end.
+                cursor = tail.end();
+                cache.forget_all();
+                policy.begin_anew();
+                policy_is_old = true;
+                pause(&cancel).await;
+                continue;
+            }
             Err(error) => {
                 warn!(%error, "changes of permissions could not be read");
                 pause(&cancel).await;
@@ -104,7 +114,7 @@ pub async fn follow(
         } else {
             tokio::select! {
                 () = cancel.cancelled() => {}
-                () = tail.wait_after(position) => {}
+                () = tail.wait_after(cursor.position) => {}
             }
         }
     }

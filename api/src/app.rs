@@ -50,11 +50,11 @@ pub struct App {
     /// Requests of several steps that are running here.
     pub in_flight: InFlight,
     /// Numbers for variants.
-    pub variant_numbers: Numbers,
+    pub variant_numbers: Arc<Numbers>,
     /// Numbers for users.
-    pub user_numbers: Numbers,
+    pub user_numbers: Arc<Numbers>,
     /// Numbers for orders.
-    pub order_numbers: Numbers,
+    pub order_numbers: Arc<Numbers>,
     /// The clock and the source of ids.
     pub world: World,
 }

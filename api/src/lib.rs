@@ -29,6 +29,7 @@ pub mod directory;
 pub mod edge;
 pub mod failures;
 pub mod guard;
+pub mod history;
 pub mod http;
 pub mod limits;
 pub mod openapi;

@@ -9,6 +9,7 @@ use crate::auth::{AccessTokens, KeyPaths, Keys, Passwords, RefreshTokens};
 use crate::dead_letters;
 use crate::directory::ReadModelDirectory;
 use crate::guard::{AccessCache, LivePolicy};
+use crate::history::{self, Remembered};
 use crate::http::InFlight;
 use crate::provider::HttpProvider;
 use crate::sandbox::{self, SandboxSettings, WebhookSecret};
@@ -16,7 +17,7 @@ use crate::telemetry::{self, Metrics};
 use anyhow::Context as _;
 use axum::Router;
 use commands::bus::{Bus, World};
-use commands::journal::{Journal, JournalReader, Tail, WriterSettings, housekeeping};
+use commands::journal::{Journal, JournalReader, OtherHistory, Tail, WriterSettings, housekeeping};
 use commands::numbers::Numbers;
 use commands::payments::settlement;
 use commands::vault::Vault;
@@ -115,6 +116,8 @@ pub struct Shop {
     pub metrics: Arc<Metrics>,
     /// What the relay of this process does.
     pub relay: watch::Receiver<RelayStatus>,
+    /// Whether the journal told another history, and when.
+    pub other_history: watch::Receiver<OtherHistory>,
     /// The broker's client, to see whether it is there.
     pub nats: async_nats::Client,
     workers: JoinSet<()>,
@@ -157,24 +160,25 @@ impl Shop {
         let pool = connect(&config.database).await?;
         check_schema(&pool).await?;
         let nats_client = nats::connect(&config.nats_url, "gomall").await?;
-        let hints = Hints::new(nats_client.clone(), &config.stream);
+        let hints = Hints::open(nats_client.clone(), &config.stream, pool.clone()).await?;
 
         let (journal, writer) =
             Journal::start(pool.clone(), config.database.clone(), WriterSettings::default());
         let woken = wake_up(&journal, &hints, &stop, &mut workers);
-        let reader = JournalReader::new(pool.clone(), woken);
-        let head = reader.head().await?;
+        let reader = JournalReader::new(pool.clone(), woken.subscribe());
         let tail = Tail::start(reader.clone(), stop.child_token()).await?;
+        let end = tail.end();
         let bus = Arc::new(Bus::new(journal, world));
         let vault = Vault::new(pool.clone());
         let checkpoints = Checkpoints::start(config.database.clone(), stop.child_token());
 
         let metrics = Arc::new(Metrics::new()?);
-        metrics.events_seen(head);
+        metrics.events_seen(end.position);
         telemetry::show_write_side(&metrics, bus.counters());
         workers.spawn(count_events(Arc::clone(&metrics), tail.head(), stop.clone()));
         workers.spawn(dead_letters::count(Arc::clone(&metrics), pool.clone(), stop.clone()));
         telemetry::show_projections(&metrics, &checkpoints, &tail.head());
+        telemetry::show_history(&metrics, tail.other_history());
 
         let keys = Keys::load(&config.keys)?;
         let access = Arc::new(AccessCache::new(Arc::new(JournalAccess(Arc::clone(&bus)))));
@@ -183,7 +187,7 @@ impl Shop {
         workers.spawn(access::follow(
             Arc::clone(&bus),
             tail.clone(),
-            head,
+            end,
             Arc::clone(&access),
             Arc::clone(&policy),
             stop.clone(),
@@ -194,6 +198,21 @@ impl Shop {
             Arc::clone(&policy),
             stop.clone(),
         ));
+
+        let [variant_numbers, user_numbers, order_numbers] = [
+            Numbers::of_variants(pool.clone()),
+            Numbers::of_users(pool.clone()),
+            Numbers::of_orders(pool.clone()),
+        ]
+        .map(Arc::new);
+        let remembered = Remembered {
+            bus: Arc::clone(&bus),
+            access: Arc::clone(&access),
+            policy: Arc::clone(&policy),
+            numbers: [&variant_numbers, &user_numbers, &order_numbers].map(Arc::clone),
+            woken,
+        };
+        workers.spawn(history::watch(tail.clone(), remembered, pool.clone(), stop.clone()));
 
         let (provider_url, webhook_secret, provider_pages) = match config.provider {
             Provider::Http(url) => (url, None, Router::new()),
@@ -245,6 +264,7 @@ impl Shop {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let passwords = Passwords::new(config.password_min_chars, cores)
             .map_err(|error| anyhow::anyhow!("no password can be hashed: {error}"))?;
+        let other_history = tail.other_history();
         let app = Arc::new(App {
             bus,
             vault,
@@ -259,9 +279,9 @@ impl Shop {
             provider,
             webhook_secret,
             in_flight: InFlight::default(),
-            variant_numbers: Numbers::of_variants(pool.clone()),
-            user_numbers: Numbers::of_users(pool.clone()),
-            order_numbers: Numbers::of_orders(pool.clone()),
+            variant_numbers,
+            user_numbers,
+            order_numbers,
             pool,
             world,
         });
@@ -270,6 +290,7 @@ impl Shop {
             provider_pages,
             metrics,
             relay: relay_status,
+            other_history,
             nats: nats_client,
             workers,
             stop,
@@ -315,8 +336,9 @@ fn wake_up(
     hints: &Hints,
     stop: &CancellationToken,
     workers: &mut JoinSet<()>,
-) -> watch::Receiver<u64> {
-    let (woken, receiver) = watch::channel(0);
+) -> watch::Sender<u64> {
+    let (woken, _) = watch::channel(0);
+    let told = woken.clone();
     let (mut local, mut remote) = (journal.head(), hints.subscribe());
     let (publisher, stop) = (hints.publisher(), stop.clone());
     workers.spawn(async move {
@@ -332,14 +354,14 @@ fn wake_up(
                 }
                 Ok(()) = remote.changed() => *remote.borrow_and_update(),
             };
-            woken.send_if_modified(|known| {
+            told.send_if_modified(|known| {
                 let newer = position > *known;
                 *known = position.max(*known);
                 newer
             });
         }
     });
-    receiver
+    woken
 }
 
 async fn count_events(

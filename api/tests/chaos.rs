@@ -107,6 +107,13 @@ fn clients_that_leave_lose_nothing_acknowledged_and_leave_no_transaction() {
 }
 
 #[test]
+fn a_fail_over_that_loses_commits_leaves_nothing_of_them_and_everybody_is_told() {
+    let cycle = play("failover", &["--seed", "5"]);
+    assert_eq!(faults(&cycle).len(), 4, "{cycle}");
+    assert_eq!(count(&cycle, "published"), count(&cycle, "events"));
+}
+
+#[test]
 fn a_full_disk_loses_nothing_acknowledged() {
     let more = ["--processes", "2", "--clients", "4", "--faults", "2"];
     let Some(cycle) = play_or_skip("disk-full", &more) else { return };

@@ -58,4 +58,10 @@ impl Numbers {
         }
         block.pop_front().ok_or(sqlx::Error::RowNotFound)
     }
+
+    /// Gives up the block that was taken: after a fail-over that lost commits the sequence may have
+    /// gone back, and others get the same numbers.
+    pub async fn forget(&self) {
+        self.block.lock().await.clear();
+    }
 }

@@ -9,7 +9,7 @@ use cqrs_es::{Aggregate, CqrsFramework};
 use domain::cart::{Cart, CartCommand};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Description, EventSource, Facts, Name, Quantity, Sealed};
+use domain::{Cursor, Description, EventSource, Facts, Name, Quantity, Sealed};
 use serde_json::json;
 use std::sync::Arc;
 use support::{Database, context, later, new_id, product, reason, sku, usd, world};
@@ -238,7 +238,7 @@ async fn a_tail_started_late_sees_everything_in_order() {
     while positions.len() < 10 {
         let after = positions.last().copied().unwrap_or(0);
         tail.wait_after(after).await;
-        let events = tail.read_after(after, 3).await.expect("readable");
+        let events = tail.read_after(Cursor::at(after), 3).await.expect("readable");
         positions.extend(events.iter().map(|event| event.position));
     }
     assert_eq!(positions, (1..=10).collect::<Vec<_>>());

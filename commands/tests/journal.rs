@@ -3,7 +3,7 @@
 mod support;
 
 use commands::journal::{AppendError, Appended, JournalReader, Keyed, MAX_EVENT_BYTES, Tail};
-use domain::{EventSource, Filter};
+use domain::{Cursor, EventSource, Filter};
 use futures::TryStreamExt;
 use std::collections::HashSet;
 use support::{Database, append, new_id};
@@ -75,13 +75,12 @@ async fn a_batch_of_large_events_is_bounded_by_its_size_in_memory_and_in_the_dat
 
 /// The positions of every batch until there is no more; a thousand events are asked for each time.
 async fn batches(source: &impl EventSource) -> Vec<Vec<u64>> {
-    let (mut batches, mut after) = (vec![], 0);
+    let (mut batches, mut after) = (vec![], Cursor::START);
     loop {
         let events = source.read_after(after, 1_000).await.expect("it is readable");
-        let positions: Vec<u64> = events.iter().map(|event| event.position).collect();
-        let Some(last) = positions.last() else { return batches };
-        after = *last;
-        batches.push(positions);
+        let Some(last) = events.last() else { return batches };
+        after = Cursor::behind(last);
+        batches.push(events.iter().map(|event| event.position).collect());
     }
 }
 

@@ -5,8 +5,8 @@ mod support;
 
 use commands::bus::Bus;
 use commands::journal::{Journal, JournalReader, Tail, WriterSettings};
-use domain::EventSource;
 use domain::product::Product;
+use domain::{Cursor, EventSource};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::time::Duration;
@@ -121,7 +121,7 @@ async fn a_transaction_that_stands_still_keeps_nobody_from_writing_or_reading() 
             .await
             .expect("the tail does not stall")
             .expect("the tail is alive");
-        let events = tail.read_after(position - 1, 10).await.expect("it is readable");
+        let events = tail.read_after(Cursor::at(position - 1), 10).await.expect("it is readable");
         assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [position]);
     }
     standing.rollback().await.expect("it is up");

@@ -126,3 +126,34 @@ async fn a_payment_that_cannot_be_read_waits_and_the_others_go_on() {
     stop.cancel();
     settling.await.expect("it does not panic");
 }
+
+#[tokio::test]
+async fn payments_of_a_history_that_is_gone_are_not_settled_and_the_others_are() {
+    let database = Database::new().await;
+    let (kept, lost) = (new_id(), new_id());
+    record(&database, kept, 1, None, &requested()).await;
+    record(&database, lost, 1, None, &requested()).await;
+    let stop = CancellationToken::new();
+    let (_nobody, hints) = watch::channel(0);
+    let reader = JournalReader::new(database.pool.clone(), hints);
+    let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
+    let settling = tokio::spawn(settlement::run(
+        Arc::new(database.bus()),
+        Arc::new(Away),
+        Arc::new(tail),
+        stop.clone(),
+    ));
+    shows(&database.pool, IN_THE_AIR, &format!("{kept}, {lost}")).await;
+
+    // The rows are ahead of the journal, as when a memory was taken in after a fail-over.
+    sqlx::query("delete from events where position = 2")
+        .execute(&database.pool)
+        .await
+        .expect("nobody protects it");
+    shows(&database.pool, IN_THE_AIR, &kept.to_string()).await;
+    let new = new_id();
+    record(&database, new, 1, None, &requested()).await;
+    shows(&database.pool, IN_THE_AIR, &format!("{kept}, {new}")).await;
+    stop.cancel();
+    settling.await.expect("it does not panic");
+}

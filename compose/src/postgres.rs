@@ -108,6 +108,11 @@ impl Postgres {
         self.cluster.log()
     }
 
+    /// The directory of the server's data. Only to be read, or changed, while the server is stopped.
+    pub fn data_path(&self) -> PathBuf {
+        self.cluster.data()
+    }
+
     /// The process number of the running server, if it runs.
     pub async fn pid(&self) -> Option<u32> {
         self.process.lock().await.as_ref().map(ServerProcess::pid)

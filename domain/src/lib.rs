@@ -50,7 +50,7 @@ pub use personal::{
     Address, CountryCode, OrderContact, Personal, Profile, Sealed, SealedSecret, public_payload,
 };
 pub use recorded::{
-    EventSource, Filter, MAX_BATCH_BYTES, Metadata, RecordedEvent, SourceError, StreamKey,
+    Cursor, EventSource, Filter, MAX_BATCH_BYTES, Metadata, RecordedEvent, SourceError, StreamKey,
     batch_is_full,
 };
 pub use rejection::{Rejection, RejectionKind};

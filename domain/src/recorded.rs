@@ -2,6 +2,7 @@ use crate::event::{DecodeError, EventTypes, decode_event};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -106,10 +107,52 @@ pub struct Filter {
     pub until: Option<u64>,
 }
 
-/// Why a source could not deliver. Trying again later is always right.
+/// How far somebody has read: behind which event. A position alone cannot tell a journal from another
+/// one that was put in its place (a fail-over that lost commits, a restored backup), so whoever goes
+/// on from a position says as well which event stood there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// The last position that was read; 0 before the first.
+    pub position: u64,
+    /// The event that stood there; none where nobody wrote it down, and then any is believed.
+    pub event_id: Option<Uuid>,
+}
+
+impl Cursor {
+    /// Before the first event.
+    pub const START: Self = Self { position: 0, event_id: None };
+
+    /// Directly behind an event.
+    #[must_use]
+    pub fn behind(event: &RecordedEvent) -> Self {
+        Self { position: event.position, event_id: Some(event.event_id) }
+    }
+
+    /// Behind whatever stands at a position.
+    #[must_use]
+    pub fn at(position: u64) -> Self {
+        Self { position, event_id: None }
+    }
+}
+
+/// Why a source could not deliver.
 #[derive(Debug, thiserror::Error)]
-#[error("the journal could not be read: {0}")]
-pub struct SourceError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+pub enum SourceError {
+    /// Trying again later is right.
+    #[error("the journal could not be read: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The journal is not, or no longer, the one that the cursor was taken from: it ends before, or
+    /// has another event there. Whatever was derived from it up to there is not to be believed.
+    #[error("position {} of the journal is not the event that was read there", .0.position)]
+    OtherHistory(Cursor),
+}
+
+impl SourceError {
+    /// That something kept the source from answering.
+    pub fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
 
 /// Where a batch of events ends, however few they are. So whoever holds batches needs a bounded amount
 /// of memory, also while all events are as large as the journal takes them. A thousand events of the
@@ -129,12 +172,28 @@ pub fn batch_is_full(batch: &[Arc<RecordedEvent>], limit: usize) -> bool {
 pub trait EventSource: Send + Sync + 'static {
     /// The next events after `after`, in order of position, at most `limit`, and none behind the one
     /// with which they are [`MAX_BATCH_BYTES`] or more; empty when there is none yet. No event is
-    /// ever skipped.
+    /// ever skipped, and none is given that does not follow the event that `after` names.
     fn read_after(
         &self,
-        after: u64,
+        after: Cursor,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Arc<RecordedEvent>>, SourceError>> + Send;
+
+    /// Those events at `positions` that the journal holds now, in order, and none behind the one with
+    /// which they are [`MAX_BATCH_BYTES`] or more. Asks the database, never a memory: what is
+    /// compared with the answer is to be compared with the truth.
+    fn stored(
+        &self,
+        positions: RangeInclusive<u64>,
+    ) -> impl Future<Output = Result<Vec<Arc<RecordedEvent>>, SourceError>> + Send;
+
+    /// The event that the journal holds at a position now, as [`stored`](Self::stored).
+    fn event_at(
+        &self,
+        position: u64,
+    ) -> impl Future<Output = Result<Option<Arc<RecordedEvent>>, SourceError>> + Send {
+        async move { Ok(self.stored(position..=position).await?.into_iter().next()) }
+    }
 
     /// Returns when events after `after` are known to exist, or when the fall-back poll interval
     /// is over; never later. A hint, not a promise: read afterwards.

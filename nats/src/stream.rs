@@ -1,9 +1,12 @@
 //! The stream's names and configuration.
 
+use async_nats::HeaderMap;
 use async_nats::header::HeaderValue;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{Context, GetStreamError, GetStreamErrorKind};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, Info, RetentionPolicy, StorageType, Stream,
+};
 use domain::RecordedEvent;
 use std::time::Duration;
 use uuid::Uuid;
@@ -101,6 +104,18 @@ impl StreamConfig {
 /// The value of [`AGGREGATE_ID_HEADER`]; none for an id that no header can hold.
 pub(crate) fn aggregate_id_header(event: &RecordedEvent) -> Option<HeaderValue> {
     event.aggregate_id.parse().ok()
+}
+
+/// The event that a message says it is.
+pub(crate) fn event_id(headers: &HeaderMap) -> Option<Uuid> {
+    Uuid::try_parse(headers.get(EVENT_ID_HEADER)?.as_str()).ok()
+}
+
+/// The epoch for which the stream was made, where that is another one than the journal's; a stream
+/// that does not say is taken for ours.
+pub(crate) fn foreign_epoch(info: &Info, journal_epoch: Uuid) -> Option<&str> {
+    let stream_epoch = info.config.metadata.get(EPOCH_METADATA)?;
+    (*stream_epoch != journal_epoch.to_string()).then_some(stream_epoch.as_str())
 }
 
 /// The stream as it is now, if there is one.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -23,6 +24,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest that one look may take before the connection counts as dead.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a checkpoint may be seen before what a worker of this process reported: it stores a moment
+/// later. After that the database has gone back, and its word counts.
+const UNSTORED_FOR: Duration = Duration::from_secs(1);
 
 /// A projection did not get there in time; nothing is lost, it may be asked again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,15 +126,17 @@ impl Checkpoints {
                 // flushed, so what was known before a reconnection no longer counts.
                 let fresh = look(&mut conn).await?;
                 self.0.positions.send_replace(fresh.into_iter().collect());
+                let mut unstored = BTreeMap::new();
                 loop {
                     self.pause().await;
                     let seen = tokio::time::timeout(LOOK_TIMEOUT, look(&mut conn))
                         .await
                         .map_err(|_| sqlx::Error::PoolTimedOut)??;
+                    let now = Instant::now();
                     self.0.positions.send_if_modified(|positions| {
                         // Not replaced: a local worker may have reported a later commit meanwhile.
                         seen.iter().fold(false, |changed, (name, position)| {
-                            advance(positions, name, *position) || changed
+                            follow(positions, &mut unstored, name, *position, now) || changed
                         })
                     });
                 }
@@ -176,6 +183,32 @@ async fn look(conn: &mut PgConnection) -> Result<Vec<(String, u64)>, sqlx::Error
     Ok(rows.into_iter().map(|(name, position)| (name, position.unsigned_abs())).collect())
 }
 
+/// What was reported and is not in the database yet: up to where, and since when.
+type Unstored = BTreeMap<String, (u64, Instant)>;
+
+/// Takes in what the database says, which may be a little behind what a worker has reported.
+fn follow(
+    positions: &mut BTreeMap<String, u64>,
+    unstored: &mut Unstored,
+    projection: &str,
+    seen: u64,
+    now: Instant,
+) -> bool {
+    let known = positions.get(projection).copied().unwrap_or(0);
+    let (wanted, since) = unstored.get(projection).copied().unwrap_or((known, now));
+    if seen >= wanted {
+        unstored.remove(projection);
+        return advance(positions, projection, seen);
+    }
+    if now.duration_since(since) < UNSTORED_FOR {
+        unstored.insert(projection.to_owned(), (wanted, since));
+        return false;
+    }
+    unstored.remove(projection);
+    positions.insert(projection.to_owned(), seen);
+    true
+}
+
 fn advance(positions: &mut BTreeMap<String, u64>, projection: &str, position: u64) -> bool {
     match positions.get_mut(projection) {
         Some(known) if *known >= position => false,
@@ -187,5 +220,31 @@ fn advance(positions: &mut BTreeMap<String, u64>, projection: &str, position: u6
             positions.insert(projection.to_owned(), position);
             true
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_goes_back_when_the_database_insists() {
+        let mut positions = BTreeMap::from([("orders".to_owned(), 128)]);
+        let (mut unstored, began) = (BTreeMap::new(), Instant::now());
+        let mut look = |seen, reported, after_ms| {
+            let now = began + Duration::from_millis(after_ms);
+            if let Some(reported) = reported {
+                advance(&mut positions, "orders", reported);
+            }
+            follow(&mut positions, &mut unstored, "orders", seen, now);
+            positions["orders"]
+        };
+        assert_eq!(look(120, None, 0), 128, "the worker stores it in a moment");
+        assert_eq!(look(127, Some(140), 900), 140);
+        assert_eq!(look(129, None, 1_100), 140, "it is on its way");
+        assert_eq!(look(129, None, 1_200), 140);
+        assert_eq!(look(129, None, 2_100), 140);
+        assert_eq!(look(120, None, 2_200), 120, "it never comes");
+        assert_eq!(look(121, None, 2_300), 121);
     }
 }

@@ -22,7 +22,7 @@ mod tables;
 use crate::projection::{ApplyError, Projection};
 use crate::runner::backoff::Backoff;
 use crate::runner::checkpoint;
-use domain::{EventSource, SourceError};
+use domain::{Cursor, EventSource, SourceError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::fmt;
@@ -196,7 +196,7 @@ pub async fn rebuild<S: EventSource>(
         source,
         head: options.head,
         batch_events: options.batch_events.max(1),
-        position: 0,
+        cursor: Cursor::START,
         started: Instant::now(),
         progress,
     };
@@ -214,7 +214,7 @@ struct Rebuild<S, P> {
     head: watch::Receiver<u64>,
     batch_events: usize,
     /// Everything up to here is in the new rows.
-    position: u64,
+    cursor: Cursor,
     started: Instant,
     progress: P,
 }
@@ -225,7 +225,7 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
         self.fill().await?;
         self.tidy().await?;
         self.swap().await?;
-        let (position, events_per_second) = (self.position, self.events_per_second());
+        let (position, events_per_second) = (self.cursor.position, self.events_per_second());
         self.clean_up().await;
         Ok(Rebuilt { position, events_per_second, took: self.started.elapsed() })
     }
@@ -298,15 +298,16 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
     }
 
     fn report(&mut self, stage: Stage) {
-        let head = (*self.head.borrow()).max(self.position);
-        let (position, events_per_second) = (self.position, self.events_per_second());
+        let position = self.cursor.position;
+        let head = (*self.head.borrow()).max(position);
+        let events_per_second = self.events_per_second();
         let seconds = (head - position) as f64 / events_per_second;
         let remaining = Duration::try_from_secs_f64(seconds).ok();
         (self.progress)(Progress { stage, position, head, events_per_second, remaining });
     }
 
     fn events_per_second(&self) -> f64 {
-        self.position as f64 / self.started.elapsed().as_secs_f64().max(f64::EPSILON)
+        self.cursor.position as f64 / self.started.elapsed().as_secs_f64().max(f64::EPSILON)
     }
 }
 

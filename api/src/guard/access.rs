@@ -131,6 +131,12 @@ impl AccessCache {
         self.sessions.note_change(id, sequence).await;
     }
 
+    /// Forgets every answer: the journal tells another history than the one that they are of.
+    pub fn forget_all(&self) {
+        self.users.forget_all();
+        self.sessions.forget_all();
+    }
+
     pub(super) async fn user(&self, id: Uuid) -> Result<Arc<UserAccess>, Problem> {
         self.users.get(id, || self.source.user(id)).await
     }
@@ -159,6 +165,13 @@ impl<T: Send + Sync + 'static> Memory<T> {
             changes: changes.time_to_live(CHANGE_KEPT_FOR).build(),
             sequence_of,
         }
+    }
+
+    fn forget_all(&self) {
+        // What is being loaded now is of the new history; the changes of the old one would keep it
+        // from ever being used.
+        self.changes.invalidate_all();
+        self.answers.invalidate_all();
     }
 
     async fn note_change(&self, id: Uuid, sequence: u64) {

@@ -63,6 +63,12 @@ impl LivePolicy {
         });
     }
 
+    /// Whatever is read next replaces the policy in force, also one of an earlier version: the journal
+    /// tells another history. Until then the one in force stays; it is no longer confirmed.
+    pub fn begin_anew(&self) {
+        self.version.send_replace(0);
+    }
+
     /// The policy in force.
     #[must_use]
     pub fn current(&self) -> Arc<CompiledPolicy> {
@@ -107,6 +113,16 @@ mod tests {
         live.replace(policy(4));
         assert_eq!(live.current().version(), 5);
         assert!(!live.is_awaited());
+    }
+
+    #[test]
+    fn a_policy_of_another_history_replaces_a_newer_one() {
+        let live = LivePolicy::new(policy(5));
+        live.begin_anew();
+        assert_eq!(live.current().version(), 5, "until another one is read");
+        assert!(live.is_awaited());
+        live.replace(policy(4));
+        assert_eq!(live.current().version(), 4);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,12 +2,14 @@
 //! what is counted.
 
 use super::{bind, local_url, serve};
+use crate::history::TOLD_FOR;
 use crate::readiness::Readiness;
 use crate::routes::root::{Root, operations_router};
 use crate::settings::OperationsArgs;
 use crate::shop::Shop;
 use crate::telemetry::Metrics;
 use ::nats::{RelayState, RelayStatus};
+use commands::journal::OtherHistory;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -46,6 +48,7 @@ pub struct Operations {
     metrics: Arc<Metrics>,
     nats: async_nats::Client,
     relay: watch::Receiver<RelayStatus>,
+    other_history: watch::Receiver<OtherHistory>,
 }
 
 impl Operations {
@@ -54,7 +57,8 @@ impl Operations {
     pub fn of(shop: &Shop) -> Self {
         let metrics = Arc::clone(&shop.metrics);
         let (nats, relay) = (shop.nats.clone(), shop.relay.clone());
-        Self { readiness: Arc::default(), metrics, nats, relay }
+        let other_history = shop.other_history.clone();
+        Self { readiness: Arc::default(), metrics, nats, relay, other_history }
     }
 
     /// Everything that this process is there for works.
@@ -79,9 +83,10 @@ impl Operations {
     /// What the routes of the root need to tell it.
     pub(super) fn root(&self, shows_metrics: bool) -> Arc<Root> {
         let (nats, relay) = (self.nats.clone(), self.relay.clone());
+        let other_history = self.other_history.clone();
         Arc::new(Root {
             readiness: Arc::clone(&self.readiness),
-            degraded: Box::new(move || degraded(&nats, &relay)),
+            degraded: Box::new(move || degraded(&nats, &relay, &other_history)),
             metrics: Arc::clone(&self.metrics),
             shows_metrics,
         })
@@ -89,13 +94,20 @@ impl Operations {
 }
 
 /// What does not work at the moment although the shop does, in stable words.
-fn degraded(nats: &async_nats::Client, relay: &watch::Receiver<RelayStatus>) -> Vec<&'static str> {
+fn degraded(
+    nats: &async_nats::Client,
+    relay: &watch::Receiver<RelayStatus>,
+    other_history: &watch::Receiver<OtherHistory>,
+) -> Vec<&'static str> {
     let mut degraded = vec![];
     if nats.connection_state() != async_nats::connection::State::Connected {
         degraded.push("nats");
     }
     if matches!(relay.borrow().state, RelayState::Diverged(_)) {
         degraded.push("relay");
+    }
+    if other_history.borrow().found_at.is_some_and(|at| at.elapsed() < TOLD_FOR) {
+        degraded.push("journal");
     }
     degraded
 }

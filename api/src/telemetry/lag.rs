@@ -1,6 +1,7 @@
 //! How far behind the journal its followers are.
 
 use super::Metrics;
+use commands::journal::OtherHistory;
 use nats::{RelayState, RelayStatus};
 use opentelemetry::KeyValue;
 use projections::Checkpoints;
@@ -59,6 +60,18 @@ pub(crate) fn show_projections(
                 observer.observe(lag(head, position), &labels);
             }
         })
+        .build();
+}
+
+/// Shows how often the journal told another history than before.
+pub(crate) fn show_history(metrics: &Metrics, other_history: watch::Receiver<OtherHistory>) {
+    let _registered = metrics
+        .meter("gomall")
+        .u64_observable_counter("gomall_journal_other_histories")
+        .with_description(
+            "How often the journal told another history than this process had read: commits were lost.",
+        )
+        .with_callback(move |observer| observer.observe(other_history.borrow().times, &[]))
         .build();
 }
 

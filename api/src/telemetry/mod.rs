@@ -9,7 +9,7 @@ mod write_side;
 mod writer;
 
 pub use context::{RequestContext, TraceContext};
-pub(crate) use lag::{show_projections, show_relay};
+pub(crate) use lag::{show_history, show_projections, show_relay};
 #[cfg(test)]
 pub(crate) use logs::subscriber;
 pub use logs::{LogError, init_logs};

@@ -61,4 +61,10 @@ impl Cache {
             slot.generation += 1;
         }
     }
+
+    /// Forgets every state: what they were built on may be gone. What is being decided at this moment
+    /// the check in the database refuses.
+    pub(super) fn forget_all(&self) {
+        self.slots.invalidate_all();
+    }
 }

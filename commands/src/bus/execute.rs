@@ -3,7 +3,9 @@ use super::cache::Slot;
 use super::load::{AnyState, LoadError, Loaded};
 use super::plan::{Plan, RequestKey, place};
 use super::snapshots::Due;
-use crate::journal::{Append, AppendError, Appended, Expectation, Keyed, NewEvent, Pending};
+use crate::journal::{
+    AcknowledgedKey, Append, AppendError, Appended, Expectation, Keyed, NewEvent, Pending,
+};
 use crate::vault::VaultError;
 use cqrs_es::Aggregate;
 use domain::{EventTypes, Facts, Rejection, StreamKey, Timestamp};
@@ -141,6 +143,9 @@ impl Bus {
             match outcome? {
                 Appended::Done { positions, head, recorded_at } => {
                     decision.due.into_iter().for_each(|due| self.loader.snapshots.ask(due));
+                    if let (Some(key), Some(positions)) = (plan.key, positions) {
+                        self.journal.acknowledge(AcknowledgedKey { key: key.key, positions });
+                    }
                     return Ok(Executed {
                         replayed: false,
                         positions,

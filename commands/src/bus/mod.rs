@@ -75,6 +75,12 @@ impl Bus {
         &self.journal
     }
 
+    /// Forgets every state that it has in memory: the journal turned out to tell another history.
+    /// Snapshots are not believed there by themselves.
+    pub fn forget_all(&self) {
+        self.cache.forget_all();
+    }
+
     /// What the bus and its journal's writer count.
     #[must_use]
     pub fn counters(&self) -> &Arc<Counters> {

@@ -6,6 +6,7 @@
 //! commits, the next one gathers; there is no timer. Dropping a caller's future changes nothing:
 //! once queued, a command belongs to the writer.
 
+mod acknowledged;
 mod batch;
 pub mod housekeeping;
 mod read;
@@ -13,12 +14,14 @@ mod store;
 mod tail;
 mod writer;
 
+pub use acknowledged::AcknowledgedKey;
 pub use read::{JournalReader, ReadError};
 pub use store::JournalEventStore;
-pub use tail::Tail;
+pub use tail::{OtherHistory, TOLD_LOST_EVENTS, Tail};
 pub use writer::WriterSettings;
 
 use crate::counters::Counters;
+use acknowledged::Acknowledged;
 use domain::StreamKey;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
@@ -143,6 +146,7 @@ pub struct Journal {
     head: watch::Receiver<u64>,
     pool: PgPool,
     counters: Arc<Counters>,
+    acknowledged: Arc<Acknowledged>,
 }
 
 /// A place in the writer's queue, taken before the decision so that nothing has to wait between
@@ -166,7 +170,7 @@ impl Journal {
         let counters = Arc::new(Counters::default());
         let counting = Arc::clone(&counters);
         let task = tokio::spawn(writer::run(connect, jobs, head_sender, settings, counting));
-        (Self { queue, head, pool, counters }, task)
+        (Self { queue, head, pool, counters, acknowledged: Arc::default() }, task)
     }
 
     /// Waits for a place in the queue.
@@ -195,6 +199,18 @@ impl Journal {
     #[must_use]
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// The caller is about to be told that its command is durable.
+    pub(crate) fn acknowledge(&self, command: AcknowledgedKey) {
+        self.acknowledged.note(command);
+    }
+
+    /// Which keyed commands this process lately answered for have events behind `position`; each is
+    /// told once. For the case that the journal ends there by now.
+    #[must_use]
+    pub fn acknowledged_beyond(&self, position: u64) -> Vec<AcknowledgedKey> {
+        self.acknowledged.take_beyond(position)
     }
 
     /// The pool that reads go through.

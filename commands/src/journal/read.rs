@@ -2,16 +2,18 @@
 
 use super::batch::unsigned;
 use domain::{
-    EventSource, Filter, MAX_BATCH_BYTES, RecordedEvent, SourceError, StreamKey, Timestamp,
+    Cursor, EventSource, Filter, MAX_BATCH_BYTES, RecordedEvent, SourceError, StreamKey, Timestamp,
     batch_is_full,
 };
 use futures::{Stream, StreamExt, TryStreamExt};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
-use std::sync::Arc;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 /// How long a reader waits for a wake-up before it looks by itself. Wake-ups get lost when NATS is
 /// away; this bounds what that costs.
@@ -20,23 +22,48 @@ pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const COLUMNS: &str = "position, aggregate_type, aggregate_id, sequence, event_type, \
      event_version, payload::text as payload, metadata::text as metadata, event_id, recorded_at";
 
+/// Between two looks of a reader, at least: whoever is woken for nothing again and again must not keep
+/// the database busy. Far below what anybody waits for.
+const LEAST_PAUSE: Duration = Duration::from_millis(2);
+
 /// Why the journal could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the journal could not be read: {0}")]
-pub struct ReadError(#[from] sqlx::Error);
+pub enum ReadError {
+    /// The database could not be asked.
+    #[error("the journal could not be read: {0}")]
+    Database(#[from] sqlx::Error),
+    /// While it was read another journal took its place.
+    #[error("the journal was replaced by another one while it was read")]
+    OtherHistory,
+}
 
 /// Reads the journal. Cheap to clone.
-#[derive(Clone)]
 pub struct JournalReader {
     pool: PgPool,
     hint: watch::Receiver<u64>,
+    /// What ended the last wait, unless that was its time.
+    woken: Mutex<Option<Woken>>,
+}
+
+/// A hint wakes once: one that is beyond the journal (of another shop, or of a history that is gone)
+/// would else never let anybody wait again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Woken {
+    after: u64,
+    hint: u64,
+}
+
+impl Clone for JournalReader {
+    fn clone(&self) -> Self {
+        Self::new(self.pool.clone(), self.hint.clone())
+    }
 }
 
 impl JournalReader {
     /// Reads through `pool`, woken by `hint`: the highest position that anybody told us of.
     #[must_use]
     pub fn new(pool: PgPool, hint: watch::Receiver<u64>) -> Self {
-        Self { pool, hint }
+        Self { pool, hint, woken: Mutex::new(None) }
     }
 
     /// The last position; 0 while the journal is empty.
@@ -47,6 +74,37 @@ impl JournalReader {
         let head: Option<i64> =
             sqlx::query_scalar("select max(position) from events").fetch_one(&self.pool).await?;
         Ok(unsigned(head.unwrap_or(0)))
+    }
+
+    /// The last event, to go on behind it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn end(&self) -> Result<Cursor, ReadError> {
+        let last: Option<(i64, Uuid)> =
+            sqlx::query_as("select position, event_id from events order by position desc limit 1")
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(last.map_or(Cursor::START, |(position, event_id)| Cursor {
+            position: unsigned(position),
+            event_id: Some(event_id),
+        }))
+    }
+
+    /// The last of these events, which are in order, that the journal holds where it was read; none
+    /// when it holds none of them.
+    pub(super) async fn last_held(&self, events: &[(u64, Uuid)]) -> Result<Option<u64>, ReadError> {
+        let (positions, ids): (Vec<_>, Vec<_>) =
+            events.iter().map(|(position, id)| (signed(*position), *id)).unzip();
+        let last: Option<i64> = sqlx::query_scalar(
+            "select max(e.position) from unnest($1::bigint[], $2::uuid[]) b(position, event_id) \
+             join events e on e.position = b.position and e.event_id = b.event_id",
+        )
+        .bind(positions)
+        .bind(ids)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(last.map(unsigned))
     }
 
     /// Position and time of one event of one stream; none when it does not exist.
@@ -90,29 +148,61 @@ impl JournalReader {
             .bind(&filter.aggregate_type)
             .bind(&filter.aggregate_id)
             .fetch(&self.pool);
-        Ok(read_batch(rows).await?)
+        Ok(read_batch(rows, 0).await?)
     }
 
     /// Everything after `after` that passes the filter, up to the end of the journal as it was at
     /// the start: bounded memory, for downloads. A database error ends the stream as an error,
-    /// never as if it were complete.
+    /// never as if it were complete; so does another journal that took this one's place meanwhile.
     pub fn export(
         &self,
         after: u64,
         filter: Filter,
     ) -> impl Stream<Item = Result<Arc<RecordedEvent>, ReadError>> + Send + 'static {
         let reader = self.clone();
-        let pages = futures::stream::try_unfold(Some(after), move |after| {
+        let pages = futures::stream::try_unfold(Some(Cursor::at(after)), move |after| {
             let (reader, filter) = (reader.clone(), filter.clone());
             async move {
                 let Some(after) = after else { return Ok(None) };
-                let page = reader.page(after, EXPORT_PAGE, &filter).await?;
+                let page = reader.page(after.position, EXPORT_PAGE, &filter).await?;
+                // Asked after the page, so that what the page is from is what is asked.
+                reader.still_holds(after).await?;
                 let is_last = !batch_is_full(&page, EXPORT_PAGE);
-                let next = page.last().filter(|_| !is_last).map(|event| event.position);
+                let next = page.last().filter(|_| !is_last).map(|event| Cursor::behind(event));
                 Ok::<_, ReadError>(Some((page, next)))
             }
         });
         pages.map_ok(|page| futures::stream::iter(page).map(Ok)).try_flatten()
+    }
+
+    async fn still_holds(&self, cursor: Cursor) -> Result<(), ReadError> {
+        let Some(event_id) = cursor.event_id else { return Ok(()) };
+        let there: Option<Uuid> =
+            sqlx::query_scalar("select event_id from events where position = $1")
+                .bind(signed(cursor.position))
+                .fetch_optional(&self.pool)
+                .await?;
+        if there == Some(event_id) { Ok(()) } else { Err(ReadError::OtherHistory) }
+    }
+
+    /// The events from `from` to `until`; what stands at `known` is read already.
+    async fn read(
+        &self,
+        from: u64,
+        until: u64,
+        limit: i64,
+        known: u64,
+    ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
+        let query = format!(
+            "select {COLUMNS} from events where position >= $1 and position <= $2 \
+             order by position limit $3"
+        );
+        let rows = sqlx::query(&query)
+            .bind(signed(from))
+            .bind(signed(until))
+            .bind(limit)
+            .fetch(&self.pool);
+        read_batch(rows, known).await.map_err(SourceError::unavailable)
     }
 }
 
@@ -130,17 +220,21 @@ fn page_query() -> String {
     )
 }
 
-/// Rows until they are [`MAX_BATCH_BYTES`]. Those behind are thrown away as they arrive: to make the
-/// database count would cost every batch, this costs only those of uncommonly large events.
+/// Rows until those behind `known` are [`MAX_BATCH_BYTES`]. Those behind are thrown away as they
+/// arrive: to make the database count would cost every batch, this costs only those of uncommonly
+/// large events.
 async fn read_batch(
     mut rows: impl Stream<Item = Result<PgRow, sqlx::Error>> + Unpin,
+    known: u64,
 ) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
     let (mut events, mut bytes) = (Vec::new(), 0);
     while bytes < MAX_BATCH_BYTES
         && let Some(row) = rows.try_next().await?
     {
         let event = read_event(&row)?;
-        bytes += event.bytes();
+        if event.position > known {
+            bytes += event.bytes();
+        }
         events.push(event);
     }
     Ok(events)
@@ -171,26 +265,55 @@ fn signed(position: u64) -> i64 {
 impl EventSource for JournalReader {
     async fn read_after(
         &self,
-        after: u64,
+        after: Cursor,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
-        let query =
-            format!("select {COLUMNS} from events where position > $1 order by position limit $2");
-        let rows = sqlx::query(&query)
-            .bind(signed(after))
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch(&self.pool);
-        read_batch(rows).await.map_err(|error| SourceError(error.into()))
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let known = after.position;
+        if known == 0 {
+            return self.read(1, u64::MAX, limit, known).await;
+        }
+        // The event that was read last comes along: one statement, so one snapshot, tells whether it
+        // still stands there and what follows it.
+        let mut events = self.read(known, u64::MAX, limit.saturating_add(1), known).await?;
+        match events.first() {
+            Some(first) if first.position == known => {
+                if after.event_id.is_some_and(|believed| believed != first.event_id) {
+                    return Err(SourceError::OtherHistory(after));
+                }
+                events.remove(0);
+            }
+            // Cut in front, behind where the reader is: whether it bears the gap it knows itself.
+            Some(_) => {}
+            None => return Err(SourceError::OtherHistory(after)),
+        }
+        Ok(events)
+    }
+
+    async fn stored(
+        &self,
+        positions: RangeInclusive<u64>,
+    ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
+        self.read(*positions.start(), *positions.end(), i64::MAX, 0).await
     }
 
     async fn wait_after(&self, after: u64) {
+        let before = *self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_vain = before.filter(|woken| woken.after == after);
+        if in_vain.is_some() {
+            tokio::time::sleep(LEAST_PAUSE).await;
+        }
         let mut hint = self.hint.clone();
         let told = async {
-            if hint.wait_for(|head| *head > after).await.is_err() {
+            let news =
+                |head: &u64| *head > after && in_vain.is_none_or(|woken| woken.hint != *head);
+            match hint.wait_for(news).await.map(|head| *head) {
+                Ok(hint) => Woken { after, hint },
                 // Nobody will tell us any more: polling is all that is left.
-                std::future::pending::<()>().await;
+                Err(_) => std::future::pending().await,
             }
         };
-        let _ = tokio::time::timeout(POLL_INTERVAL, told).await;
+        let woken = tokio::time::timeout(POLL_INTERVAL, told).await.ok();
+        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = woken.or(in_vain);
     }
 }

@@ -1,13 +1,20 @@
 //! One reader of the journal's end per process, fanned out to everybody who follows it.
+//!
+//! What is remembered is believed only as long as the journal still has the last remembered event
+//! where it was read: each poll asks. When it has not (a fail-over that lost commits, a restored
+//! backup), the memory is emptied, whoever watches [`Tail::other_history`] is told what is lost as
+//! far as this process knows it, and following goes on at the journal's present end.
 
-use super::read::JournalReader;
-use domain::{EventSource, MAX_BATCH_BYTES, RecordedEvent, SourceError};
+use super::read::{JournalReader, ReadError};
+use domain::{Cursor, EventSource, MAX_BATCH_BYTES, RecordedEvent, SourceError};
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
+use uuid::Uuid;
 
 /// Events kept in memory: followers that are at most this far behind cost the database nothing.
 /// Some 10 MB at usual event sizes.
@@ -26,6 +33,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// this only bounds a lost wake-up.
 const FOLLOWER_WAIT: Duration = Duration::from_secs(1);
 
+/// Lost events that are told one by one; beyond them only their number.
+pub const TOLD_LOST_EVENTS: usize = 1_000;
+
 /// Follows the journal and serves its latest events from memory, older ones from the database.
 /// Cheap to clone.
 #[derive(Clone)]
@@ -33,13 +43,37 @@ pub struct Tail {
     reader: JournalReader,
     recent: Arc<RwLock<Recent>>,
     head: watch::Receiver<u64>,
+    other_history: watch::Receiver<OtherHistory>,
+}
+
+/// What a process knows of the last time that the journal told another history than before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OtherHistory {
+    /// How often that was found in this process; 0 for never, and the rest means nothing then.
+    pub times: u64,
+    /// When that was; none for never.
+    pub found_at: Option<Instant>,
+    /// The event that was last read before.
+    pub believed: Cursor,
+    /// The last position at which both histories are known to have the same event: of what this
+    /// process remembers, so that they may part later; 0 when it remembers nothing that they share.
+    pub common: u64,
+    /// The journal's last event when this was found.
+    pub end: Cursor,
+    /// The first [`TOLD_LOST_EVENTS`] of the events behind `common` that this process read and that
+    /// are in the journal no more, in order.
+    pub lost: Vec<Arc<RecordedEvent>>,
+    /// How many there are, as far as this process knows.
+    pub lost_count: u64,
 }
 
 struct Recent {
     /// Consecutive positions, ending at `head`.
     events: VecDeque<Arc<RecordedEvent>>,
     bytes: usize,
-    head: u64,
+    /// Directly before the first of them.
+    base: Cursor,
+    head: Cursor,
 }
 
 impl Tail {
@@ -51,29 +85,78 @@ impl Tail {
         reader: JournalReader,
         cancel: CancellationToken,
     ) -> Result<Self, SourceError> {
-        let head = reader.head().await.map_err(|error| SourceError(error.into()))?;
-        let recent = Arc::new(RwLock::new(Recent { events: VecDeque::new(), bytes: 0, head }));
-        let (head_sender, head) = watch::channel(head);
-        let tail = Self { reader, recent, head };
-        tokio::spawn(follow(tail.clone(), head_sender, cancel));
+        let end = reader.end().await.map_err(SourceError::unavailable)?;
+        let recent = Arc::new(RwLock::new(Recent::at(end)));
+        let (head_sender, head) = watch::channel(end.position);
+        let (other_sender, other_history) = watch::channel(OtherHistory::default());
+        let tail = Self { reader, recent, head, other_history };
+        tokio::spawn(follow(tail.clone(), head_sender, other_sender, cancel));
         Ok(tail)
     }
 
-    /// The last position that is known to be readable here.
+    /// The last position that is known to be readable here. Goes back where the journal did.
     #[must_use]
     pub fn head(&self) -> watch::Receiver<u64> {
         self.head.clone()
     }
+
+    /// The last event that is known to be readable here, to go on behind it.
+    #[must_use]
+    pub fn end(&self) -> Cursor {
+        self.recent.read().unwrap_or_else(PoisonError::into_inner).head
+    }
+
+    /// What is known of the last time that the journal told another history; changes each time.
+    #[must_use]
+    pub fn other_history(&self) -> watch::Receiver<OtherHistory> {
+        self.other_history.clone()
+    }
+
+    /// Begins anew at the journal's present end, and says what of the memory is lost.
+    async fn begin_anew(&self, times: u64) -> Result<OtherHistory, ReadError> {
+        let (base, believed, events) = {
+            let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+            let events: Vec<_> = recent.events.iter().cloned().collect();
+            (recent.base, recent.head, events)
+        };
+        let ids: Vec<(u64, Uuid)> = base
+            .event_id
+            .map(|event_id| (base.position, event_id))
+            .into_iter()
+            .chain(events.iter().map(|event| (event.position, event.event_id)))
+            .collect();
+        let common = self.reader.last_held(&ids).await?.unwrap_or(0);
+        let end = self.reader.end().await?;
+        *self.recent.write().unwrap_or_else(PoisonError::into_inner) = Recent::at(end);
+        let lost = || events.iter().filter(|event| event.position > common);
+        Ok(OtherHistory {
+            times,
+            found_at: Some(Instant::now()),
+            believed,
+            common,
+            end,
+            lost_count: lost().count() as u64,
+            lost: lost().take(TOLD_LOST_EVENTS).cloned().collect(),
+        })
+    }
 }
 
 impl Recent {
-    /// What is held after `after`; none when it does not reach back that far.
-    fn after(&self, after: u64, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
-        if after >= self.head {
-            return Some(Vec::new());
+    fn at(end: Cursor) -> Self {
+        Self { events: VecDeque::new(), bytes: 0, base: end, head: end }
+    }
+
+    /// What is held after `after`; none when it does not reach back that far, or does not know the
+    /// event that `after` names: then only the database can tell.
+    fn after(&self, after: Cursor, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
+        let skip = usize::try_from(after.position.checked_sub(self.base.position)?).ok()?;
+        let there = match skip.checked_sub(1) {
+            None => self.base,
+            Some(index) => Cursor::behind(self.events.get(index)?),
+        };
+        if after.event_id.is_some() && there.event_id != after.event_id {
+            return None;
         }
-        let first = self.events.front()?.position;
-        let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
         let mut bytes = 0;
         let has_room = |event: &&Arc<RecordedEvent>| {
             let before = bytes;
@@ -84,13 +167,14 @@ impl Recent {
     }
 
     fn remember(&mut self, events: Vec<Arc<RecordedEvent>>) {
-        self.head = events.last().map_or(self.head, |event| event.position);
+        self.head = events.last().map_or(self.head, |event| Cursor::behind(event));
         self.bytes += events.iter().map(|event| event.bytes()).sum::<usize>();
         self.events.extend(events);
         while (self.events.len() > KEPT_EVENTS || self.bytes > KEPT_BYTES)
             && let Some(oldest) = self.events.pop_front()
         {
             self.bytes -= oldest.bytes();
+            self.base = Cursor::behind(&oldest);
         }
     }
 }
@@ -98,7 +182,7 @@ impl Recent {
 impl EventSource for Tail {
     async fn read_after(
         &self,
-        after: u64,
+        after: Cursor,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner).after(after, limit);
@@ -106,6 +190,13 @@ impl EventSource for Tail {
             Some(events) => Ok(events),
             None => self.reader.read_after(after, limit).await,
         }
+    }
+
+    async fn stored(
+        &self,
+        positions: RangeInclusive<u64>,
+    ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
+        self.reader.stored(positions).await
     }
 
     async fn wait_after(&self, after: u64) {
@@ -119,31 +210,65 @@ impl EventSource for Tail {
     }
 }
 
-async fn follow(tail: Tail, head: watch::Sender<u64>, cancel: CancellationToken) {
-    let mut after = *head.borrow();
+async fn follow(
+    tail: Tail,
+    head: watch::Sender<u64>,
+    other_history: watch::Sender<OtherHistory>,
+    cancel: CancellationToken,
+) {
     while !cancel.is_cancelled() {
+        let after = tail.end();
         match tail.reader.read_after(after, READ_EVENTS).await {
+            Ok(events) if events.is_empty() => {}
             Ok(events) => {
-                if let Some(last) = events.last() {
-                    after = last.position;
-                    tail.recent.write().unwrap_or_else(PoisonError::into_inner).remember(events);
-                    head.send_replace(after);
-                    continue;
+                tail.recent.write().unwrap_or_else(PoisonError::into_inner).remember(events);
+                head.send_replace(tail.end().position);
+                continue;
+            }
+            Err(SourceError::OtherHistory(_)) => {
+                let times = other_history.borrow().times + 1;
+                match tail.begin_anew(times).await {
+                    Ok(found) => {
+                        head.send_replace(found.end.position);
+                        tell(&found);
+                        other_history.send_replace(found);
+                        continue;
+                    }
+                    Err(error) => warn!(%error, "the journal tells another history"),
                 }
+                pause(&cancel).await;
+                continue;
             }
             Err(error) => {
                 warn!(%error, "the journal's tail could not be read");
-                tokio::select! {
-                    () = cancel.cancelled() => break,
-                    () = tokio::time::sleep(RETRY_PAUSE) => continue,
-                }
+                pause(&cancel).await;
+                continue;
             }
         }
         tokio::select! {
             () = cancel.cancelled() => break,
-            () = tail.reader.wait_after(after) => {}
+            () = tail.reader.wait_after(after.position) => {}
         }
     }
+}
+
+async fn pause(cancel: &CancellationToken) {
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = tokio::time::sleep(RETRY_PAUSE) => {}
+    }
+}
+
+fn tell(found: &OtherHistory) {
+    error!(
+        event.position = found.believed.position,
+        journal.common_position = found.common,
+        journal.end_position = found.end.position,
+        journal.lost_events = found.lost_count,
+        "the journal tells another history than the one that was read: a fail-over or a restored \
+         backup lost events; read models heal by themselves, the stream and mails need somebody: see \
+         \"After a fail-over that lost commits\" in docs/operations.md"
+    );
 }
 
 #[cfg(test)]
@@ -169,21 +294,38 @@ mod tests {
 
     #[test]
     fn memory_holds_the_newest_events_within_both_bounds() {
-        let mut recent = Recent { events: VecDeque::new(), bytes: 0, head: 0 };
+        let mut recent = Recent::at(Cursor::START);
         let large = KEPT_BYTES / 8;
         (1..=20).for_each(|position| recent.remember(vec![event(position, large)]));
         assert_eq!(recent.events.len(), 8);
-        assert_eq!(recent.after(11, 100), None, "somebody else has it");
+        assert_eq!(recent.after(Cursor::at(11), 100), None, "somebody else has it");
         let positions = |events: Vec<Arc<RecordedEvent>>| {
             events.iter().map(|event| event.position).collect::<Vec<_>>()
         };
-        assert_eq!(recent.after(12, 100).map(positions), Some(vec![13, 14]), "two are a batch");
+        assert_eq!(
+            recent.after(Cursor::at(12), 100).map(positions),
+            Some(vec![13, 14]),
+            "two are a batch"
+        );
 
         let kept = u64::try_from(KEPT_EVENTS).expect("small");
         recent.remember((21..=20 + kept).map(|position| event(position, 1)).collect());
         assert_eq!((recent.events.len(), recent.bytes), (KEPT_EVENTS, KEPT_EVENTS));
-        assert_eq!(recent.after(19, 100), None, "it had to go");
-        assert_eq!(recent.after(20, 3).map(positions), Some(vec![21, 22, 23]));
-        assert_eq!(recent.after(20 + kept, 3), Some(vec![]), "there is none yet");
+        assert_eq!(recent.after(Cursor::at(19), 100), None, "it had to go");
+        assert_eq!(recent.after(Cursor::at(20), 3).map(positions), Some(vec![21, 22, 23]));
+        assert_eq!(recent.after(Cursor::at(20 + kept), 3), Some(vec![]), "there is none yet");
+    }
+
+    #[test]
+    fn a_reader_that_believes_another_event_is_sent_to_the_database() {
+        let mut recent = Recent::at(Cursor { position: 7, event_id: Some(Uuid::from_u128(7)) });
+        recent.remember((8..=9).map(|position| event(position, 1)).collect());
+        let named = |position, id| Cursor { position, event_id: Some(Uuid::from_u128(id)) };
+        for position in 7..=9 {
+            let held = recent.after(named(position, u128::from(position)), 100);
+            assert_eq!(held.map(|events| events.len() as u64), Some(9 - position));
+            assert_eq!(recent.after(named(position, 70), 100), None);
+        }
+        assert_eq!(recent.after(Cursor::at(10), 100), None, "nor is what is ahead known here");
     }
 }

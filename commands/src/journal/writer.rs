@@ -67,11 +67,8 @@ pub(super) async fn run(
         }
         if let Some(position) = append(&connect, &mut connection, batch, settings, &counters).await
         {
-            head.send_if_modified(|known| {
-                let newer = position > *known;
-                *known = position.max(*known);
-                newer
-            });
+            // Also back: after a fail-over that lost commits the journal ends before.
+            head.send_if_modified(|known| std::mem::replace(known, position) != position);
         }
         // Those who were answered just now are about to give their next command. Let them: taken at
         // once, the first of them would have a commit to himself, and all others wait for it.

@@ -11,7 +11,7 @@ use crate::bus::{Bus, Context};
 use cqrs_es::Aggregate;
 use domain::order::Order;
 use domain::payment::{Payment, PaymentEvent};
-use domain::{EventSource, RecordedEvent};
+use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use sqlx::{PgPool, Row};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -125,9 +125,10 @@ async fn follow_once(
     pool: &PgPool,
     source: &impl EventSource,
 ) -> Result<Option<u64>, Box<dyn std::error::Error + Send + Sync>> {
-    let (position, retry): (Option<i64>, bool) = sqlx::query_as(
-        "select (select position from process_checkpoints where name = $1), \
-                exists (select from dead_letters where consumer = 'settlement' and retry)",
+    let (position, event_id, retry): (Option<i64>, Option<Uuid>, bool) = sqlx::query_as(
+        "select c.position, case when c.event_position = c.position then c.event_id end, \
+                exists (select from dead_letters where consumer = 'settlement' and retry) \
+         from (select) one left join process_checkpoints c on c.name = $1",
     )
     .bind(PROCESS)
     .fetch_one(pool)
@@ -135,25 +136,20 @@ async fn follow_once(
     if retry {
         try_again(pool, source).await?;
     }
-    let before = position.unwrap_or(0);
-    let after = u64::try_from(before).unwrap_or(0);
-    let events = source.read_after(after, BATCH_EVENTS).await?;
-    let Some(last) = events.last() else { return Ok(Some(after)) };
-    let last = i64::try_from(last.position)?;
+    let position = u64::try_from(position.unwrap_or(0)).unwrap_or(0);
+    let cursor = Cursor { position, event_id };
+    let events = match source.read_after(cursor, BATCH_EVENTS).await {
+        Err(SourceError::OtherHistory(_)) => {
+            begin_anew(pool, cursor).await?;
+            return Ok(None);
+        }
+        read => read?,
+    };
+    let Some(last) = events.last() else { return Ok(Some(position)) };
 
     let mut transaction = pool.begin().await?;
-    let moved = sqlx::query(
-        "insert into process_checkpoints (name, position) values ($1, $3) \
-         on conflict (name) do update set position = $3 \
-         where process_checkpoints.position = $2",
-    )
-    .bind(PROCESS)
-    .bind(before)
-    .bind(last)
-    .execute(&mut *transaction)
-    .await?;
-    if moved.rows_affected() == 0 {
-        // Another process took these events in.
+    if !move_checkpoint(&mut transaction, cursor, Cursor::behind(last)).await? {
+        // Another process took these events in, or they are of a history that is gone.
         transaction.rollback().await?;
         return Ok(None);
     }
@@ -175,6 +171,68 @@ async fn follow_once(
     Ok(None)
 }
 
+/// Moves the checkpoint, if it still is where this process believes and the journal of this database
+/// has the event that it moves behind; both are told by the transaction that the effects are in.
+async fn move_checkpoint(
+    connection: &mut sqlx::PgConnection,
+    from: Cursor,
+    to: Cursor,
+) -> Result<bool, sqlx::Error> {
+    let moved = sqlx::query(
+        "insert into process_checkpoints (name, position, event_position, event_id) \
+         select $1, $4, $4, $5 where exists \
+           (select from events where position = $4 and ($5::uuid is null or event_id = $5)) \
+         on conflict (name) do update \
+         set position = $4, event_position = $4, event_id = excluded.event_id \
+         where process_checkpoints.position = $2 \
+           and case when process_checkpoints.event_position = $2 \
+                    then process_checkpoints.event_id end is not distinct from $3",
+    )
+    .bind(PROCESS)
+    .bind(signed(from.position))
+    .bind(from.event_id)
+    .bind(signed(to.position))
+    .bind(to.event_id)
+    .execute(connection)
+    .await?;
+    Ok(moved.rows_affected() == 1)
+}
+
+/// The journal has another event where this process stood, or none: whatever was due because of events
+/// that are gone goes, and the journal is followed from its first event again. Each step may be
+/// repeated, so that only costs time.
+async fn begin_anew(pool: &PgPool, cursor: Cursor) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let gone = sqlx::query(
+        "delete from process_checkpoints where name = $1 and position = $2 \
+           and case when event_position = position then event_id end is not distinct from $3",
+    )
+    .bind(PROCESS)
+    .bind(signed(cursor.position))
+    .bind(cursor.event_id)
+    .execute(&mut *transaction)
+    .await?;
+    if gone.rows_affected() == 1 {
+        // Payments that were settled by events that are gone come back with their request.
+        sqlx::query("delete from payment_settlements").execute(&mut *transaction).await?;
+        sqlx::query(
+            "delete from dead_letters l where l.consumer = 'settlement' and not exists \
+               (select from events e where e.position = l.position and e.event_id = l.event_id)",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        warn!(
+            event.position = cursor.position,
+            "the journal tells another history: payments are followed anew from its first event"
+        );
+    }
+    transaction.commit().await
+}
+
+fn signed(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}
+
 /// Tries dead letters again for which somebody asked that, in order.
 async fn try_again(
     pool: &PgPool,
@@ -191,8 +249,7 @@ async fn try_again(
         if failed.contains(&wanted.lane) {
             continue;
         }
-        let after = u64::try_from(wanted.position - 1)?;
-        let event = source.read_after(after, 1).await?.into_iter().next();
+        let event = source.event_at(u64::try_from(wanted.position)?).await?;
         let event = event.ok_or("the journal lacks the event of a dead letter")?;
         match take_in(&mut transaction, &event).await? {
             Ok(()) => letters::remove(&mut transaction, &wanted).await?,

@@ -7,7 +7,7 @@ use crate::support::{Database, context, new_id, world};
 use commands::bus::{Bus, ExecuteError, Executed, Plan, RequestKey};
 use commands::journal::{Journal, JournalReader, WriterSettings};
 use domain::stock::{StockCommand, StockItem};
-use domain::{EventSource, RecordedEvent};
+use domain::{Cursor, EventSource, RecordedEvent};
 use serde_json::{Value, json};
 use std::sync::{Arc, RwLock};
 use std::task::Poll;
@@ -95,7 +95,8 @@ pub(crate) async fn run(database: &Database, seed: u64) -> Run {
     let outcomes = "select key, fingerprint, first_position, last_position from command_outcomes";
     let outcomes =
         sqlx::query_as(outcomes).fetch_all(&database.pool).await.expect("they are readable");
-    let events = shop.reader.read_after(0, usize::MAX).await.expect("the journal is readable");
+    let events =
+        shop.reader.read_after(Cursor::START, usize::MAX).await.expect("the journal is readable");
     Run { calls, events, outcomes }
 }
 

@@ -16,12 +16,12 @@ mod report;
 pub use report::{Difference, MAX_DIFFERENCES, Part, Remedy, Report};
 
 use crate::public_event::{write_public_event, write_stub};
-use crate::stream::{AGGREGATE_ID_HEADER, EPOCH_METADATA, EVENT_ID_HEADER, StreamConfig};
-use crate::stream::{aggregate_id_header, existing};
+use crate::stream::{AGGREGATE_ID_HEADER, EVENT_ID_HEADER, StreamConfig};
+use crate::stream::{aggregate_id_header, existing, foreign_epoch};
 use async_nats::Client;
 use async_nats::jetstream::stream::{Info, Stream};
 use async_nats::jetstream::{self, Message, context::ContextBuilder};
-use domain::{EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use messages::Messages;
 use sqlx::PgPool;
 use std::collections::VecDeque;
@@ -33,7 +33,7 @@ use uuid::Uuid;
 /// How long a JetStream request may take.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 /// How many events are read from the journal at once.
-const READ_BATCH: usize = 256;
+const READ_BATCH: u64 = 256;
 
 /// Why it cannot be said whether the stream is a copy. It may be asked again.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,8 @@ impl<S: EventSource> Auditor<S> {
         head: u64,
         mut progress: impl FnMut(u64),
     ) -> Result<Report, AuditError> {
-        let first = self.source.read_after(0, 1).await?.first().map(|event| event.position);
+        let first =
+            self.source.read_after(Cursor::START, 1).await?.first().map(|event| event.position);
         let mut report = Report::new(first.unwrap_or(0), head);
         let epoch = crate::epoch::current(&self.pool).await?;
         let Some(stream) = existing(&self.jetstream(), &self.config.name).await.map_err(error)?
@@ -201,16 +202,16 @@ impl<S: EventSource> Events<'_, S> {
             self.read.pop_front();
         }
         if self.read.is_empty() {
-            self.read = self.source.read_after(position - 1, READ_BATCH).await?.into();
+            let batch = position..=position.saturating_add(READ_BATCH - 1);
+            self.read = self.source.stored(batch).await?.into();
         }
         Ok(self.read.front().filter(|event| event.position == position).cloned())
     }
 }
 
 fn other_epoch(info: &Info, journal_epoch: Uuid) -> Option<Difference> {
-    let stream_epoch = info.config.metadata.get(EPOCH_METADATA)?;
-    (*stream_epoch != journal_epoch.to_string())
-        .then(|| Difference::OtherEpoch { journal_epoch, stream_epoch: stream_epoch.clone() })
+    let stream_epoch = foreign_epoch(info, journal_epoch)?.to_owned();
+    Some(Difference::OtherEpoch { journal_epoch, stream_epoch })
 }
 
 fn error(error: impl Display) -> AuditError {

@@ -2,7 +2,7 @@
 
 use super::{Consumer, Delivery, Handler, Settled, Trouble, positions, trouble};
 use crate::public_event::PublicEvent;
-use domain::{EventSource, RecordedEvent};
+use domain::{Cursor, EventSource, RecordedEvent};
 
 /// How many events are read at once.
 const READ_BATCH: usize = 256;
@@ -14,19 +14,19 @@ impl<S: EventSource> Consumer<S> {
     pub(super) async fn close_gap<H: Handler>(
         &self,
         handler: &H,
-        mut cursor: u64,
+        mut cursor: Cursor,
         first: u64,
-    ) -> Result<u64, Trouble> {
+    ) -> Result<Cursor, Trouble> {
         let mut said = false;
-        while cursor + 1 < first {
+        while cursor.position + 1 < first {
             let batch = self.source.read_after(cursor, READ_BATCH).await?;
-            let Some(last) = batch.last().map(|event| event.position) else {
+            if batch.is_empty() {
                 return Err(trouble("the stream begins after the journal's end"));
-            };
+            }
             if !std::mem::replace(&mut said, true) {
                 tracing::error!(
                     nats.consumer = %self.config.name,
-                    event.position = cursor,
+                    event.position = cursor.position,
                     nats.first_sequence = first,
                     "the stream begins behind a consumer's cursor; what is missing comes from the journal"
                 );
@@ -36,7 +36,9 @@ impl<S: EventSource> Consumer<S> {
                     handle_for_sure(handler, event).await?;
                 }
             }
-            cursor = last.min(first - 1);
+            // A journal that was cut in front may begin where the stream does.
+            let passed = batch.iter().rfind(|event| event.position < first);
+            cursor = passed.map_or(Cursor::at(first - 1), |event| Cursor::behind(event));
             positions::advance(&self.pool, &self.config.name, cursor).await?;
         }
         Ok(cursor)
@@ -44,9 +46,8 @@ impl<S: EventSource> Consumer<S> {
 
     /// The whole event at a position, from the journal.
     pub(super) async fn read_journal(&self, position: u64) -> Result<Option<PublicEvent>, Trouble> {
-        let events = self.source.read_after(position.saturating_sub(1), 1).await?;
-        let event = events.first().filter(|event| event.position == position);
-        event.map(|event| PublicEvent::try_from(&**event).map_err(trouble)).transpose()
+        let event = self.source.event_at(position).await?;
+        event.map(|event| PublicEvent::try_from(&*event).map_err(trouble)).transpose()
     }
 }
 

@@ -7,6 +7,11 @@
 //! [`Handler`] keeps with its effect. A stream that begins behind the cursor would skip events
 //! without a word: what is missing is then read from the journal.
 //!
+//! The cursor names the event that it stands behind. Where the journal has another one there, or none (a
+//! fail-over that lost commits, a restored backup), the cursor is of a history that is gone, and every
+//! event is given its effect again; what had it is known by its id. A stream that tells another
+//! history than the journal is not read.
+//!
 //! Several processes may run the same consumer; each event goes to one of them.
 
 mod gap;
@@ -95,6 +100,8 @@ enum Trouble {
     JetStream(String),
     #[error("the stream begins behind our cursor")]
     Gap,
+    #[error("the stream tells another history than the journal")]
+    OtherHistory,
 }
 
 impl<S: EventSource> Consumer<S> {

@@ -1,13 +1,15 @@
 //! One use of the durable, from finding or making it until it is gone or the consumer stops.
 
 use super::{Consumer, Delivery, Handler, Settled, Trouble, positions, trouble};
+use crate::epoch;
 use crate::public_event::PublicEvent;
+use crate::stream::{event_id, foreign_epoch};
 use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, Info, PullConsumer, pull};
 use async_nats::jetstream::context::{ConsumerInfoErrorKind, ContextBuilder};
-use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{AckKind, Message};
-use domain::EventSource;
+use domain::{Cursor, EventSource};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,8 +42,8 @@ impl<S: EventSource> Consumer<S> {
         mut works: impl FnMut(),
     ) -> Result<(), Trouble> {
         let begun = stop.run_until_cancelled(self.begin(handler)).await;
-        let Some((stream, durable, cursor)) = begun.transpose()? else { return Ok(()) };
-        let cursor = AtomicU64::new(cursor);
+        let Some((stream, durable, begun)) = begun.transpose()? else { return Ok(()) };
+        let cursor = AtomicU64::new(begun.position);
         works();
         let mut messages = durable
             .stream()
@@ -71,7 +73,7 @@ impl<S: EventSource> Consumer<S> {
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
             trouble = pump => Err(trouble),
-            trouble = self.look_after(&stream, &cursor) => Err(trouble),
+            trouble = self.look_after(&stream, begun, &cursor) => Err(trouble),
         };
         // What was pulled and not begun is delivered again; what was begun is finished, for it may
         // have had its effect already. Only who wants to stop does not wait for ever.
@@ -88,20 +90,53 @@ impl<S: EventSource> Consumer<S> {
     }
 
     /// Finds the stream, reads what it does not hold any more, and finds or makes the durable.
-    async fn begin<H: Handler>(&self, handler: &H) -> Result<(Stream, PullConsumer, u64), Trouble> {
+    async fn begin<H: Handler>(
+        &self,
+        handler: &H,
+    ) -> Result<(Stream, PullConsumer, Cursor), Trouble> {
         // A request made while disconnected would reach the server when nobody means it any more.
         if self.client.connection_state() != State::Connected {
             return Err(Trouble::Disconnected);
         }
         let jetstream = ContextBuilder::new().timeout(REQUEST_PATIENCE).build(self.client.clone());
         let stream = jetstream.get_stream(&self.config.stream.name).await.map_err(trouble)?;
-        let mut cursor = positions::load(&self.pool, &self.config.name).await?;
+        if foreign_epoch(stream.cached_info(), epoch::current(&self.pool).await?).is_some() {
+            return Err(Trouble::OtherHistory);
+        }
+        let mut cursor = self.cursor(&stream).await?;
         let first = stream.cached_info().state.first_sequence;
-        if first > cursor + 1 {
+        if first > cursor.position + 1 {
             cursor = self.close_gap(handler, cursor, first).await?;
         }
-        let durable = self.durable(&stream, cursor).await?;
+        let durable = self.durable(&stream, cursor.position).await?;
         Ok((stream, durable, cursor))
+    }
+
+    /// Where the consumer stands in this journal.
+    async fn cursor(&self, stream: &Stream) -> Result<Cursor, Trouble> {
+        let name = &self.config.name;
+        let cursor = positions::load(&self.pool, name).await?;
+        if cursor.position == 0 {
+            return Ok(cursor);
+        }
+        let there = self.source.event_at(cursor.position).await?;
+        let is_ours = |id| cursor.event_id.is_none_or(|believed| believed == id);
+        if there.is_some_and(|event| is_ours(event.event_id)) {
+            return Ok(cursor);
+        }
+        tracing::error!(
+            nats.consumer = %name,
+            event.position = cursor.position,
+            "the journal tells another history than this consumer has seen; every event is given its \
+             effect again, where it has not had it"
+        );
+        // Whatever was delivered is of that history; without it nothing below the new start is asked
+        // for any more.
+        if self.info(stream).await?.is_some() {
+            stream.delete_consumer(name).await.map_err(trouble)?;
+        }
+        positions::begin_anew(&self.pool, name, cursor).await?;
+        Ok(Cursor::START)
     }
 
     async fn durable(&self, stream: &Stream, cursor: u64) -> Result<PullConsumer, Trouble> {
@@ -147,27 +182,54 @@ impl<S: EventSource> Consumer<S> {
     }
 
     /// Saves how far the durable has got, again and again, until something is wrong with it.
-    async fn look_after(&self, stream: &Stream, cursor: &AtomicU64) -> Trouble {
+    async fn look_after(&self, stream: &Stream, begun: Cursor, position: &AtomicU64) -> Trouble {
+        let mut cursor = begun;
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
-            match self.check(stream, cursor.load(Ordering::Relaxed)).await {
-                Ok(position) => cursor.store(position, Ordering::Relaxed),
+            match self.check(stream, cursor).await {
+                Ok(settled) => cursor = settled,
                 Err(trouble) => return trouble,
             }
+            position.store(cursor.position, Ordering::Relaxed);
         }
     }
 
-    async fn check(&self, stream: &Stream, cursor: u64) -> Result<u64, Trouble> {
+    async fn check(&self, stream: &Stream, cursor: Cursor) -> Result<Cursor, Trouble> {
         let Some(info) = self.info(stream).await? else {
             return Err(trouble("the durable is gone"));
         };
         let first = stream.get_info().await.map_err(trouble)?.state.first_sequence;
         // Everything up to here was acknowledged, which happens after the effect, or is not wanted.
-        let settled = info.ack_floor.stream_sequence.max(cursor);
-        if settled > cursor {
-            positions::advance(&self.pool, &self.config.name, settled).await?;
+        let settled = match info.ack_floor.stream_sequence {
+            floor if floor > cursor.position => self.settled(stream, cursor, floor).await?,
+            _ => cursor,
+        };
+        if first > settled.position + 1 { Err(Trouble::Gap) } else { Ok(settled) }
+    }
+
+    /// Saves that everything up to a message had its effect, if that message is the journal's event.
+    async fn settled(
+        &self,
+        stream: &Stream,
+        cursor: Cursor,
+        floor: u64,
+    ) -> Result<Cursor, Trouble> {
+        let delivered = match stream.get_raw_message(floor).await {
+            Ok(message) => event_id(&message.headers),
+            // A message that was lost says nothing; a later one will.
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                return Ok(cursor);
+            }
+            Err(error) => return Err(trouble(error)),
+        };
+        match self.source.event_at(floor).await? {
+            Some(event) if delivered == Some(event.event_id) => {
+                let settled = Cursor::behind(&event);
+                positions::advance(&self.pool, &self.config.name, settled).await?;
+                Ok(settled)
+            }
+            _ => Err(Trouble::OtherHistory),
         }
-        if first > settled + 1 { Err(Trouble::Gap) } else { Ok(settled) }
     }
 
     /// Handles one message and tells the server what became of it. An answer that is lost only

@@ -81,9 +81,9 @@ async fn try_wanted(
         .bind(event_id)
         .execute(pool)
         .await?;
-        let events = source.read_after(u64::try_from(position - 1)?, 1).await?;
-        let event = events.first().ok_or("the journal lacks the event of a dead letter")?;
-        let event = PublicEvent::try_from(&**event)?;
+        let event = source.event_at(u64::try_from(position)?).await?;
+        let event = event.ok_or("the journal lacks the event of a dead letter")?;
+        let event = PublicEvent::try_from(&*event)?;
         handler.handle(&Delivery { event, delivered: 1 }).await;
         sqlx::query(
             "delete from dead_letters letter using mails \

@@ -140,6 +140,9 @@ enum Trouble {
     Incomplete,
     #[error("the stream was deleted and another one made under its name")]
     Replaced,
+    /// Not tried again before somebody has seen to it.
+    #[error("the stream tells another history: {0}")]
+    Diverged(Divergence),
     #[error("the journal has a gap: after position {after} comes {found}")]
     Gap { after: u64, found: u64 },
 }
@@ -183,6 +186,7 @@ impl<S: EventSource> Relay<S> {
         let mut memory = Memory {
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             refilled: None,
+            suspect: None,
             said: String::new(),
         };
         loop {
@@ -205,52 +209,62 @@ impl<S: EventSource> Relay<S> {
     /// What the holder of the lease does, until it cannot go on.
     async fn hold(&self, memory: &mut Memory) -> Trouble {
         loop {
-            let copy = match self.synchronize(&mut memory.refilled).await {
-                Ok(Standing::Copy(copy)) => copy,
-                Ok(Standing::Diverged(divergence)) => {
-                    memory.say(&divergence, |text| {
-                        tracing::error!(
-                            nats.stream = %self.config.stream.name,
-                            "the relay has stopped, because JetStream tells another history: {text}; \
-                             if the journal is right, `gomall audit --repair` publishes it anew"
-                        );
-                    });
-                    self.enter(RelayState::Diverged(divergence));
-                    tokio::time::sleep(self.config.recheck_after).await;
-                    continue;
+            let trouble = match self.synchronize(memory).await {
+                Ok(Standing::Copy(copy)) => {
+                    memory.suspect = None;
+                    self.publish(copy, memory).await
                 }
-                Err(trouble) => return trouble,
+                Ok(Standing::Diverged(divergence)) => Trouble::Diverged(divergence),
+                Err(trouble) => trouble,
             };
-            self.status.send_modify(|status| {
-                status.published_position = Some(copy.position);
-                status.seen_position = status.seen_position.max(copy.position);
+            let Trouble::Diverged(divergence) = trouble else { return trouble };
+            memory.say(&divergence, |text| {
+                tracing::error!(
+                    nats.stream = %self.config.stream.name,
+                    "the relay has stopped, because JetStream tells another history: {text}; \
+                     if the journal is right, `gomall audit --repair` publishes it anew"
+                );
             });
-            self.enter(RelayState::Publishing);
-            let publisher = publish::Publisher {
-                source: &self.source,
-                client: &self.client,
-                jetstream: &self.jetstream(),
-                config: &self.config.stream,
-                status: &self.status,
-            };
-            return publisher.run(copy, || memory.works()).await;
+            if let Divergence::Forked { position, .. } = divergence {
+                memory.suspect = Some(position);
+            }
+            self.enter(RelayState::Diverged(divergence));
+            tokio::time::sleep(self.config.recheck_after).await;
         }
     }
 
-    async fn synchronize(&self, refilled: &mut Option<Instant>) -> Result<Standing, Trouble> {
+    async fn publish(&self, copy: sync::Copy, memory: &mut Memory) -> Trouble {
+        let position = copy.cursor.position;
+        self.status.send_modify(|status| {
+            status.published_position = Some(position);
+            status.seen_position = status.seen_position.max(position);
+        });
+        self.enter(RelayState::Publishing);
+        let publisher = publish::Publisher {
+            source: &self.source,
+            client: &self.client,
+            jetstream: &self.jetstream(),
+            config: &self.config.stream,
+            status: &self.status,
+        };
+        publisher.run(copy, || memory.works()).await
+    }
+
+    async fn synchronize(&self, memory: &mut Memory) -> Result<Standing, Trouble> {
         self.connected().await?;
         let epoch = crate::epoch::current(&self.pool).await?;
-        let may_refill = refilled.is_none_or(|at| at.elapsed() >= REFILL_INTERVAL);
+        let may_refill = memory.refilled.is_none_or(|at| at.elapsed() >= REFILL_INTERVAL);
         let synchronizer = sync::Synchronizer {
             source: &*self.source,
             jetstream: &self.jetstream(),
             config: &self.config.stream,
             epoch,
             may_refill,
+            suspect: memory.suspect,
         };
         let standing = synchronizer.run().await?;
         if matches!(&standing, Standing::Copy(copy) if copy.refilled) {
-            *refilled = Some(Instant::now());
+            memory.refilled = Some(Instant::now());
         }
         Ok(standing)
     }
@@ -296,6 +310,9 @@ struct Memory {
     backoff: Backoff,
     /// When the stream was last filled again.
     refilled: Option<Instant>,
+    /// Where the stream was seen to hold another event than the journal; compared again before
+    /// anything is published.
+    suspect: Option<u64>,
     said: String,
 }
 

@@ -2,10 +2,15 @@
 //!
 //! The stream takes every event only directly behind the one before. So the acknowledgement of
 //! position *n* speaks for all before it as well, and one refusal makes the server refuse everything
-//! behind it: only the last event of a burst asks for an answer, and there is nothing to keep for each
-//! message. All answers come to one subscription.
+//! behind it: only the first and the last event of a burst ask for an answer, and there is nothing to
+//! keep for each message. All answers come to one subscription.
+//!
+//! That holds as long as nobody else publishes. A foreign message takes the place of one of ours, and
+//! those behind it are taken again: the first of a burst hears of one that came while the relay had
+//! nothing to do, and a regular look compares what was published since the last one, and some of what
+//! was published before, with the journal.
 
-use super::sync::{Copy, trouble};
+use super::sync::{Copy, divergence, trouble};
 use super::{RelayStatus, Trouble};
 use crate::public_event::{write_public_event, write_stub};
 use crate::stream::{AGGREGATE_ID_HEADER, EVENT_ID_HEADER, StreamConfig, aggregate_id_header};
@@ -13,10 +18,11 @@ use async_nats::connection::State;
 use async_nats::header::{HeaderName, NATS_EXPECTED_LAST_SEQUENCE};
 use async_nats::jetstream::context::Context;
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
-use domain::{EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use futures::{FutureExt, StreamExt};
 use serde::Deserialize;
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -24,9 +30,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// How many events may be on their way. Enough to hide the round trip at 50,000 events a second;
 /// more only makes the server queue.
-const MAX_IN_FLIGHT: u64 = 512;
-/// How many events are sent at once, before answers are looked at again. The last one asks for one:
-/// an answer to every event costs the server and us more than the event.
+pub(super) const MAX_IN_FLIGHT: u64 = 512;
+/// How many events are sent at once, before answers are looked at again. The first and the last ask for
+/// one: an answer to every event costs the server and us more than the event.
 const BURST: usize = 64;
 /// How many events are read from the journal at once.
 const READ_BATCH: usize = 256;
@@ -40,6 +46,11 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 /// How often to look whether the stream is still what it was. Without publishing nothing else would
 /// show that it was wiped.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// How many of the messages since the last look are compared with the journal, the newest first: all
+/// of them up to some hundred events a second.
+const COMPARED_NEW: u64 = 256;
+/// How many messages from before are compared at each look, anywhere in the stream.
+const COMPARED_OLD: usize = 8;
 /// What the headers and their framing take of the server's largest message.
 const HEADER_ALLOWANCE_BYTES: usize = 512;
 
@@ -63,6 +74,8 @@ struct Window {
     stored: u64,
     unanswered: u64,
     progress_at: Instant,
+    /// Everything up to here was published when the last look was taken.
+    looked_at: u64,
 }
 
 /// What an iteration showed.
@@ -100,10 +113,11 @@ impl<S: EventSource> Publisher<'_, S> {
             Err(error) => return trouble(error),
         };
         let mut window = Window {
-            sent: copy.position,
-            stored: copy.position,
+            sent: copy.cursor.position,
+            stored: copy.cursor.position,
             unanswered: 0,
             progress_at: Instant::now(),
+            looked_at: copy.cursor.position,
         };
         let trouble = self.publish(&copy, &inbox, &mut answers, &mut window, &mut works).await;
         if !matches!(trouble, Trouble::Disconnected) {
@@ -125,7 +139,7 @@ impl<S: EventSource> Publisher<'_, S> {
         window: &mut Window,
         works: &mut impl FnMut(),
     ) -> Trouble {
-        let mut batches = read_ahead(Arc::clone(self.source), window.sent);
+        let mut batches = read_ahead(Arc::clone(self.source), copy.cursor);
         let mut waiting: VecDeque<Arc<RecordedEvent>> = VecDeque::new();
         let mut proven = false;
         let mut checks = tokio::time::interval_at(Instant::now() + CHECK_INTERVAL, CHECK_INTERVAL);
@@ -175,9 +189,10 @@ impl<S: EventSource> Publisher<'_, S> {
     ) -> Result<(), Trouble> {
         let room = MAX_IN_FLIGHT.saturating_sub(window.sent - window.stored);
         let burst = waiting.len().min(BURST).min(usize::try_from(room).unwrap_or(BURST));
-        for left in (0..burst).rev() {
+        for number in 0..burst {
             let Some(event) = waiting.pop_front() else { break };
-            self.send(&event, (left == 0).then_some(inbox), window).await?;
+            let asks = number == 0 || number + 1 == burst;
+            self.send(&event, asks.then_some(inbox), window).await?;
         }
         Ok(())
     }
@@ -270,7 +285,7 @@ impl<S: EventSource> Publisher<'_, S> {
     }
 
     /// Whether publishing still works and the stream is still the copy that it was.
-    async fn check(&self, copy: &Copy, window: &Window) -> Result<Step, Trouble> {
+    async fn check(&self, copy: &Copy, window: &mut Window) -> Result<Step, Trouble> {
         if self.client.connection_state() != State::Connected {
             return Err(Trouble::Disconnected);
         }
@@ -279,7 +294,23 @@ impl<S: EventSource> Publisher<'_, S> {
         }
         let stream = self.jetstream.get_stream(&self.config.name).await.map_err(trouble)?;
         copy.is_still(stream.cached_info(), window.stored)?;
+        if stream.cached_info().state.last_sequence > window.sent {
+            return Err(trouble("somebody else publishes to the stream"));
+        }
+        for positions in self.to_compare(copy, window) {
+            if let Some(divergence) = divergence(&**self.source, &stream, positions).await? {
+                return Err(Trouble::Diverged(divergence));
+            }
+        }
+        window.looked_at = window.stored;
         Ok(if window.unanswered == 0 { Step::Proof } else { Step::On })
+    }
+
+    fn to_compare(&self, copy: &Copy, window: &Window) -> Vec<RangeInclusive<u64>> {
+        let new = window.looked_at.max((window.stored).saturating_sub(COMPARED_NEW)) + 1;
+        let old = if copy.first < new { COMPARED_OLD } else { 0 };
+        let anywhere = (0..old).map(|_| rand::random_range(copy.first..new)).map(|at| at..=at);
+        anywhere.chain([new..=window.stored]).collect()
     }
 
     fn saw(&self, batch: &[Arc<RecordedEvent>]) {
@@ -293,18 +324,18 @@ impl<S: EventSource> Publisher<'_, S> {
 
 /// Reads the journal in a task of its own, so that reading, publishing and acknowledging overlap.
 /// It ends after a failure, and when the receiver is dropped, never in the middle of a query.
-fn read_ahead<S: EventSource>(source: Arc<S>, mut after: u64) -> mpsc::Receiver<Batch> {
+fn read_ahead<S: EventSource>(source: Arc<S>, mut after: Cursor) -> mpsc::Receiver<Batch> {
     let (send, batches) = mpsc::channel(READ_AHEAD);
     tokio::spawn(async move {
         while !send.is_closed() {
             let batch = source.read_after(after, READ_BATCH).await;
             match &batch {
                 Ok(events) => match events.last() {
-                    Some(last) => after = last.position,
+                    Some(last) => after = Cursor::behind(last),
                     None => {
                         tokio::select! {
                             () = send.closed() => return,
-                            () = source.wait_after(after) => continue,
+                            () = source.wait_after(after.position) => continue,
                         }
                     }
                 },

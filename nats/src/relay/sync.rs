@@ -1,15 +1,24 @@
 //! Compares the stream with the journal, and makes it again where it can only be made again.
 
 use super::{Divergence, Trouble};
-use crate::stream::{EPOCH_METADATA, EVENT_ID_HEADER, StreamConfig, existing};
+use crate::stream::{StreamConfig, event_id, existing, foreign_epoch};
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, Stream};
-use domain::{EventSource, RecordedEvent};
+use domain::{Cursor, EventSource};
+use futures::StreamExt;
+use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::ops::RangeInclusive;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+/// How many of the newest messages are compared before publishing goes on: at least as many as a relay
+/// that died may have had on their way, none of which it saw answered.
+const COMPARED_NEWEST: u64 = 2 * super::publish::MAX_IN_FLIGHT;
+
+/// How many messages are asked for at once.
+const ASKED_AT_ONCE: usize = 64;
 
 /// What the comparison showed.
 pub(super) enum Standing {
@@ -22,8 +31,8 @@ pub(super) enum Standing {
 /// A stream that is the beginning of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Copy {
-    /// Publishing goes on after this position.
-    pub(super) position: u64,
+    /// Publishing goes on behind this event.
+    pub(super) cursor: Cursor,
     /// Where the stream begins.
     pub(super) first: u64,
     /// How many of the messages between are missing; only when it may not be filled again.
@@ -56,12 +65,13 @@ pub(super) struct Synchronizer<'a, S> {
     pub(super) epoch: Uuid,
     /// Whether a stream that has lost messages may be made again.
     pub(super) may_refill: bool,
+    /// Where another event than the journal's was seen before.
+    pub(super) suspect: Option<u64>,
 }
 
 impl<S: EventSource> Synchronizer<'_, S> {
     pub(super) async fn run(&self) -> Result<Standing, Trouble> {
-        // A journal may have been cut in front; the stream then begins where the journal does.
-        let first = self.event_after(0).await?.map_or(1, |event| event.position);
+        let first = self.first().await?;
         match existing(self.jetstream, &self.config.name).await.map_err(trouble)? {
             None => self.create(first, false).await.map(Standing::Copy),
             Some(stream) => {
@@ -74,32 +84,40 @@ impl<S: EventSource> Synchronizer<'_, S> {
         }
     }
 
+    /// Where the journal begins: it may have been cut in front, and so does the stream then.
+    async fn first(&self) -> Result<u64, Trouble> {
+        if self.source.event_at(1).await?.is_some() {
+            return Ok(1);
+        }
+        let first = self.source.read_after(Cursor::START, 1).await?;
+        Ok(first.first().map_or(1, |event| event.position))
+    }
+
     async fn compare(&self, stream: &Stream, first: u64) -> Result<Standing, Trouble> {
         let info = stream.cached_info();
-        if let Some(foreign) = foreign_epoch(info, self.epoch) {
+        if let Some(stream_epoch) = foreign_epoch(info, self.epoch) {
+            let (journal_epoch, stream_epoch) = (self.epoch, stream_epoch.to_owned());
+            let foreign = Divergence::ForeignEpoch { journal_epoch, stream_epoch };
             return Ok(Standing::Diverged(foreign));
         }
         let last = info.state.last_sequence;
+        let mut cursor = Cursor::at(last);
         if last >= first {
-            let journal = self.event_after(last - 1).await?.filter(|it| it.position == last);
-            let Some(journal) = journal else {
+            let Some(journal) = self.source.event_at(last).await? else {
                 return Ok(Standing::Diverged(Divergence::Ahead { stream_position: last }));
             };
-            // A stream that was emptied still knows its last sequence, but not which event it was.
-            if let Some(message) = message(stream, last).await? {
-                let stream_event = event_id(&message);
-                if stream_event != Some(journal.event_id) {
-                    return Ok(Standing::Diverged(Divergence::Forked {
-                        position: last,
-                        journal_event: journal.event_id,
-                        stream_event,
-                    }));
+            cursor = Cursor::behind(&journal);
+            let newest = first.max((last + 1).saturating_sub(COMPARED_NEWEST))..=last;
+            let suspect = self.suspect.filter(|suspect| (first..=last).contains(suspect));
+            for positions in suspect.map(|at| at..=at).into_iter().chain([newest]) {
+                if let Some(divergence) = divergence(self.source, stream, positions).await? {
+                    return Ok(Standing::Diverged(divergence));
                 }
             }
         }
         let missing = missing(info, first);
         if missing == 0 && last + 1 >= first {
-            return Ok(Standing::Copy(self.copy(info, last, first)));
+            return Ok(Standing::Copy(self.copy(info, cursor, first)));
         }
         if self.may_refill || last + 1 < first {
             tracing::warn!(
@@ -114,7 +132,7 @@ impl<S: EventSource> Synchronizer<'_, S> {
             nats.messages_missing = missing,
             "the stream has lost messages again, soon after it was filled; somebody deletes them"
         );
-        Ok(Standing::Copy(self.copy(info, last, first)))
+        Ok(Standing::Copy(self.copy(info, cursor, first)))
     }
 
     async fn create(&self, first: u64, refilled: bool) -> Result<Copy, Trouble> {
@@ -126,13 +144,13 @@ impl<S: EventSource> Synchronizer<'_, S> {
             return Err(Trouble::JetStream("the stream was made by somebody else".to_owned()));
         }
         tracing::info!(nats.stream = %self.config.name, event.position = first, "made the stream");
-        Ok(Copy { refilled, ..self.copy(info, first - 1, first) })
+        Ok(Copy { refilled, ..self.copy(info, Cursor::at(first - 1), first) })
     }
 
-    fn copy(&self, info: &Info, position: u64, first: u64) -> Copy {
+    fn copy(&self, info: &Info, cursor: Cursor, first: u64) -> Copy {
         let missing = missing(info, first);
         let (created, epoch) = (info.created, self.epoch);
-        Copy { position, first, missing, refilled: false, created, epoch }
+        Copy { cursor, first, missing, refilled: false, created, epoch }
     }
 
     async fn recreate(&self, first: u64) -> Result<Copy, Trouble> {
@@ -158,21 +176,46 @@ impl<S: EventSource> Synchronizer<'_, S> {
             ),
         }
     }
+}
 
-    async fn event_after(&self, position: u64) -> Result<Option<Arc<RecordedEvent>>, Trouble> {
-        Ok(self.source.read_after(position, 1).await?.into_iter().next())
+/// The first of these positions at which the stream holds another event than the journal. The
+/// journal's are read from the database: a memory may be of the very history that is gone. A message
+/// that is not there is no other event.
+pub(super) async fn divergence<S: EventSource>(
+    source: &S,
+    stream: &Stream,
+    positions: RangeInclusive<u64>,
+) -> Result<Option<Divergence>, Trouble> {
+    let mut journal = BTreeMap::new();
+    let mut next = *positions.start();
+    while next <= *positions.end() {
+        let events = source.stored(next..=*positions.end()).await?;
+        let Some(last) = events.last() else { break };
+        next = last.position + 1;
+        journal.extend(events.iter().map(|event| (event.position, event.event_id)));
     }
+    // All questions first: they are answered while the next ones are asked.
+    let questions: Vec<_> = positions.map(|position| message(stream, position)).collect();
+    let mut answers = futures::stream::iter(questions).buffered(ASKED_AT_ONCE);
+    while let Some(answer) = answers.next().await {
+        let Some(message) = answer? else { continue };
+        let (position, stream_event) = (message.sequence, event_id(&message.headers));
+        match journal.get(&position) {
+            Some(journal_event) if stream_event == Some(*journal_event) => {}
+            Some(journal_event) => {
+                let journal_event = *journal_event;
+                return Ok(Some(Divergence::Forked { position, journal_event, stream_event }));
+            }
+            None => return Ok(Some(Divergence::Ahead { stream_position: position })),
+        }
+    }
+    Ok(None)
 }
 
-/// That the stream was made for another journal; a stream that does not say is taken for ours.
-fn foreign_epoch(info: &Info, journal_epoch: Uuid) -> Option<Divergence> {
-    let stream_epoch = info.config.metadata.get(EPOCH_METADATA)?.clone();
-    (stream_epoch != journal_epoch.to_string())
-        .then_some(Divergence::ForeignEpoch { journal_epoch, stream_epoch })
-}
-
-/// How many messages from `first` to the stream's last are not there.
+/// How many messages from `first` to the stream's last are not there. Messages from before `first`,
+/// of a journal that was cut in front since, must not stand in for others: holes among them count too.
 fn missing(info: &Info, first: u64) -> u64 {
+    let first = first.min(info.state.first_sequence.max(1));
     let expected = (info.state.last_sequence + 1).saturating_sub(first);
     expected.saturating_sub(info.state.messages)
 }
@@ -185,10 +228,6 @@ async fn message(stream: &Stream, sequence: u64) -> Result<Option<StreamMessage>
             _ => Err(trouble(error)),
         },
     }
-}
-
-fn event_id(message: &StreamMessage) -> Option<Uuid> {
-    Uuid::try_parse(message.headers.get(EVENT_ID_HEADER)?.as_str()).ok()
 }
 
 pub(super) fn trouble(error: impl Display) -> Trouble {

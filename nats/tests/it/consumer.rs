@@ -162,6 +162,54 @@ async fn what_a_stream_lacks_in_front_comes_from_the_journal() {
 }
 
 #[tokio::test]
+async fn events_of_a_history_that_took_the_place_of_another_are_handled_below_the_old_cursor() {
+    let shop = Shop::open().await;
+    let relay = shop.start_relay();
+    let seen = Arc::new(Seen::default());
+    let wanted = append_paid(&shop, 20);
+    let working = start(&shop, &seen);
+    eventually("all are handled", async || seen.sorted() == wanted).await;
+    eventually("the cursor is saved", async || cursor(&shop).await == 40).await;
+    drop(relay);
+
+    // The standby that took over had only thirty events, and has ten others by now.
+    let fork = shop.with_journal(&shop.journal.restored(30));
+    let new = append_paid(&fork, 3);
+    nats::epoch::begin_anew(&fork.pool).await.expect("the repair");
+    fork.jetstream.delete_stream(&fork.stream.name).await.expect("the repair");
+    let _relay = fork.start_relay();
+    working.stop().await;
+    let after = Arc::new(Seen::default());
+    let working = start(&fork, &after);
+    let all: Vec<u64> = wanted.into_iter().filter(|position| *position <= 30).chain(new).collect();
+    eventually("they are handled", async || after.sorted() == all).await;
+    eventually("the cursor is of the new history", async || cursor(&fork).await == 36).await;
+    working.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_of_another_epoch_is_not_read() {
+    let shop = Shop::open().await;
+    let relay = shop.start_relay();
+    let _wanted = append_paid(&shop, 5);
+    shop.is_published().await;
+    drop(relay);
+    nats::epoch::begin_anew(&shop.pool).await.expect("somebody decided so");
+    let seen = Arc::new(Seen::default());
+    let working = start(&shop, &seen);
+    let relay = shop.start_relay();
+    // The relay leaves it alone as well, until somebody deletes it.
+    let mut status = relay.status.clone();
+    let diverged =
+        |status: &nats::RelayStatus| matches!(status.state, nats::RelayState::Diverged(_));
+    status.wait_for(diverged).await.expect("the relay runs");
+    assert_eq!(seen.sorted(), [] as [u64; 0]);
+    shop.jetstream.delete_stream(&shop.stream.name).await.expect("the repair");
+    eventually("it is read", async || seen.sorted().len() == 5).await;
+    working.stop().await;
+}
+
+#[tokio::test]
 async fn two_processes_share_the_events() {
     let shop = Shop::open().await;
     let _relay = shop.start_relay();

@@ -18,9 +18,9 @@ async fn another_event_at_the_same_position_stops_the_relay_until_the_stream_is_
     fork.journal.append_many(10);
     let mut relay = fork.start_relay();
     let status = relay.is(|state| matches!(state, RelayState::Diverged(_))).await;
-    let journal_event = fork.journal.all()[29].event_id;
-    let stream_event = Some(shop.journal.all()[29].event_id);
-    let forked = Divergence::Forked { position: 30, journal_event, stream_event };
+    let journal_event = fork.journal.all()[25].event_id;
+    let stream_event = Some(shop.journal.all()[25].event_id);
+    let forked = Divergence::Forked { position: 26, journal_event, stream_event };
     assert_eq!(status.state, RelayState::Diverged(forked));
     shop.check_copy().await;
 
@@ -36,15 +36,15 @@ async fn a_stream_that_is_replaced_under_a_running_relay_is_compared_anew() {
     let mut relay = shop.start_relay();
     shop.is_published().await;
     // Nothing is published meanwhile, so that only looking at the stream can show it.
-    let forked = replace(&shop, 20).await;
-    let journal_event = shop.journal.all()[19].event_id;
-    let forked = Divergence::Forked { position: 20, journal_event, stream_event: Some(forked) };
+    let first = replace(&shop, 20).await;
+    let journal_event = shop.journal.all()[0].event_id;
+    let forked = Divergence::Forked { position: 1, journal_event, stream_event: Some(first) };
     relay.is(|state| *state == RelayState::Diverged(forked.clone())).await;
     shop.jetstream.delete_stream(&shop.stream.name).await.expect("the repair");
     shop.is_published().await;
     relay.publishes().await;
 
-    replace(&shop, 25).await;
+    let _first = replace(&shop, 25).await;
     let ahead = Divergence::Ahead { stream_position: 25 };
     relay.is(|state| *state == RelayState::Diverged(ahead.clone())).await;
     assert_eq!(shop.published().await, Some(25), "it is left alone");
@@ -82,9 +82,9 @@ async fn a_stream_of_another_epoch_is_left_alone() {
     assert_eq!(shop.published().await, Some(5));
 }
 
-/// Puts a stream of so many foreign events in the place of the relay's, and returns the last one.
+/// Puts a stream of so many foreign events in the place of the relay's, and returns the first one.
 async fn replace(shop: &Shop, events: u64) -> Uuid {
-    let last = new_id();
+    let first = new_id();
     // The relay may look in between, make the stream again and write to it.
     eventually("the place is taken", async || {
         let _it_may_be_gone = shop.jetstream.delete_stream(&shop.stream.name).await;
@@ -92,10 +92,10 @@ async fn replace(shop: &Shop, events: u64) -> Uuid {
             return false;
         }
         for event in 1..=events {
-            shop.put(if event == events { last } else { new_id() }).await;
+            shop.put(if event == 1 { first } else { new_id() }).await;
         }
         shop.published().await == Some(events)
     })
     .await;
-    last
+    first
 }

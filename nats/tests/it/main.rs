@@ -4,6 +4,7 @@ mod audit;
 mod cluster;
 mod consumer;
 mod faults;
+mod foreign;
 mod hints;
 mod histories;
 mod notify;

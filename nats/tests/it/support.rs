@@ -4,9 +4,11 @@ use async_nats::jetstream::context::CreateStreamError;
 use async_nats::jetstream::{self, Context, stream};
 use async_nats::{Client, HeaderMap};
 use compose::testing::{TestStack, eventually};
-use domain::{EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use nats::{Relay, RelayConfig, RelayState, RelayStatus, StreamConfig, write_public_event};
 use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -46,6 +48,13 @@ impl Journal {
         events.push(Arc::new(event));
     }
 
+    /// Takes another event to stand at a position.
+    pub(crate) fn replace(&self, position: u64) {
+        let mut events = self.events.lock().expect("no test panics while it holds the lock");
+        let index = usize::try_from(position - 1).expect("journals are short here");
+        events[index] = Arc::new(event(position, new_id(), "OrderAddressChanged", "{}"));
+    }
+
     /// Appends an event about an order, and returns it.
     pub(crate) fn append(&self, order: Uuid, event_type: &str, payload: &str) -> RecordedEvent {
         let event = event(self.head() + 1, order, event_type, payload);
@@ -76,15 +85,31 @@ impl Journal {
 impl EventSource for Journal {
     async fn read_after(
         &self,
-        after: u64,
+        after: Cursor,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
-        if self.broken.load(Ordering::Relaxed) {
-            return Err(SourceError("the test broke it".into()));
+        let there = self.stored(after.position..=after.position).await?;
+        let is_other = |event: &Arc<RecordedEvent>| {
+            after.event_id.is_some_and(|believed| believed != event.event_id)
+        };
+        if there.first().is_some_and(is_other) || after.position > self.head() {
+            return Err(SourceError::OtherHistory(after));
         }
         let events = self.events.lock().expect("no test panics while it holds the lock");
-        let first = events.partition_point(|event| event.position <= after);
+        let first = events.partition_point(|event| event.position <= after.position);
         Ok(events[first..].iter().take(limit).cloned().collect())
+    }
+
+    async fn stored(
+        &self,
+        positions: RangeInclusive<u64>,
+    ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(SourceError::unavailable("the test broke it"));
+        }
+        let events = self.events.lock().expect("no test panics while it holds the lock");
+        let wanted = events.iter().filter(|event| positions.contains(&event.position));
+        Ok(wanted.cloned().collect())
     }
 
     async fn wait_after(&self, after: u64) {
@@ -198,6 +223,15 @@ impl Shop {
         stored.expect("it is connected").await.expect("it is stored");
     }
 
+    /// Makes the stream, with foreign messages where `is_foreign` says so and the journal's elsewhere.
+    pub(crate) async fn fill_by_hand(&self, is_foreign: impl Fn(u64) -> bool) {
+        self.make_by_hand().await.expect("nobody else made it");
+        for event in self.journal.all() {
+            let ours = (!is_foreign(event.position)).then_some(event.event_id);
+            self.put(ours.unwrap_or_else(new_id)).await;
+        }
+    }
+
     /// The stream's last sequence, if there is a stream.
     pub(crate) async fn published(&self) -> Option<u64> {
         let stream = self.jetstream.get_stream(&self.stream.name).await.ok()?;
@@ -257,18 +291,10 @@ pub(crate) async fn database() -> PgPool {
     PgPool::connect(database.url()).await.expect("it was just made")
 }
 
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
 pub(crate) async fn migrate(url: &str) {
     let pool = PgPool::connect(url).await.expect("it was just made");
-    // The journal is not needed here, so its migration is not; dead letters alter what 0002 makes.
-    for tables in [
-        include_str!("../../../migrations/0002_read_models.sql"),
-        include_str!("../../../migrations/0003_publication.sql"),
-        include_str!("../../../migrations/0007_dead_letters.sql"),
-    ] {
-        sqlx::raw_sql(tables)
-            .execute(&pool)
-            .await
-            .expect("the migrations run on an empty database");
-    }
+    MIGRATIONS.run(&pool).await.expect("the migrations run on an empty database");
     pool.close().await;
 }

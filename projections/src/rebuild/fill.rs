@@ -3,7 +3,7 @@
 use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT, Stage};
 use crate::lanes::{self, Buried};
 use crate::projection::{ApplyError, Projection};
-use domain::{EventSource, RecordedEvent, SourceError, batch_is_full};
+use domain::{Cursor, EventSource, RecordedEvent, SourceError, batch_is_full};
 use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -18,15 +18,15 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
     /// Applies everything up to a batch that is not full: less than a batch is left then.
     pub(super) async fn fill(&mut self) -> Result<(), RebuildError> {
         let (mut batches, _reader) =
-            read_ahead(self.source.clone(), self.position, self.batch_events);
+            read_ahead(self.source.clone(), self.cursor, self.batch_events);
         while let Some(batch) = batches.recv().await {
             let events = batch?;
-            let Some(last) = consecutive(self.position, &events)? else { break };
+            let Some(last) = consecutive(self.cursor, &events)? else { break };
             let relevant = relevant(self.projection, &events);
             timeout(STEP_TIMEOUT, apply(self.projection, &mut self.conn, &relevant))
                 .await
                 .map_err(|_| RebuildError::Timeout(STEP_TIMEOUT))??;
-            self.position = last;
+            self.cursor = last;
             self.report(Stage::Filling);
         }
         Ok(())
@@ -43,17 +43,17 @@ pub(super) fn relevant(
     events.iter().filter(read).cloned().collect()
 }
 
-/// The last position, once it is shown that no event is missing; none when there are no events.
+/// Behind the last event, once it is shown that none is missing; none when there are no events.
 pub(super) fn consecutive(
-    from: u64,
+    from: Cursor,
     events: &[Arc<RecordedEvent>],
-) -> Result<Option<u64>, RebuildError> {
-    for (expected, event) in (from + 1..).zip(events) {
+) -> Result<Option<Cursor>, RebuildError> {
+    for (expected, event) in (from.position + 1..).zip(events) {
         if event.position != expected {
             return Err(RebuildError::Gap { expected, found: event.position });
         }
     }
-    Ok(events.last().map(|event| event.position))
+    Ok(events.last().map(|event| Cursor::behind(event)))
 }
 
 /// Applies all events; of what cannot be applied becomes what became of it live. Batches shrink
@@ -125,7 +125,7 @@ type Batch = Result<Vec<Arc<RecordedEvent>>, SourceError>;
 /// the set that is returned.
 fn read_ahead<S: EventSource>(
     source: Arc<S>,
-    mut after: u64,
+    mut after: Cursor,
     batch_events: usize,
 ) -> (mpsc::Receiver<Batch>, JoinSet<()>) {
     let (sender, receiver) = mpsc::channel(READ_AHEAD_BATCHES);
@@ -135,7 +135,9 @@ fn read_ahead<S: EventSource>(
             let batch = source.read_after(after, batch_events).await;
             let is_last =
                 batch.as_ref().map_or(true, |events| !batch_is_full(events, batch_events));
-            after += batch.as_ref().map_or(0, |events| events.len() as u64);
+            if let Some(last) = batch.as_ref().ok().and_then(|events| events.last()) {
+                after = Cursor::behind(last);
+            }
             if sender.send(batch).await.is_err() || is_last {
                 return;
             }

@@ -6,10 +6,11 @@ use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT};
 use crate::lanes;
 use crate::projection::Projection;
 use crate::runner::BATCH_EVENTS;
-use crate::runner::checkpoint::signed;
-use domain::EventSource;
+use crate::runner::checkpoint::{self, signed};
+use domain::{Cursor, EventSource, SourceError};
 use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 /// The most events that are applied within the swap: as long as a live batch may hold the
 /// checkpoint.
@@ -33,8 +34,8 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
     pub(super) async fn try_swap(&mut self) -> Result<Attempt, RebuildError> {
         match timeout(STEP_TIMEOUT, self.swap_at_checkpoint()).await {
             Err(_) => Err(RebuildError::Timeout(STEP_TIMEOUT)),
-            Ok(Ok(Some(position))) => {
-                self.position = position;
+            Ok(Ok(Some(cursor))) => {
+                self.cursor = cursor;
                 Ok(Attempt::Swapped)
             }
             Ok(Ok(None)) => Ok(Attempt::Behind),
@@ -45,14 +46,17 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
         }
     }
 
-    /// The position at which the new rows went live; none when the live ones are too far ahead.
-    /// What was not committed is rolled back, by the transaction's end.
-    async fn swap_at_checkpoint(&mut self) -> Result<Option<u64>, RebuildError> {
+    /// Where the new rows went live; none when the live ones are too far ahead, or what was read is of
+    /// a history that is gone. What was not committed is rolled back, by the transaction's end.
+    async fn swap_at_checkpoint(&mut self) -> Result<Option<Cursor>, RebuildError> {
         let mut transaction = self.conn.begin().await?;
         // From here on no worker moves the live rows.
         let live = lock_checkpoint(&mut transaction, self.projection).await?;
-        let missing = live.saturating_sub(self.position);
-        let mut position = self.position;
+        // Rows of another history are no measure: they are what the new ones are to replace.
+        let is_measure = checkpoint::is_in_journal(&mut transaction, live).await?;
+        let live = if is_measure { live.position } else { 0 };
+        let missing = live.saturating_sub(self.cursor.position);
+        let mut cursor = self.cursor;
         if missing > 0 {
             let Some(limit) = usize::try_from(missing).ok().filter(|_| missing <= LAST_EVENTS)
             else {
@@ -60,9 +64,9 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
                 return Ok(None);
             };
             // The live worker may have a source that is ahead of ours.
-            let events = self.source.read_after(position, limit).await?;
-            position = consecutive(position, &events)?.unwrap_or(position);
-            if position < live {
+            let events = self.source.read_after(cursor, limit).await?;
+            cursor = consecutive(cursor, &events)?.unwrap_or(cursor);
+            if cursor.position < live {
                 transaction.rollback().await?;
                 return Ok(None);
             }
@@ -75,40 +79,47 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
                 return Ok(None);
             }
         }
+        if !checkpoint::is_in_journal(&mut transaction, cursor).await? {
+            transaction.rollback().await?;
+            return Err(SourceError::OtherHistory(cursor).into());
+        }
         self.schemas.swap(&mut transaction).await?;
         self.schemas.replace_letters(&mut transaction, self.projection.name()).await?;
-        move_checkpoint(&mut transaction, self.projection, position).await?;
+        move_checkpoint(&mut transaction, self.projection, cursor).await?;
         transaction.commit().await?;
-        Ok(Some(position))
+        Ok(Some(cursor))
     }
 }
 
-/// Keeps every worker from moving the checkpoint until the transaction's end; gives its position.
+/// Keeps every worker from moving the checkpoint until the transaction's end; says where it stands.
 async fn lock_checkpoint(
     conn: &mut PgConnection,
     projection: &dyn Projection,
-) -> Result<u64, sqlx::Error> {
+) -> Result<Cursor, sqlx::Error> {
     sqlx::query("select set_config('lock_timeout', $1, true)")
         .bind(CHECKPOINT_WAIT_MS.to_string())
         .execute(&mut *conn)
         .await?;
-    let position: i64 =
-        sqlx::query_scalar("select position from public.projections where name = $1 for update")
-            .bind(projection.name())
-            .fetch_one(conn)
-            .await?;
+    let (position, event_id): (i64, Option<Uuid>) = sqlx::query_as(
+        "select position, case when event_position = position then event_id end \
+         from public.projections where name = $1 for update",
+    )
+    .bind(projection.name())
+    .fetch_one(conn)
+    .await?;
     // The column is checked to be at least 0.
-    Ok(position.unsigned_abs())
+    Ok(Cursor { position: position.unsigned_abs(), event_id })
 }
 
 /// Lets the checkpoint say what the new rows are; it goes on, whatever it was.
 async fn move_checkpoint(
     conn: &mut PgConnection,
     projection: &dyn Projection,
-    position: u64,
+    cursor: Cursor,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update public.projections set version = $2, position = $3, \
+        "update public.projections set version = $2, position = $3, event_position = $3, \
+         event_id = $4, \
          status = case when exists (select from public.dead_letters where consumer = $1 \
                                     and lane is not null and (status <> 'given_up' or retry)) \
            then 'partly_parked' else 'running' end, \
@@ -116,7 +127,8 @@ async fn move_checkpoint(
     )
     .bind(projection.name())
     .bind(projection.version())
-    .bind(signed(position))
+    .bind(signed(cursor.position))
+    .bind(cursor.event_id)
     .execute(conn)
     .await?;
     Ok(())

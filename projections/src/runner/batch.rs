@@ -6,20 +6,20 @@ use super::worker::Interrupted;
 use crate::lanes::{self, Buried};
 use crate::projection::{ApplyError, Projection};
 use crate::status::Status;
-use domain::RecordedEvent;
+use domain::{Cursor, RecordedEvent};
 use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 
 /// What became of a batch.
 pub(super) enum Outcome {
     /// Everything up to here is in the rows.
-    Applied { position: u64 },
-    /// The checkpoint was not where we believed.
+    Applied { cursor: Cursor },
+    /// The checkpoint was not where we believed, or the events are not in this database's journal.
     Lost,
     /// Nothing was applied; take this many events next.
     Split { events: usize },
     /// An event cannot be applied, and nothing after it may be; everything before it is.
-    Parked { before: u64 },
+    Parked { before: Cursor },
 }
 
 /// Consecutive events from the source.
@@ -29,12 +29,23 @@ pub(super) struct Batch<'a> {
     /// Those that concern the projection; never empty either.
     pub(super) relevant: Vec<Arc<RecordedEvent>>,
     /// The checkpoint. What lies between it and the first event does not concern the projection.
-    pub(super) checkpoint: u64,
+    pub(super) checkpoint: Cursor,
 }
 
 impl Batch<'_> {
-    fn last_position(&self) -> u64 {
-        self.events.last().map_or(self.checkpoint, |event| event.position)
+    fn end(&self) -> Cursor {
+        self.events.last().map_or(self.checkpoint, |event| Cursor::behind(event))
+    }
+
+    /// Directly before an event of the batch.
+    fn before(&self, event: &RecordedEvent) -> Cursor {
+        let before = self.events.iter().take_while(|other| other.position < event.position).last();
+        match before {
+            Some(before) => Cursor::behind(before),
+            // What is passed over between the checkpoint and the batch is not at hand.
+            None if self.checkpoint.position + 1 == event.position => self.checkpoint,
+            None => Cursor::at(event.position - 1),
+        }
     }
 }
 
@@ -44,10 +55,9 @@ pub(super) async fn apply(
     conn: &mut PgConnection,
     batch: &Batch<'_>,
 ) -> Result<Outcome, Interrupted> {
-    let position = batch.last_position();
+    let cursor = batch.end();
     let mut transaction = conn.begin().await?;
-    let moved =
-        checkpoint::advance(&mut transaction, projection, batch.checkpoint, position).await?;
+    let moved = checkpoint::advance(&mut transaction, projection, batch.checkpoint, cursor).await?;
     let Some(status) = moved else {
         transaction.rollback().await?;
         return Ok(Outcome::Lost);
@@ -56,7 +66,7 @@ pub(super) async fn apply(
     let error = match lanes::apply(projection, &mut transaction, &batch.relevant, some_parked).await
     {
         Ok(()) => match transaction.commit().await {
-            Ok(()) => return Ok(Outcome::Applied { position }),
+            Ok(()) => return Ok(Outcome::Applied { cursor }),
             // A deferred constraint speaks up only here.
             Err(error) => ApplyError::Database(error),
         },
@@ -87,7 +97,7 @@ async fn blame(
         return Ok(Outcome::Split { events: batch.events.len() / 2 });
     };
     match batch.events.iter().take_while(|event| event.position < culprit.position).count() {
-        0 => bury(projection, conn, batch.checkpoint, culprit, &lanes::reason_of(error)).await,
+        0 => bury(projection, conn, batch, culprit, &lanes::reason_of(error)).await,
         before => Ok(Outcome::Split { events: before }),
     }
 }
@@ -96,28 +106,30 @@ async fn blame(
 async fn bury(
     projection: &'static dyn Projection,
     conn: &mut PgConnection,
-    from: u64,
+    batch: &Batch<'_>,
     event: &RecordedEvent,
     reason: &str,
 ) -> Result<Outcome, Interrupted> {
     let position = event.position;
     let mut transaction = conn.begin().await?;
     let mut row = checkpoint::lock(&mut transaction, projection.name()).await?;
-    if (row.version, row.position) != (projection.version(), from) || row.status == Status::Parked {
+    let stands = row.version == projection.version() && row.cursor() == batch.checkpoint;
+    let is_stored = checkpoint::is_in_journal(&mut transaction, Cursor::behind(event)).await?;
+    if !stands || !is_stored || row.status == Status::Parked {
         transaction.rollback().await?;
         return Ok(Outcome::Lost);
     }
     let outcome = match lanes::bury(projection, &mut transaction, event, reason).await? {
         Buried::LeftOut | Buried::LaneParked => {
-            row.position = position;
-            Outcome::Applied { position }
+            row.set(Cursor::behind(event));
+            Outcome::Applied { cursor: row.cursor() }
         }
         Buried::Blocks => {
             lanes::keep(projection, &mut transaction, event, None, "failed", reason).await?;
             // Directly before it, which is where a retry looks for it.
-            row.position = position - 1;
+            row.set(batch.before(event));
             row.status = Status::Parked;
-            Outcome::Parked { before: position - 1 }
+            Outcome::Parked { before: row.cursor() }
         }
     };
     checkpoint::settle(&mut transaction, projection, row).await?;

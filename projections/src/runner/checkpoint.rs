@@ -2,7 +2,9 @@
 
 use crate::projection::Projection;
 use crate::status::Status;
+use domain::Cursor;
 use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
 
 /// The first of the two numbers of every advisory lock that a projection's worker takes; the
 /// second is the hash of the projection's name. The journal's lock has one big number, which is
@@ -15,12 +17,27 @@ pub(super) struct Checkpoint {
     pub(super) version: i32,
     #[sqlx(try_from = "i64")]
     pub(super) position: u64,
+    /// The event at `position`; none where no event was applied yet, or a build applied it that did
+    /// not write this down.
+    pub(super) event_id: Option<Uuid>,
     pub(super) status: Status,
     /// Somebody asked for another try of a dead letter.
     pub(super) retry: bool,
 }
 
-const SELECT: &str = "select version, position, status, \
+impl Checkpoint {
+    pub(super) fn cursor(&self) -> Cursor {
+        Cursor { position: self.position, event_id: self.event_id }
+    }
+
+    pub(super) fn set(&mut self, cursor: Cursor) {
+        self.position = cursor.position;
+        self.event_id = cursor.event_id;
+    }
+}
+
+const SELECT: &str = "select version, position, \
+                      case when event_position = position then event_id end as event_id, status, \
                       exists (select from dead_letters where consumer = $1 and retry) as retry \
                       from projections where name = $1";
 
@@ -48,24 +65,45 @@ pub(super) async fn lock(conn: &mut PgConnection, name: &str) -> Result<Checkpoi
     sqlx::query_as(&format!("{SELECT} for update")).bind(name).fetch_one(conn).await
 }
 
-/// Moves the checkpoint, if it still is where the worker believes, and says whether lanes are
-/// parked; none when it is not. Locks the row, so that a second worker waits here instead of doing
-/// the same work, and what it is told of lanes holds until its commit.
+/// Whether the journal of this database has the event behind which a checkpoint stands. Rows are only
+/// as good as the history that they were made of.
+const IN_JOURNAL: &str = "($1 = 0 or exists (select from public.events e where e.position = $1 \
+                          and ($2::uuid is null or e.event_id = $2)))";
+
+/// Whether the journal of this database has the event that the cursor stands behind.
+pub(crate) async fn is_in_journal(
+    conn: &mut PgConnection,
+    cursor: Cursor,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(&format!("select {IN_JOURNAL}"))
+        .bind(signed(cursor.position))
+        .bind(cursor.event_id)
+        .fetch_one(conn)
+        .await
+}
+
+/// Moves the checkpoint, if it still is where the worker believes and the journal of this database
+/// has the event that it moves behind, and says whether lanes are parked; none when it is not so.
+/// Locks the row, so that a second worker waits here instead of doing the same work, and what it is
+/// told of lanes holds until its commit.
 pub(super) async fn advance(
     conn: &mut PgConnection,
     projection: &dyn Projection,
-    from: u64,
-    to: u64,
+    from: Cursor,
+    to: Cursor,
 ) -> Result<Option<Status>, sqlx::Error> {
-    sqlx::query_scalar(
-        "update projections set position = $4, updated_at = now() \
-         where name = $1 and version = $2 and position = $3 and status <> 'parked' \
-         returning status",
-    )
+    sqlx::query_scalar(&format!(
+        "update projections set position = $1, event_position = $1, event_id = $2, updated_at = now() \
+         where name = $3 and version = $4 and position = $5 and status <> 'parked' \
+           and case when event_position = position then event_id end is not distinct from $6 \
+           and {IN_JOURNAL} returning status"
+    ))
+    .bind(signed(to.position))
+    .bind(to.event_id)
     .bind(projection.name())
     .bind(projection.version())
-    .bind(signed(from))
-    .bind(signed(to))
+    .bind(signed(from.position))
+    .bind(from.event_id)
     .fetch_optional(conn)
     .await
 }
@@ -78,8 +116,8 @@ pub(super) async fn settle(
     row: Checkpoint,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update projections set position = $2, updated_at = now(), \
-           status = case when $3 then 'parked' \
+        "update projections set position = $2, event_position = $2, event_id = $4, \
+           updated_at = now(), status = case when $3 then 'parked' \
              when exists (select from dead_letters where consumer = $1 \
                           and lane is not null and (status <> 'given_up' or retry)) \
              then 'partly_parked' else 'running' end, \
@@ -91,6 +129,7 @@ pub(super) async fn settle(
     .bind(projection.name())
     .bind(signed(row.position))
     .bind(row.status == Status::Parked)
+    .bind(row.event_id)
     .execute(conn)
     .await?;
     Ok(())

@@ -5,7 +5,7 @@ use super::worker::Interrupted;
 use crate::lanes::{self, Buried};
 use crate::projection::Projection;
 use crate::status::Status;
-use domain::{EventSource, RecordedEvent};
+use domain::{Cursor, EventSource, RecordedEvent};
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ pub(super) async fn retry<S: EventSource>(
         let event = read(source, position).await?;
         if try_event(projection, &mut transaction, &event, &lane).await? {
             if blocks_all {
-                row.position = position;
+                row.set(Cursor::behind(&event));
                 row.status = Status::Running;
             }
         } else {
@@ -152,12 +152,6 @@ async fn read<S: EventSource>(
     source: &S,
     position: u64,
 ) -> Result<Arc<RecordedEvent>, Interrupted> {
-    let events = source.read_after(position - 1, 1).await?;
-    match events.into_iter().next() {
-        Some(event) if event.position == position => Ok(event),
-        other => {
-            let found = other.map_or(0, |event| event.position);
-            Err(Interrupted::Gap { expected: position, found })
-        }
-    }
+    // From the database: somebody may have repaired what is stored there since it was first read.
+    source.event_at(position).await?.ok_or(Interrupted::Gap { expected: position, found: 0 })
 }

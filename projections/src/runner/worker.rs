@@ -5,13 +5,15 @@ use super::checkpoint::{self, Checkpoint};
 use super::retry::retry;
 use crate::checkpoints::Checkpoints;
 use crate::projection::Projection;
+use crate::rebuild::{Progress, REBUILD_BATCH_EVENTS, RebuildError, RebuildOptions, rebuild};
 use crate::status::Status;
-use domain::{EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +36,9 @@ const SESSION_TIMEOUT_MS: u32 = 10_000;
 /// The longest that anything we ask of the database may take, a whole batch included (usually
 /// milliseconds), before the connection counts as dead.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often the progress of rows that are built anew is told.
+const TELL_PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps one projection up to date.
 pub(super) struct Worker {
@@ -61,8 +66,11 @@ pub(super) enum Interrupted {
     #[error("the source gave event {found} where {expected} was next")]
     Gap { expected: u64, found: u64 },
     /// Somebody else moved the checkpoint, so we are not the leader any more.
-    #[error("another worker has moved the checkpoint")]
+    #[error("another worker has moved the checkpoint, or the journal does not have the events")]
     Overtaken,
+    /// The rows are of another history, and could not be built anew.
+    #[error("the rows could not be built anew: {0}")]
+    NotHealed(#[from] Box<RebuildError>),
     /// The rows are of another version: they belong to another build, or wait for a rebuild.
     #[error("the rows are of version {found}")]
     OtherVersion { found: i32 },
@@ -75,7 +83,7 @@ struct Stand {
     row: Checkpoint,
     loaded_at: Instant,
     /// Everything up to here is applied or does not concern the projection.
-    seen: u64,
+    seen: Cursor,
     /// When the checkpoint was last at `seen`.
     stored_at: Instant,
 }
@@ -83,12 +91,12 @@ struct Stand {
 impl Stand {
     fn at(row: Checkpoint) -> Self {
         let now = Instant::now();
-        Self { row, loaded_at: now, seen: row.position, stored_at: now }
+        Self { row, loaded_at: now, seen: row.cursor(), stored_at: now }
     }
 
     /// Somebody else may have moved the checkpoint; what was seen beyond the old one counts no more.
     fn reload(&mut self, row: Checkpoint) {
-        if row.position == self.row.position {
+        if row.cursor() == self.row.cursor() {
             self.row = row;
             self.loaded_at = Instant::now();
         } else {
@@ -96,20 +104,20 @@ impl Stand {
         }
     }
 
-    fn pass(&mut self, events: u64) {
+    fn pass(&mut self, to: Cursor) {
         if self.is_stored() {
             self.stored_at = Instant::now();
         }
-        self.seen += events;
+        self.seen = to;
     }
 
-    fn store(&mut self, position: u64) {
-        self.row.position = position;
-        self.seen = position;
+    fn store(&mut self, cursor: Cursor) {
+        self.row.set(cursor);
+        self.seen = cursor;
     }
 
     fn is_stored(&self) -> bool {
-        self.seen == self.row.position
+        self.seen == self.row.cursor()
     }
 
     fn unstored_for(&self) -> Duration {
@@ -136,7 +144,7 @@ impl Worker {
     pub(super) async fn run<S: EventSource>(mut self, source: Arc<S>, cancel: CancellationToken) {
         let name = self.projection.name();
         while !cancel.is_cancelled() {
-            let pause = match self.session(source.as_ref(), &cancel).await {
+            let pause = match self.session(&source, &cancel).await {
                 Ok(()) => return,
                 Err(Interrupted::Overtaken) => {
                     tracing::info!(projection.name = name, "another worker has taken over");
@@ -164,13 +172,13 @@ impl Worker {
     /// Works on one connection until it breaks or `cancel`.
     async fn session<S: EventSource>(
         &mut self,
-        source: &S,
+        source: &Arc<S>,
         cancel: &CancellationToken,
     ) -> Result<(), Interrupted> {
         let mut conn = bounded(open(&self.connect)).await?;
         bounded(checkpoint::register(&mut conn, self.projection)).await?;
         let ended = match self.become_leader(&mut conn, cancel).await {
-            Ok(true) => self.follow(&mut conn, source, cancel).await,
+            Ok(true) => self.lead(&mut conn, source, cancel).await,
             Ok(false) => Ok(()),
             Err(error) => Err(error),
         };
@@ -197,6 +205,63 @@ impl Worker {
             }
             cancel.run_until_cancelled(tokio::time::sleep(LEADER_POLL)).await;
         }
+    }
+
+    /// Sees to it that the rows are of this database's journal, and goes on from there.
+    async fn lead<S: EventSource>(
+        &mut self,
+        conn: &mut PgConnection,
+        source: &Arc<S>,
+        cancel: &CancellationToken,
+    ) -> Result<(), Interrupted> {
+        let cursor = self.load(conn).await?.cursor();
+        if !bounded(checkpoint::is_in_journal(conn, cursor)).await? {
+            let healed = cancel.run_until_cancelled(self.heal(cursor, source)).await;
+            let Some(healed) = healed else { return Ok(()) };
+            healed?;
+        }
+        self.follow(conn, source.as_ref(), cancel).await
+    }
+
+    /// Builds the rows anew from the journal's first event: they show events that it does not have.
+    /// Readers go on with the old ones until then.
+    async fn heal<S: EventSource>(
+        &self,
+        cursor: Cursor,
+        source: &Arc<S>,
+    ) -> Result<(), Interrupted> {
+        let name = self.projection.name();
+        tracing::error!(
+            projection.name = name,
+            event.position = cursor.position,
+            "a read model shows events that the journal does not have; it is built anew"
+        );
+        let options = RebuildOptions {
+            connect: self.connect.clone(),
+            // Only progress is measured by it, and what the rebuild reads is told just as well.
+            head: watch::channel(0).1,
+            batch_events: REBUILD_BATCH_EVENTS,
+        };
+        let mut told = Instant::now();
+        let progress = |progress: Progress| {
+            if told.elapsed() >= TELL_PROGRESS_EVERY {
+                told = Instant::now();
+                tracing::info!(
+                    projection.name = name,
+                    event.position = progress.position,
+                    "a read model is being built anew"
+                );
+            }
+        };
+        let rebuilt = rebuild(self.projection, options, Arc::clone(source), progress)
+            .await
+            .map_err(Box::new)?;
+        tracing::warn!(
+            projection.name = name,
+            event.position = rebuilt.position,
+            "a read model was built anew and shows the journal again"
+        );
+        Ok(())
     }
 
     async fn follow<S: EventSource>(
@@ -232,11 +297,11 @@ impl Worker {
                 } else {
                     STORE_INTERVAL.saturating_sub(stand.unstored_for())
                 };
-                let more = timeout(patience, source.wait_after(stand.seen));
+                let more = timeout(patience, source.wait_after(stand.seen.position));
                 let _ = cancel.run_until_cancelled(more).await;
                 continue;
             }
-            check_consecutive(stand.seen, &events)?;
+            check_consecutive(stand.seen.position, &events)?;
             self.take(conn, &mut stand, &events).await?;
         }
         self.store(conn, &mut stand).await
@@ -256,16 +321,17 @@ impl Worker {
             .cloned()
             .collect();
         if relevant.is_empty() {
-            stand.pass(events.len() as u64);
-            self.done(stand.seen);
+            let end = events.last().map_or(stand.seen, |event| Cursor::behind(event));
+            stand.pass(end);
+            self.done(end.position);
             return Ok(());
         }
-        let batch = Batch { events, relevant, checkpoint: stand.row.position };
+        let batch = Batch { events, relevant, checkpoint: stand.row.cursor() };
         let applied = timeout(DATABASE_TIMEOUT, batch::apply(self.projection, conn, &batch));
         match applied.await.map_err(|_| Interrupted::DatabaseTimeout)?? {
-            Outcome::Applied { position } => {
-                stand.store(position);
-                self.done(position);
+            Outcome::Applied { cursor } => {
+                stand.store(cursor);
+                self.done(cursor.position);
             }
             Outcome::Split { events } => self.next_events = events.max(1),
             Outcome::Parked { before } => {
@@ -292,7 +358,7 @@ impl Worker {
         if stand.is_stored() {
             return Ok(());
         }
-        let advanced = checkpoint::advance(conn, self.projection, stand.row.position, stand.seen);
+        let advanced = checkpoint::advance(conn, self.projection, stand.row.cursor(), stand.seen);
         match bounded(advanced).await? {
             Some(_) => stand.store(stand.seen),
             None => self.reload_after_loss(conn, stand).await?,

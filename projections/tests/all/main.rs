@@ -4,6 +4,7 @@ mod batches;
 mod carts;
 mod catalogue;
 mod checkpoints;
+mod histories;
 mod lanes;
 mod orders;
 mod permissions;

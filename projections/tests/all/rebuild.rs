@@ -32,6 +32,7 @@ const READERS_PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn rebuild_options(pool: &PgPool, source: &Source, batch: usize) -> RebuildOptions {
     let connect = pool.connect_options().as_ref().clone();
+    source.store_in(&connect);
     RebuildOptions { connect, head: source.head(), batch_events: batch }
 }
 

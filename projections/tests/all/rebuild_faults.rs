@@ -4,10 +4,11 @@ use crate::rebuild::{rebuild_now, rebuild_options, shape};
 use crate::support::{History, Running, Source, database, options};
 use crate::tally::{self, Mishap, Tally};
 use compose::testing::eventually;
-use domain::{EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use futures::future::BoxFuture;
 use projections::{ApplyError, Projection, RebuildError, Stage, rebuild};
 use sqlx::{PgConnection, PgPool};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -68,13 +69,20 @@ struct Stalling {
 impl EventSource for Stalling {
     async fn read_after(
         &self,
-        after: u64,
+        after: Cursor,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
-        if after >= self.until {
+        if after.position >= self.until {
             std::future::pending::<()>().await;
         }
         self.events.read_after(after, limit).await
+    }
+
+    async fn stored(
+        &self,
+        positions: RangeInclusive<u64>,
+    ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
+        self.events.stored(positions).await
     }
 
     async fn wait_after(&self, after: u64) {

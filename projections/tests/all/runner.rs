@@ -1,9 +1,10 @@
 use crate::support::{History, PATIENCE, Running, Source, database, options};
 use crate::tally::{self, Mishap, Tally};
 use compose::testing::eventually;
-use domain::{EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use projections::{Checkpoints, Options, Projection, list_projections};
 use sqlx::PgPool;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
@@ -124,6 +125,7 @@ async fn one_process_works_and_another_takes_over_when_it_dies() {
     let mut history = tally::history(10);
     let source = history.source();
     let elected = small_batches(&pool, Tally::new().leak());
+    source.store_in(&elected.connect);
     let first =
         tokio::spawn(projections::run(elected.clone(), source.clone(), CancellationToken::new()));
     watch_to_the_end(&pool, &history).await;
@@ -218,7 +220,7 @@ struct Gapped {
 impl EventSource for Gapped {
     async fn read_after(
         &self,
-        after: u64,
+        after: Cursor,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         let mut events = self.events.read_after(after, limit).await?;
@@ -228,6 +230,13 @@ impl EventSource for Gapped {
             events.retain(|event| event.position != 6);
         }
         Ok(events)
+    }
+
+    async fn stored(
+        &self,
+        positions: RangeInclusive<u64>,
+    ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
+        self.events.stored(positions).await
     }
 
     async fn wait_after(&self, after: u64) {
@@ -245,6 +254,7 @@ async fn a_source_that_skips_an_event_is_not_believed() {
     let source = Arc::new(Gapped { events: history.source(), asked: AtomicUsize::new(0) });
     let cancel = CancellationToken::new();
     let options = small_batches(&pool, Tally::new().leak());
+    source.events.store_in(&options.connect);
     let running = tokio::spawn(projections::run(options, source.clone(), cancel.clone()));
     watch_to_the_end(&pool, &history).await;
     assert!(source.asked.load(Ordering::Relaxed) > 3);

@@ -2,8 +2,8 @@
 
 use compose::testing::TestStack;
 use domain::{
-    Currency, EventSource, EventTypes, Money, Name, Quantity, Reason, RecordedEvent, Sku, Slug,
-    SourceError, encode_event,
+    Currency, Cursor, EventSource, EventTypes, Money, Name, Quantity, Reason, RecordedEvent, Sku,
+    Slug, SourceError, encode_event,
 };
 use projections::{Checkpoints, Options, Projection};
 use serde_json::Value;
@@ -11,8 +11,10 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -51,6 +53,8 @@ async fn migrate(url: String) {
 pub(crate) struct History {
     events: Vec<Arc<RecordedEvent>>,
     sequences: BTreeMap<(String, String), u64>,
+    /// Which of several histories that were the same once.
+    fork: u128,
 }
 
 impl History {
@@ -87,7 +91,7 @@ impl History {
             event_version: "1".to_owned(),
             payload,
             metadata: "{}".to_owned(),
-            event_id: Uuid::from_u128(position.into()),
+            event_id: Uuid::from_u128(u128::from(position) + (self.fork << 64)),
             recorded_at: recorded_at(position),
         }));
         position
@@ -96,6 +100,18 @@ impl History {
     /// An event of an aggregate that no projection reads.
     pub(crate) fn record_foreign(&mut self) -> u64 {
         self.record_raw("session", id(999), "SessionRevoked", "{}".to_owned())
+    }
+
+    /// The same up to `position`, from where it goes on differently.
+    pub(crate) fn forked_after(&self, position: u64) -> Self {
+        let kept = self.events.iter().filter(|event| event.position <= position);
+        let mut fork = Self { fork: self.fork + 1, ..Self::default() };
+        for event in kept {
+            let stream = (event.aggregate_type.clone(), event.aggregate_id.clone());
+            fork.sequences.insert(stream, event.sequence);
+            fork.events.push(Arc::clone(event));
+        }
+        fork
     }
 
     pub(crate) fn head(&self) -> u64 {
@@ -120,15 +136,24 @@ pub(crate) fn recorded_at(position: u64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).expect("not far from now")
 }
 
-/// Serves events from memory, and tells those who wait for more.
+/// Serves events from memory, and tells those who wait for more. What it serves stands in the journal
+/// of the database where the projections are, as in life.
 pub(crate) struct Source {
     events: Mutex<Vec<Arc<RecordedEvent>>>,
     head: watch::Sender<u64>,
+    database: OnceLock<PgPool>,
+    /// What is served is not stored any more.
+    loses: AtomicBool,
 }
 
 impl Default for Source {
     fn default() -> Self {
-        Self { events: Mutex::default(), head: watch::Sender::new(0) }
+        Self {
+            events: Mutex::default(),
+            head: watch::Sender::new(0),
+            database: OnceLock::new(),
+            loses: AtomicBool::new(false),
+        }
     }
 }
 
@@ -155,17 +180,81 @@ impl Source {
         let events = self.events.lock().expect("nobody panics with the lock");
         events[usize::try_from(position - 1).expect("histories are short")].as_ref().clone()
     }
+
+    /// From here on what is served is in this database's journal.
+    pub(crate) fn store_in(&self, connect: &PgConnectOptions) {
+        self.database.get_or_init(|| {
+            PgPoolOptions::new().max_connections(2).connect_lazy_with(connect.clone())
+        });
+    }
+
+    /// The database loses what came after `position`, and this source does not know.
+    pub(crate) async fn lose_after(&self, position: u64) {
+        self.loses.store(true, Ordering::Relaxed);
+        let pool = self.database.get().expect("it was stored somewhere");
+        sqlx::query("delete from events where position > $1")
+            .bind(position.cast_signed())
+            .execute(pool)
+            .await
+            .expect("it can be done");
+    }
+
+    /// Serves what another history holds, which is in the database too.
+    pub(crate) fn become_history(&self, history: &History) {
+        self.loses.store(false, Ordering::Relaxed);
+        *self.events.lock().expect("nobody panics with the lock") = history.events.clone();
+        self.head.send_replace(history.head());
+    }
+
+    async fn store(&self, events: &[Arc<RecordedEvent>]) {
+        let Some(pool) = self.database.get() else { return };
+        if self.loses.load(Ordering::Relaxed) {
+            return;
+        }
+        sqlx::query(
+            "insert into events (position, aggregate_type, aggregate_id, sequence, event_type, \
+                                 event_version, payload, metadata, event_id, recorded_at) \
+             select position, 'test', position::text, 1, 'Tested', '1', '{}', '{}', event_id, now() \
+             from unnest($1::bigint[], $2::uuid[]) as served (position, event_id) \
+             on conflict do nothing",
+        )
+        .bind(events.iter().map(|event| event.position.cast_signed()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.event_id).collect::<Vec<_>>())
+        .execute(pool)
+        .await
+        .expect("the journal takes events");
+    }
 }
 
 impl EventSource for Source {
     async fn read_after(
         &self,
-        after: u64,
+        after: Cursor,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
-        let after = usize::try_from(after).expect("histories are short");
+        let skipped = usize::try_from(after.position).expect("histories are short");
+        let events: Vec<_> = {
+            let events = self.events.lock().expect("nobody panics with the lock");
+            let there = skipped.checked_sub(1).map(|index| events.get(index));
+            let is_other = |event: &Arc<RecordedEvent>| {
+                after.event_id.is_some_and(|believed| believed != event.event_id)
+            };
+            if there.is_some_and(|there| there.is_none_or(is_other)) {
+                return Err(SourceError::OtherHistory(after));
+            }
+            events.iter().skip(skipped).take(limit).cloned().collect()
+        };
+        self.store(&events).await;
+        Ok(events)
+    }
+
+    async fn stored(
+        &self,
+        positions: RangeInclusive<u64>,
+    ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         let events = self.events.lock().expect("nobody panics with the lock");
-        Ok(events.iter().skip(after).take(limit).cloned().collect())
+        let wanted = events.iter().filter(|event| positions.contains(&event.position));
+        Ok(wanted.cloned().collect())
     }
 
     async fn wait_after(&self, after: u64) {
@@ -184,6 +273,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(options: Options, source: Arc<Source>) -> Self {
         let cancel = CancellationToken::new();
+        source.store_in(&options.connect);
         let task = tokio::spawn(projections::run(options, source, cancel.clone()));
         Self { cancel, task }
     }

@@ -5,7 +5,7 @@
 use super::measure::{Case, Round};
 use crate::shop::connect;
 use commands::journal::JournalReader;
-use domain::EventSource;
+use domain::{Cursor, EventSource};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use projections::{Projection, REBUILD_BATCH_EVENTS, RebuildOptions};
@@ -84,10 +84,11 @@ struct Reading(Standing);
 
 impl Reading {
     async fn read(&self) -> anyhow::Result<Round> {
-        let (begun, mut after) = (Instant::now(), 0);
-        while after < *self.0.head.borrow() {
+        let (begun, mut after) = (Instant::now(), Cursor::START);
+        while after.position < *self.0.head.borrow() {
             let events = self.0.reader.read_after(after, REBUILD_BATCH_EVENTS).await?;
-            after = events.last().map_or(u64::MAX, |event| event.position);
+            let Some(last) = events.last() else { break };
+            after = Cursor::behind(last);
         }
         Ok(round(*self.0.head.borrow(), begun))
     }

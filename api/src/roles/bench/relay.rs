@@ -7,7 +7,7 @@ use super::measure::{Case, Round};
 use anyhow::Context as _;
 use async_nats::jetstream;
 use commands::journal::JournalReader;
-use domain::EventSource;
+use domain::{Cursor, EventSource};
 use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use nats::{Relay, RelayConfig, StreamConfig, write_public_event};
@@ -41,10 +41,10 @@ impl Broker {
     /// The same messages from memory.
     pub(super) async fn publish(&self) -> anyhow::Result<Box<dyn Case>> {
         let reader = JournalReader::new(self.pool.clone(), watch::channel(0).1);
-        let (mut messages, mut after) = (vec![], 0);
-        while after < self.head {
+        let (mut messages, mut after) = (vec![], Cursor::START);
+        while after.position < self.head {
             for event in reader.read_after(after, READ_EVENTS).await? {
-                after = event.position;
+                after = Cursor::behind(&event);
                 let mut body = vec![];
                 write_public_event(&event, &mut body);
                 messages.push((format!("{}.{}", event.aggregate_type, event.event_type), body));

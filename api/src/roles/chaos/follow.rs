@@ -7,7 +7,7 @@ use crate::settings::DatabaseArgs;
 use anyhow::Context as _;
 use clap::Args;
 use commands::journal::{JournalReader, Tail};
-use domain::EventSource;
+use domain::{Cursor, EventSource};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -33,7 +33,10 @@ pub struct FollowArgs {
 
 pub(super) async fn run(args: FollowArgs) -> anyhow::Result<()> {
     let seen: Vec<Seen> = history::read(&args.history)?;
-    let mut after = seen.last().map_or(0, |seen| seen.position);
+    let mut after = seen.last().map_or(Cursor::START, |seen| Cursor {
+        position: seen.position,
+        event_id: Some(seen.event_id),
+    });
     let log = Log::open(&args.history)?;
     let database = super::options(&args.database)?;
     let pool = patiently("PostgreSQL", || crate::shop::connect(&database)).await?;
@@ -53,7 +56,7 @@ pub(super) async fn run(args: FollowArgs) -> anyhow::Result<()> {
     });
     tokio::pin!(until);
     let mut end = None;
-    while end.is_none_or(|end| after < end) {
+    while end.is_none_or(|end| after.position < end) {
         let Ok(events) = tail.read_after(after, EVENTS).await else {
             tokio::time::sleep(PAUSE).await;
             continue;
@@ -63,12 +66,12 @@ pub(super) async fn run(args: FollowArgs) -> anyhow::Result<()> {
             .map(|event| Seen { position: event.position, event_id: event.event_id })
             .collect();
         log.write(&seen)?;
-        if let Some(last) = seen.last() {
-            after = last.position;
+        if let Some(last) = events.last() {
+            after = Cursor::behind(last);
             continue;
         }
         tokio::select! {
-            () = tail.wait_after(after) => {}
+            () = tail.wait_after(after.position) => {}
             told = &mut until, if end.is_none() => end = Some(told??),
         }
     }

@@ -98,6 +98,13 @@ pub(super) async fn stream(cycle: &Cycle<'_>, head: u64) -> anyhow::Result<Vec<M
     Ok(messages)
 }
 
+/// How many orders the journal holds.
+pub(super) async fn orders(cycle: &Cycle<'_>) -> anyhow::Result<i64> {
+    let mut connection = cycle.ground.connect().await?;
+    let orders = sqlx::query_scalar("select count(*) from events where event_type = 'OrderPlaced'");
+    Ok(orders.fetch_one(&mut connection).await?)
+}
+
 /// The journal's last position.
 pub(super) async fn head(cycle: &Cycle<'_>) -> anyhow::Result<u64> {
     let mut connection = cycle.ground.connect().await?;

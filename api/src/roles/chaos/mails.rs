@@ -54,6 +54,26 @@ pub(super) async fn judge(
     }
 }
 
+/// Waits until the mail of every order is recorded as sent.
+pub(super) async fn all_are_sent(
+    cycle: &Cycle<'_>,
+    staff: &mut Staff,
+) -> anyhow::Result<Vec<Violation>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (waiting, _) = patiently("PostgreSQL", async || recorded(cycle).await).await?;
+        if waiting == 0 {
+            return Ok(vec![]);
+        }
+        if Instant::now() >= deadline {
+            let what = format!("{waiting} orders have no mail that is settled");
+            return Ok(vec![Violation { rule: "mails", what }]);
+        }
+        staff.supervise(cycle).await?;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// The positions of mails that are recorded as sent and that the senders' cursor is not past: they
 /// are delivered again when their durable is lost.
 pub(super) async fn beyond_the_cursor(cycle: &Cycle<'_>) -> anyhow::Result<Vec<i64>> {

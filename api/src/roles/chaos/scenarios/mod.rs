@@ -8,6 +8,7 @@
 mod cut;
 mod disk_full;
 mod drop;
+mod failover;
 mod kill;
 mod orders;
 mod pause;
@@ -53,6 +54,8 @@ pub enum Scenario {
     Pause(PauseArgs),
     /// Clients leave in the middle of their requests.
     Drop(DropArgs),
+    /// A standby that was behind takes over: acknowledged commits are gone.
+    Failover(ChaosArgs),
     /// PostgreSQL's disk is full for a while.
     DiskFull(DiskFullArgs),
     /// A process that writes.
@@ -101,6 +104,7 @@ pub(in crate::roles) async fn run(scenario: Scenario) -> anyhow::Result<()> {
             let length = Duration::from_secs(seconds.into());
             play("drop", &chaos, all, async |cycle| drop::cycle(cycle, length).await).await
         }
+        Scenario::Failover(chaos) => play("failover", &chaos, all, failover::cycle).await,
         Scenario::DiskFull(DiskFullArgs { chaos, faults, inside }) => match inside {
             None => disk_full::on_own_disk(chaos.json, told_to_stop()?).await,
             Some(directory) => {
