@@ -145,6 +145,9 @@ pub async fn confirm(
     cancel.run_until_cancelled(confirm_by(live, is_newest)).await;
 }
 
+/// How long reading the rules may take, before it is tried again on another connection.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(2);
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 async fn confirm_by<F: Future<Output = Result<bool, Failure>>>(
@@ -167,7 +170,8 @@ async fn confirm_by<F: Future<Output = Result<bool, Failure>>>(
 /// Puts the newest policy in force; false when it has to be tried again.
 async fn reload(bus: &Bus, live: &LivePolicy) -> bool {
     let began = Instant::now();
-    match load_policy(bus).await {
+    let loaded = tokio::time::timeout(RELOAD_TIMEOUT, load_policy(bus)).await;
+    match loaded.unwrap_or_else(|late| Err(late.into())) {
         Ok(policy) => {
             info!(policy.version = policy.version(), "permission rules are in force");
             live.replace(policy);

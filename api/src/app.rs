@@ -33,6 +33,8 @@ pub struct App {
     pub reader: JournalReader,
     /// The journal's newest events.
     pub tail: Tail,
+    /// Reads the journal for reports, on connections that nobody else waits for.
+    pub reports: JournalReader,
     /// Signs and checks access tokens.
     pub access_tokens: Arc<AccessTokens>,
     /// Computes and checks refresh tokens.

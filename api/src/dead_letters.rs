@@ -22,7 +22,8 @@ pub(crate) async fn count(metrics: Arc<Metrics>, pool: PgPool, stop: Cancellatio
     let names = projections::ALL.iter().map(|projection| projection.name().to_owned());
     let mut consumers: BTreeSet<String> = names.collect();
     loop {
-        if let Ok(counts) = dead_letters::count(&pool).await {
+        let counted = tokio::time::timeout(COUNT_EVERY, dead_letters::count(&pool)).await;
+        if let Ok(Ok(counts)) = counted {
             consumers.extend(counts.iter().map(|(consumer, _)| consumer.clone()));
             for consumer in &consumers {
                 let count = counts.iter().find(|(name, _)| name == consumer);

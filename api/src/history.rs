@@ -21,6 +21,9 @@ use tracing::{error, warn};
 /// be built anew usually take.
 pub const TOLD_FOR: Duration = Duration::from_secs(60);
 
+/// How long writing it down may take.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The pause before what is lost is written down once more, when the database did not take it.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -74,9 +77,10 @@ async fn write_down(pool: &PgPool, found: &OtherHistory, keys: &[AcknowledgedKey
             lost_events(pool, found).await?;
             lost_keys(pool, keys).await
         };
-        match written.await {
-            Ok(()) => return,
-            Err(error) => warn!(%error, "lost events could not be written down"),
+        match tokio::time::timeout(WRITE_PATIENCE, written).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => warn!(%error, "lost events could not be written down"),
+            Err(_) => warn!("lost events could not be written down in time"),
         }
         tokio::time::sleep(RETRY_PAUSE).await;
     }

@@ -33,6 +33,8 @@ pub mod history;
 pub mod http;
 pub mod limits;
 pub mod openapi;
+pub mod pools;
+pub mod progress;
 pub mod provider;
 pub mod readiness;
 pub mod roles;

@@ -11,6 +11,8 @@ use crate::directory::ReadModelDirectory;
 use crate::guard::{AccessCache, LivePolicy};
 use crate::history::{self, Remembered};
 use crate::http::InFlight;
+use crate::pools::{self, Pools};
+use crate::progress::{self, Stuck};
 use crate::provider::HttpProvider;
 use crate::sandbox::{self, SandboxSettings, WebhookSecret};
 use crate::telemetry::{self, Metrics};
@@ -26,7 +28,7 @@ use nats::notify::{Mailer, Notifier, NotifyConfig, Sender};
 use nats::{Hints, Relay, RelayConfig, RelayStatus, StreamConfig};
 use projections::Checkpoints;
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -35,12 +37,6 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use uuid::Uuid;
-
-/// Connections for reads and cold loads. Writes have one of their own, each projection too.
-const POOL_CONNECTIONS: u32 = 16;
-
-/// How long a request waits for a connection before it hears 503.
-const POOL_WAIT: Duration = Duration::from_secs(2);
 
 /// How long the workers may take to finish what is under way.
 const WORKERS_STOP: Duration = Duration::from_secs(3);
@@ -118,6 +114,8 @@ pub struct Shop {
     pub relay: watch::Receiver<RelayStatus>,
     /// Whether the journal told another history, and when.
     pub other_history: watch::Receiver<OtherHistory>,
+    /// What does not follow the journal.
+    pub stuck: watch::Receiver<Stuck>,
     /// The broker's client, to see whether it is there.
     pub nats: async_nats::Client,
     workers: JoinSet<()>,
@@ -132,22 +130,6 @@ pub fn world() -> World {
     World { now: || time::OffsetDateTime::now_utc().into(), new_id: Uuid::now_v7 }
 }
 
-/// A pool with the bounds of the shop.
-///
-/// # Errors
-/// When the database cannot be reached.
-pub async fn connect(database: &PgConnectOptions) -> anyhow::Result<PgPool> {
-    PgPoolOptions::new()
-        .max_connections(POOL_CONNECTIONS)
-        .acquire_timeout(POOL_WAIT)
-        // A round trip for every use would be paid by every request; a dead connection shows
-        // itself, and its request is told to come back.
-        .test_before_acquire(false)
-        .connect_with(database.clone().application_name("gomall"))
-        .await
-        .context("PostgreSQL cannot be reached; see DATABASE_URL")
-}
-
 impl Shop {
     /// Starts every part. The database must be migrated.
     ///
@@ -157,27 +139,30 @@ impl Shop {
         let stop = CancellationToken::new();
         let mut workers = JoinSet::new();
         let world = world();
-        let pool = connect(&config.database).await?;
+        let database = pools::session(&config.database);
+        let Pools { requests: pool, workers: worker_pool, reports } =
+            Pools::connect(&database).await?;
         check_schema(&pool).await?;
         let nats_client = nats::connect(&config.nats_url, "gomall").await?;
-        let hints = Hints::open(nats_client.clone(), &config.stream, pool.clone()).await?;
+        let hints = Hints::open(nats_client.clone(), &config.stream, worker_pool.clone()).await?;
 
         let (journal, writer) =
-            Journal::start(pool.clone(), config.database.clone(), WriterSettings::default());
+            Journal::start(pool.clone(), database.clone(), WriterSettings::default());
         let woken = wake_up(&journal, &hints, &stop, &mut workers);
         let reader = JournalReader::new(pool.clone(), woken.subscribe());
-        let tail = Tail::start(reader.clone(), stop.child_token()).await?;
+        let followed = JournalReader::new(worker_pool.clone(), woken.subscribe());
+        let tail = Tail::start(followed, stop.child_token()).await?;
         let end = tail.end();
         let bus = Arc::new(Bus::new(journal, world));
         let vault = Vault::new(pool.clone());
-        let checkpoints = Checkpoints::start(config.database.clone(), stop.child_token());
+        let checkpoints = Checkpoints::start(database.clone(), stop.child_token());
 
         let metrics = Arc::new(Metrics::new()?);
         metrics.events_seen(end.position);
         telemetry::show_write_side(&metrics, bus.counters());
         workers.spawn(count_events(Arc::clone(&metrics), tail.head(), stop.clone()));
-        workers.spawn(dead_letters::count(Arc::clone(&metrics), pool.clone(), stop.clone()));
-        telemetry::show_projections(&metrics, &checkpoints, &tail.head());
+        workers.spawn(dead_letters::count(Arc::clone(&metrics), worker_pool.clone(), stop.clone()));
+        telemetry::show_projections(&metrics, &checkpoints);
         telemetry::show_history(&metrics, tail.other_history());
 
         let keys = Keys::load(&config.keys)?;
@@ -212,7 +197,7 @@ impl Shop {
             numbers: [&variant_numbers, &user_numbers, &order_numbers].map(Arc::clone),
             woken,
         };
-        workers.spawn(history::watch(tail.clone(), remembered, pool.clone(), stop.clone()));
+        workers.spawn(history::watch(tail.clone(), remembered, worker_pool.clone(), stop.clone()));
 
         let (provider_url, webhook_secret, provider_pages) = match config.provider {
             Provider::Http(url) => (url, None, Router::new()),
@@ -230,18 +215,18 @@ impl Shop {
 
         let relay_config = RelayConfig { stream: config.stream.clone(), ..RelayConfig::default() };
         let relay =
-            Relay::new(Arc::clone(&source), pool.clone(), nats_client.clone(), relay_config);
+            Relay::new(Arc::clone(&source), worker_pool.clone(), nats_client.clone(), relay_config);
         let relay_status = relay.status();
         if config.workers.relay {
-            telemetry::show_relay(&metrics, &relay_status, &tail.head());
+            telemetry::show_relay(&metrics, &relay_status, &checkpoints.journal_head());
             workers.spawn(relay.run(stop.clone()));
         }
         if config.workers.project {
-            let options = projections::Options::new(&pool, checkpoints.clone());
+            let options = projections::Options::new(&worker_pool, checkpoints.clone());
             workers.spawn(projections::run(options, Arc::clone(&source), stop.clone()));
         }
         if config.workers.settle {
-            workers.spawn(housekeeping::run(pool.clone(), stop.clone()));
+            workers.spawn(housekeeping::run(worker_pool.clone(), stop.clone()));
             workers.spawn(settlement::run(
                 Arc::clone(&bus),
                 Arc::clone(&provider),
@@ -251,13 +236,13 @@ impl Shop {
         }
         if config.workers.notify {
             let directory = ReadModelDirectory {
-                pool: pool.clone(),
+                pool: worker_pool.clone(),
                 checkpoints: checkpoints.clone(),
                 vault: vault.clone(),
             };
             let mut notify = NotifyConfig::new(config.mail_sender, config.mailer);
             notify.stream = config.stream.clone();
-            let notifier = Notifier::new(pool.clone(), directory, notify);
+            let notifier = Notifier::new(worker_pool.clone(), directory, notify);
             workers.spawn(notifier.run(Arc::clone(&source), nats_client.clone(), stop.clone()));
         }
 
@@ -265,11 +250,15 @@ impl Shop {
         let passwords = Passwords::new(config.password_min_chars, cores)
             .map_err(|error| anyhow::anyhow!("no password can be hashed: {error}"))?;
         let other_history = tail.other_history();
+        let (stuck, stands_still) = watch::channel(Stuck::new());
+        let watched = (checkpoints.clone(), tail.clone(), relay_status.clone());
+        workers.spawn(progress::watch(watched.0, watched.1, watched.2, stuck, stop.clone()));
         let app = Arc::new(App {
             bus,
             vault,
             checkpoints,
             reader,
+            reports: JournalReader::new(reports, watch::channel(0).1),
             tail,
             access_tokens: Arc::new(AccessTokens::new(&keys)),
             refresh_tokens: RefreshTokens::new(&keys),
@@ -291,6 +280,7 @@ impl Shop {
             metrics,
             relay: relay_status,
             other_history,
+            stuck: stands_still,
             nats: nats_client,
             workers,
             stop,

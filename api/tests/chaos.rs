@@ -114,6 +114,13 @@ fn a_fail_over_that_loses_commits_leaves_nothing_of_them_and_everybody_is_told()
 }
 
 #[test]
+fn connections_that_die_without_a_word_hold_nobody_for_ever_and_everybody_is_told() {
+    let cycle = play("silence", &["--seed", "5"]);
+    assert_eq!(faults(&cycle).len(), 2, "{cycle}");
+    assert_eq!(count(&cycle, "published"), count(&cycle, "events"));
+}
+
+#[test]
 fn a_full_disk_loses_nothing_acknowledged() {
     let more = ["--processes", "2", "--clients", "4", "--faults", "2"];
     let Some(cycle) = play_or_skip("disk-full", &more) else { return };

@@ -6,6 +6,11 @@ use std::time::Duration;
 const LONGEST_RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 /// The first pause after the immediate try.
 const FIRST_RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a silent server is asked for a sign of life: after two that it owes us the connection counts
+/// as dead.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a server may take to take a connection.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server may take to answer a request.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -37,6 +42,8 @@ pub async fn connect(addresses: &str, name: &str) -> Result<Client, ConnectError
         .name(name)
         .retry_on_initial_connect()
         .max_reconnects(None)
+        .ping_interval(PING_INTERVAL)
+        .connection_timeout(CONNECT_PATIENCE)
         .request_timeout(Some(REQUEST_PATIENCE))
         .reconnect_delay_callback(|tries| match tries {
             0 | 1 => Duration::ZERO,

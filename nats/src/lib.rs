@@ -25,6 +25,7 @@
 
 mod backoff;
 mod connection;
+mod patience;
 
 pub mod audit;
 pub mod consumer;

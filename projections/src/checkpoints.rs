@@ -23,7 +23,7 @@ const LEAST_PAUSE: Duration = Duration::from_millis(2);
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest that one look may take before the connection counts as dead.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a checkpoint may be seen before what a worker of this process reported: it stores a moment
 /// later. After that the database has gone back, and its word counts.
@@ -50,6 +50,8 @@ pub struct Checkpoints(Arc<Shared>);
 
 struct Shared {
     positions: watch::Sender<BTreeMap<String, u64>>,
+    /// The journal's last position; none while the database does not say.
+    journal_head: watch::Sender<Option<u64>>,
     waiting: AtomicUsize,
     look_now: Notify,
 }
@@ -61,6 +63,7 @@ impl Checkpoints {
     pub fn start(connect: PgConnectOptions, cancel: CancellationToken) -> Self {
         let checkpoints = Self(Arc::new(Shared {
             positions: watch::Sender::new(BTreeMap::new()),
+            journal_head: watch::Sender::new(None),
             waiting: AtomicUsize::new(0),
             look_now: Notify::new(),
         }));
@@ -107,6 +110,13 @@ impl Checkpoints {
         self.0.positions.borrow().clone()
     }
 
+    /// The journal's last position as the database has it, seen together with the checkpoints; none
+    /// while the database does not say.
+    #[must_use]
+    pub fn journal_head(&self) -> watch::Receiver<Option<u64>> {
+        self.0.journal_head.subscribe()
+    }
+
     /// Looks at once: somebody heard that a projection elsewhere has moved.
     pub fn nudge(&self) {
         self.0.look_now.notify_one();
@@ -121,21 +131,23 @@ impl Checkpoints {
         let connect = connect.application_name("gomall checkpoints");
         loop {
             let looked = async {
-                let mut conn = PgConnection::connect_with(&connect).await?;
+                let mut conn = bounded(PgConnection::connect_with(&connect)).await?;
                 // A crash of the database may have taken commits that were reported but not yet
                 // flushed, so what was known before a reconnection no longer counts.
-                let fresh = look(&mut conn).await?;
-                self.0.positions.send_replace(fresh.into_iter().collect());
+                let fresh = bounded(look(&mut conn)).await?;
+                self.0.positions.send_replace(fresh.positions.into_iter().collect());
+                self.0.journal_head.send_replace(Some(fresh.head));
                 let mut unstored = BTreeMap::new();
                 loop {
                     self.pause().await;
-                    let seen = tokio::time::timeout(LOOK_TIMEOUT, look(&mut conn))
-                        .await
-                        .map_err(|_| sqlx::Error::PoolTimedOut)??;
+                    let seen = bounded(look(&mut conn)).await?;
+                    self.0
+                        .journal_head
+                        .send_if_modified(|head| head.replace(seen.head) != Some(seen.head));
                     let now = Instant::now();
                     self.0.positions.send_if_modified(|positions| {
                         // Not replaced: a local worker may have reported a later commit meanwhile.
-                        seen.iter().fold(false, |changed, (name, position)| {
+                        seen.positions.iter().fold(false, |changed, (name, position)| {
                             follow(positions, &mut unstored, name, *position, now) || changed
                         })
                     });
@@ -145,6 +157,7 @@ impl Checkpoints {
             if let Err(error) = outcome {
                 warn!(%error, "the projections' checkpoints could not be read");
                 self.0.positions.send_replace(BTreeMap::new());
+                self.0.journal_head.send_replace(None);
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
@@ -176,11 +189,33 @@ impl Drop for Waiting<'_> {
     }
 }
 
-async fn look(conn: &mut PgConnection) -> Result<Vec<(String, u64)>, sqlx::Error> {
-    let rows: Vec<(String, i64)> =
-        sqlx::query_as("select name, position from projections").fetch_all(conn).await?;
-    // The column is checked to be at least 0.
-    Ok(rows.into_iter().map(|(name, position)| (name, position.unsigned_abs())).collect())
+/// What one look sees, all of one moment.
+struct Look {
+    head: u64,
+    positions: Vec<(String, u64)>,
+}
+
+async fn look(conn: &mut PgConnection) -> Result<Look, sqlx::Error> {
+    let rows: Vec<(Option<String>, i64)> = sqlx::query_as(
+        "select null, coalesce((select position from events order by position desc limit 1), 0) \
+         union all select name, position from projections",
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut look = Look { head: 0, positions: vec![] };
+    for (projection, position) in rows {
+        // Positions are checked to be at least 0.
+        match projection {
+            Some(projection) => look.positions.push((projection, position.unsigned_abs())),
+            None => look.head = position.unsigned_abs(),
+        }
+    }
+    Ok(look)
+}
+
+/// What is late is given up, with its connection.
+async fn bounded<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(LOOK_TIMEOUT, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// What was reported and is not in the database yet: up to where, and since when.

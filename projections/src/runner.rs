@@ -25,6 +25,7 @@ use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use worker::Worker;
@@ -32,6 +33,10 @@ use worker::Worker;
 /// The most events in one transaction: enough to make its fixed costs vanish, few enough that
 /// readers see progress and a bisection ends after ten steps.
 pub const BATCH_EVENTS: usize = 1_000;
+
+/// How long a batch may take before it is given up, with its connection, and a smaller one is tried.
+/// Usually milliseconds; what a connection that died without a word costs the rows.
+pub const BATCH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What to run, and where.
 #[derive(Clone)]
@@ -42,6 +47,8 @@ pub struct Options {
     pub projections: &'static [&'static dyn Projection],
     /// The most events in one transaction, at least 1.
     pub batch_events: usize,
+    /// How long one may take before a smaller one is tried; usually [`BATCH_PATIENCE`].
+    pub batch_patience: Duration,
     /// Let one worker at a time, among all processes, work on a projection. Without it they race,
     /// which is only slower.
     pub elect: bool,
@@ -57,6 +64,7 @@ impl Options {
             connect: pool.connect_options().as_ref().clone(),
             projections: crate::ALL,
             batch_events: BATCH_EVENTS,
+            batch_patience: BATCH_PATIENCE,
             elect: true,
             checkpoints: Some(checkpoints),
         }

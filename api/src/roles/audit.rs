@@ -5,8 +5,11 @@ use crate::settings::AuditArgs;
 use crate::shop;
 use anyhow::Context as _;
 use commands::journal::JournalReader;
+use domain::Timestamp;
 use nats::Auditor;
 use nats::audit::Report;
+use nats::notify::{LostMail, lost_mails};
+use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -29,14 +32,16 @@ async fn audit(args: &AuditArgs) -> anyhow::Result<()> {
     let servers = &args.servers;
     let database = PgConnectOptions::from_str(servers.database.database_url.reveal())
         .map_err(|_| anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database"))?;
-    let pool = shop::connect(&database).await?;
+    let pool = crate::pools::connect(&database).await?;
     shop::check_schema(&pool).await?;
     let client = nats::connect(servers.nats_url.reveal(), "gomall audit").await?;
 
     // Nobody hints, and no tail is between: the audit must see what is in the database.
     let (_nobody, hints) = watch::channel(0);
     let reader = JournalReader::new(pool.clone(), hints);
-    let auditor = Auditor::new(Arc::new(reader.clone()), pool, client, serve::stream(servers));
+    let stream = serve::stream(servers);
+    let auditor = Auditor::new(Arc::new(reader.clone()), pool.clone(), client, stream);
+    tell_what_is_lost(&pool).await?;
 
     let mut last = Instant::now();
     let progress = |position: u64| {
@@ -55,6 +60,30 @@ async fn audit(args: &AuditArgs) -> anyhow::Result<()> {
     let repaired = auditor.repair(found, head, say).await.context("begin the repair again")?;
     println!("{repaired}");
     verdict(&repaired)
+}
+
+/// What a fail-over that lost commits has left behind, for whoever has to tell customers.
+async fn tell_what_is_lost(pool: &PgPool) -> anyhow::Result<()> {
+    let (events, keys): (i64, i64) = sqlx::query_as(
+        "select (select count(*) from lost_events), (select count(*) from lost_keys)",
+    )
+    .fetch_one(pool)
+    .await?;
+    if events + keys > 0 {
+        println!(
+            "lost in a fail-over or a restore: {events} events (table lost_events), {keys} commands \
+             that were answered for (table lost_keys)"
+        );
+    }
+    for mail in lost_mails(pool).await? {
+        let LostMail { position, order_id, kind, sent_at } = mail;
+        let sent =
+            sent_at.map_or_else(|| "perhaps".to_owned(), |at| Timestamp::from(at).to_string());
+        println!(
+            "a mail about what is gone: order {order_id}, {kind}, event {position}, sent {sent}"
+        );
+    }
+    Ok(())
 }
 
 fn verdict(report: &Report) -> anyhow::Result<()> {

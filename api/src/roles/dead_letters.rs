@@ -36,7 +36,7 @@ pub(super) async fn run(action: DeadLettersAction) -> anyhow::Result<()> {
 async fn connect(database: &DatabaseArgs) -> anyhow::Result<PgPool> {
     let database = PgConnectOptions::from_str(database.database_url.reveal())
         .map_err(|_| anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database"))?;
-    let pool = shop::connect(&database).await?;
+    let pool = crate::pools::connect(&database).await?;
     shop::check_schema(&pool).await?;
     Ok(pool)
 }

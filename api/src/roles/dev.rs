@@ -78,7 +78,7 @@ async fn shop_on(
     let Servers { database_url, nats_url } = servers;
     let database = PgConnectOptions::from_str(database_url)
         .map_err(|_| anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database"))?;
-    let pool = crate::shop::connect(&database).await?;
+    let pool = crate::pools::connect(&database).await?;
     commands::MIGRATOR.run(&pool).await?;
     pool.close().await;
 

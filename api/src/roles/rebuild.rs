@@ -21,7 +21,7 @@ pub(super) async fn run(args: RebuildArgs) -> anyhow::Result<()> {
     let stop = told_to_stop()?;
     let database = PgConnectOptions::from_str(args.servers.database.database_url.reveal())
         .map_err(|_| anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database"))?;
-    let pool = shop::connect(&database).await?;
+    let pool = crate::pools::connect(&database).await?;
     shop::check_schema(&pool).await?;
 
     // Nobody hints: the tail polls, which is soon enough here.

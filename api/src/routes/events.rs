@@ -167,11 +167,11 @@ async fn list(
     let limit = params.limit.map(|EventLimit(limit)| limit as usize);
     let (kind, body) = if wants_lines(&headers) {
         // Up to the journal's end as it is now.
-        let events = app.reader.export(params.after, filter).take(limit.unwrap_or(usize::MAX));
+        let events = app.reports.export(params.after, filter).take(limit.unwrap_or(usize::MAX));
         (NDJSON, lines(events).await?)
     } else {
         let limit = limit.unwrap_or(MAX_EVENTS as usize);
-        let events = app.reader.page(params.after, limit, &filter).await?;
+        let events = app.reports.page(params.after, limit, &filter).await?;
         (JSON_UTF8, page(&events, params.after).into())
     };
     let headers = [

@@ -3,6 +3,7 @@
 
 use super::{bind, local_url, serve};
 use crate::history::TOLD_FOR;
+use crate::progress::Stuck;
 use crate::readiness::Readiness;
 use crate::routes::root::{Root, operations_router};
 use crate::settings::OperationsArgs;
@@ -49,6 +50,7 @@ pub struct Operations {
     nats: async_nats::Client,
     relay: watch::Receiver<RelayStatus>,
     other_history: watch::Receiver<OtherHistory>,
+    stuck: watch::Receiver<Stuck>,
 }
 
 impl Operations {
@@ -58,7 +60,14 @@ impl Operations {
         let metrics = Arc::clone(&shop.metrics);
         let (nats, relay) = (shop.nats.clone(), shop.relay.clone());
         let other_history = shop.other_history.clone();
-        Self { readiness: Arc::default(), metrics, nats, relay, other_history }
+        Self {
+            readiness: Arc::default(),
+            metrics,
+            nats,
+            relay,
+            other_history,
+            stuck: shop.stuck.clone(),
+        }
     }
 
     /// Everything that this process is there for works.
@@ -83,10 +92,10 @@ impl Operations {
     /// What the routes of the root need to tell it.
     pub(super) fn root(&self, shows_metrics: bool) -> Arc<Root> {
         let (nats, relay) = (self.nats.clone(), self.relay.clone());
-        let other_history = self.other_history.clone();
+        let (other_history, stuck) = (self.other_history.clone(), self.stuck.clone());
         Arc::new(Root {
             readiness: Arc::clone(&self.readiness),
-            degraded: Box::new(move || degraded(&nats, &relay, &other_history)),
+            degraded: Box::new(move || degraded(&nats, &relay, &other_history, &stuck)),
             metrics: Arc::clone(&self.metrics),
             shows_metrics,
         })
@@ -98,6 +107,7 @@ fn degraded(
     nats: &async_nats::Client,
     relay: &watch::Receiver<RelayStatus>,
     other_history: &watch::Receiver<OtherHistory>,
+    stuck: &watch::Receiver<Stuck>,
 ) -> Vec<&'static str> {
     let mut degraded = vec![];
     if nats.connection_state() != async_nats::connection::State::Connected {
@@ -109,5 +119,8 @@ fn degraded(
     if other_history.borrow().found_at.is_some_and(|at| at.elapsed() < TOLD_FOR) {
         degraded.push("journal");
     }
+    degraded.extend(stuck.borrow().iter());
+    degraded.sort_unstable();
+    degraded.dedup();
     degraded
 }

@@ -1,4 +1,5 @@
-//! How far behind the journal its followers are.
+//! How far behind the journal its followers are: behind the head that the database has, not behind what
+//! a reader has seen that may be stuck itself.
 
 use super::Metrics;
 use commands::journal::OtherHistory;
@@ -14,7 +15,7 @@ const RELAY_STATES: [&str; 4] = ["publishing", "standing_by", "waiting", "stoppe
 pub(crate) fn show_relay(
     metrics: &Metrics,
     status: &watch::Receiver<RelayStatus>,
-    head: &watch::Receiver<u64>,
+    head: &watch::Receiver<Option<u64>>,
 ) {
     let meter = metrics.meter("gomall");
     let (relay, head) = (status.clone(), head.clone());
@@ -24,8 +25,8 @@ pub(crate) fn show_relay(
         .with_callback(move |observer| {
             // No sample rather than a wrong one where this relay does not know.
             let published = relay.borrow().published_position;
-            if let Some(published) = published {
-                observer.observe(lag(*head.borrow(), published), &[]);
+            if let (Some(published), Some(head)) = (published, *head.borrow()) {
+                observer.observe(lag(head, published), &[]);
             }
         })
         .build();
@@ -43,18 +44,14 @@ pub(crate) fn show_relay(
 }
 
 /// Shows how far behind every projection is, whichever process keeps it.
-pub(crate) fn show_projections(
-    metrics: &Metrics,
-    checkpoints: &Checkpoints,
-    head: &watch::Receiver<u64>,
-) {
-    let (checkpoints, head) = (checkpoints.clone(), head.clone());
+pub(crate) fn show_projections(metrics: &Metrics, checkpoints: &Checkpoints) {
+    let (checkpoints, head) = (checkpoints.clone(), checkpoints.journal_head());
     let _registered = metrics
         .meter("gomall")
         .u64_observable_gauge("gomall_projection_lag_events")
         .with_description("Events that a read model does not show yet.")
         .with_callback(move |observer| {
-            let head = *head.borrow();
+            let Some(head) = *head.borrow() else { return };
             for (projection, position) in checkpoints.positions() {
                 let labels = [KeyValue::new("projection", projection)];
                 observer.observe(lag(head, position), &labels);
@@ -100,7 +97,7 @@ mod tests {
         let idle =
             RelayStatus { state: RelayState::Standby, published_position: None, seen_position: 0 };
         let (status, relay) = watch::channel(idle);
-        let (head, journal) = watch::channel(100);
+        let (head, journal) = watch::channel(Some(100));
         show_relay(&metrics, &relay, &journal);
         let shows = |line: &str| {
             let text = metrics.render().expect("text");
@@ -122,11 +119,13 @@ mod tests {
         shows("gomall_relay_lag_events 10");
         shows("gomall_relay_state{state=\"publishing\"} 1");
         shows("gomall_relay_state{state=\"standing_by\"} 0");
-        head.send_replace(80);
+        head.send_replace(Some(80));
         shows("gomall_relay_lag_events 0");
+        head.send_replace(None);
+        claims_no_lag();
 
         become_state(RelayState::Diverged(Divergence::Ahead { stream_position: 90 }));
-        head.send_replace(95);
+        head.send_replace(Some(95));
         shows("gomall_relay_state{state=\"stopped\"} 1");
         shows("gomall_relay_lag_events 5");
     }

@@ -10,7 +10,12 @@ use postgres_es::PostgresEventRepository;
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// How long a load may take. A stream of a hundred thousand events takes a second; what is late is dropped
+/// with its connection, which may have died without a word, and lets others at the aggregate.
+const LOAD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An aggregate as the journal has it.
 #[derive(Debug, Clone, Default)]
@@ -87,6 +92,15 @@ impl Loader {
 
     /// Reads aggregate `id`, as of `version` if that is given.
     pub(super) async fn load<A: Aggregate<Event: EventTypes> + Clone + 'static>(
+        &self,
+        id: &str,
+        version: Option<u64>,
+    ) -> Result<Loaded<A>, LoadError> {
+        let late = || Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into());
+        tokio::time::timeout(LOAD_PATIENCE, self.read(id, version)).await.unwrap_or_else(|_| late())
+    }
+
+    async fn read<A: Aggregate<Event: EventTypes> + Clone + 'static>(
         &self,
         id: &str,
         version: Option<u64>,

@@ -14,13 +14,18 @@ const INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The pause after a round that failed, e.g. because the database was away.
 const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long one round may take.
+const ROUND_PATIENCE: Duration = Duration::from_secs(120);
+
 /// How long one round waits for a lock: it needs one that appends would have to queue behind.
 const LOCK_TIMEOUT: &str = "set local lock_timeout = '1s'";
 
 /// Makes and drops the partitions of `command_outcomes` until `cancel`.
 pub async fn run(pool: PgPool, cancel: CancellationToken) {
     while !cancel.is_cancelled() {
-        let pause = match maintain(&pool).await {
+        let maintained = tokio::time::timeout(ROUND_PATIENCE, maintain(&pool)).await;
+        let late = || Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+        let pause = match maintained.unwrap_or_else(|_| late()) {
             Ok(()) => INTERVAL,
             Err(error) => {
                 warn!(%error, "the outcomes of old commands could not be forgotten");

@@ -22,6 +22,14 @@ pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const COLUMNS: &str = "position, aggregate_type, aggregate_id, sequence, event_type, \
      event_version, payload::text as payload, metadata::text as metadata, event_id, recorded_at";
 
+/// The longest that a reader waits for a batch; the largest takes a second. What is late is dropped with
+/// its connection, which may have died without a word.
+const READ_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest that somebody waits for a page of a report, which may have to scan for it: shorter than
+/// a request may take.
+const PAGE_PATIENCE: Duration = Duration::from_secs(20);
+
 /// Between two looks of a reader, at least: whoever is woken for nothing again and again must not keep
 /// the database busy. Far below what anybody waits for.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
@@ -148,7 +156,7 @@ impl JournalReader {
             .bind(&filter.aggregate_type)
             .bind(&filter.aggregate_id)
             .fetch(&self.pool);
-        Ok(read_batch(rows, 0).await?)
+        Ok(within(PAGE_PATIENCE, read_batch(rows, 0)).await?)
     }
 
     /// Everything after `after` that passes the filter, up to the end of the journal as it was at
@@ -202,7 +210,7 @@ impl JournalReader {
             .bind(signed(until))
             .bind(limit)
             .fetch(&self.pool);
-        read_batch(rows, known).await.map_err(SourceError::unavailable)
+        within(READ_PATIENCE, read_batch(rows, known)).await.map_err(SourceError::unavailable)
     }
 }
 
@@ -218,6 +226,14 @@ fn page_query() -> String {
          and ($6::text is null or aggregate_id = $6) \
          order by position limit $2"
     )
+}
+
+async fn within<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let late = || Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+    tokio::time::timeout(patience, asked).await.unwrap_or_else(|_| late())
 }
 
 /// Rows until those behind `known` are [`MAX_BATCH_BYTES`]. Those behind are thrown away as they

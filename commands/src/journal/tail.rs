@@ -29,6 +29,10 @@ const READ_EVENTS: usize = 1_000;
 /// The pause after a failed read; the database's restart takes longer than a few of these.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long the tail waits for an answer before it drops the connection and asks on another one: a
+/// second or two are what a silent connection may cost all followers.
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long a follower waits before it looks again by itself. The tail polls for everybody, so
 /// this only bounds a lost wake-up.
 const FOLLOWER_WAIT: Duration = Duration::from_secs(1);
@@ -218,7 +222,10 @@ async fn follow(
 ) {
     while !cancel.is_cancelled() {
         let after = tail.end();
-        match tail.reader.read_after(after, READ_EVENTS).await {
+        let looked =
+            tokio::time::timeout(LOOK_PATIENCE, tail.reader.read_after(after, READ_EVENTS));
+        let late = || Err(SourceError::unavailable("PostgreSQL does not answer"));
+        match looked.await.unwrap_or_else(|_| late()) {
             Ok(events) if events.is_empty() => {}
             Ok(events) => {
                 tail.recent.write().unwrap_or_else(PoisonError::into_inner).remember(events);

@@ -58,6 +58,14 @@ const ROUND_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause after failed rounds.
 const LONGEST_ROUND_PAUSE: Duration = Duration::from_secs(30);
 
+/// How long taking in one batch may take.
+const FOLLOW_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one round may take: each of its payments may be waited for at the provider, twice.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(300);
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// Follows the journal and settles what is due until `cancel`.
 pub async fn run(
     bus: Arc<Bus>,
@@ -69,7 +77,7 @@ pub async fn run(
     let follow = async {
         let mut failures = 0;
         while !cancel.is_cancelled() {
-            let followed = follow_once(&pool, &*source).await;
+            let followed = within(FOLLOW_PATIENCE, follow_once(&pool, &*source)).await;
             failures = if followed.is_err() { failures + 1 } else { 0 };
             match followed {
                 Ok(Some(position)) => {
@@ -88,7 +96,7 @@ pub async fn run(
     };
     let settle = async {
         while !cancel.is_cancelled() {
-            match settle_due(&bus, &*provider, &pool).await {
+            match within(SETTLE_PATIENCE, settle_due(&bus, &*provider, &pool)).await {
                 Ok(0) => {
                     tokio::select! {
                         () = cancel.cancelled() => break,
@@ -101,6 +109,17 @@ pub async fn run(
         }
     };
     tokio::join!(follow, settle);
+}
+
+/// What is late is dropped with its connection, which may have died without a word.
+async fn within<T, E: Into<Failure>>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(patience, work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(late) => Err(late.into()),
+    }
 }
 
 async fn pause(
@@ -121,10 +140,7 @@ fn round_pause(failures: u32) -> Duration {
 }
 
 /// Takes in the next events. `Some(position)` when there is nothing more to read for now.
-async fn follow_once(
-    pool: &PgPool,
-    source: &impl EventSource,
-) -> Result<Option<u64>, Box<dyn std::error::Error + Send + Sync>> {
+async fn follow_once(pool: &PgPool, source: &impl EventSource) -> Result<Option<u64>, Failure> {
     let (position, event_id, retry): (Option<i64>, Option<Uuid>, bool) = sqlx::query_as(
         "select c.position, case when c.event_position = c.position then c.event_id end, \
                 exists (select from dead_letters where consumer = 'settlement' and retry) \
@@ -234,10 +250,7 @@ fn signed(position: u64) -> i64 {
 }
 
 /// Tries dead letters again for which somebody asked that, in order.
-async fn try_again(
-    pool: &PgPool,
-    source: &impl EventSource,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn try_again(pool: &PgPool, source: &impl EventSource) -> Result<(), Failure> {
     let mut transaction = pool.begin().await?;
     // Nobody takes events in meanwhile, nor tries the same ones.
     sqlx::query("select from process_checkpoints where name = $1 for update")

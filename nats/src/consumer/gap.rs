@@ -1,6 +1,7 @@
 //! Reads from the journal what the stream cannot deliver.
 
 use super::{Consumer, Delivery, Handler, Settled, Trouble, positions, trouble};
+use crate::patience::within;
 use crate::public_event::PublicEvent;
 use domain::{Cursor, EventSource, RecordedEvent};
 
@@ -39,7 +40,7 @@ impl<S: EventSource> Consumer<S> {
             // A journal that was cut in front may begin where the stream does.
             let passed = batch.iter().rfind(|event| event.position < first);
             cursor = passed.map_or(Cursor::at(first - 1), |event| Cursor::behind(event));
-            positions::advance(&self.pool, &self.config.name, cursor).await?;
+            within(positions::advance(&self.pool, &self.config.name, cursor)).await?;
         }
         Ok(cursor)
     }

@@ -2,6 +2,7 @@
 
 use super::{Consumer, Delivery, Handler, Settled, Trouble, positions, trouble};
 use crate::epoch;
+use crate::patience::within;
 use crate::public_event::PublicEvent;
 use crate::stream::{event_id, foreign_epoch};
 use async_nats::connection::State;
@@ -100,7 +101,8 @@ impl<S: EventSource> Consumer<S> {
         }
         let jetstream = ContextBuilder::new().timeout(REQUEST_PATIENCE).build(self.client.clone());
         let stream = jetstream.get_stream(&self.config.stream.name).await.map_err(trouble)?;
-        if foreign_epoch(stream.cached_info(), epoch::current(&self.pool).await?).is_some() {
+        if foreign_epoch(stream.cached_info(), within(epoch::current(&self.pool)).await?).is_some()
+        {
             return Err(Trouble::OtherHistory);
         }
         let mut cursor = self.cursor(&stream).await?;
@@ -115,7 +117,7 @@ impl<S: EventSource> Consumer<S> {
     /// Where the consumer stands in this journal.
     async fn cursor(&self, stream: &Stream) -> Result<Cursor, Trouble> {
         let name = &self.config.name;
-        let cursor = positions::load(&self.pool, name).await?;
+        let cursor = within(positions::load(&self.pool, name)).await?;
         if cursor.position == 0 {
             return Ok(cursor);
         }
@@ -135,7 +137,7 @@ impl<S: EventSource> Consumer<S> {
         if self.info(stream).await?.is_some() {
             stream.delete_consumer(name).await.map_err(trouble)?;
         }
-        positions::begin_anew(&self.pool, name, cursor).await?;
+        within(positions::begin_anew(&self.pool, name, cursor)).await?;
         Ok(Cursor::START)
     }
 
@@ -225,7 +227,7 @@ impl<S: EventSource> Consumer<S> {
         match self.source.event_at(floor).await? {
             Some(event) if delivered == Some(event.event_id) => {
                 let settled = Cursor::behind(&event);
-                positions::advance(&self.pool, &self.config.name, settled).await?;
+                within(positions::advance(&self.pool, &self.config.name, settled)).await?;
                 Ok(settled)
             }
             _ => Err(Trouble::OtherHistory),

@@ -16,6 +16,9 @@ const CONSUMER: &str = "notify";
 /// that is tried again and not taken.
 const RETRY_POLL: Duration = Duration::from_secs(1);
 
+/// How long one look may take, with all its mails.
+const ROUND_PATIENCE: Duration = Duration::from_secs(15 * 60);
+
 /// The most letters of one look.
 const RETRY_MAILS: i64 = 16;
 
@@ -49,7 +52,11 @@ pub(super) async fn try_again(
     stop: &CancellationToken,
 ) {
     while stop.run_until_cancelled(tokio::time::sleep(RETRY_POLL)).await.is_some() {
-        let round = try_wanted(handler, pool, source);
+        // A mail of each may be waited for as long as its lease.
+        let round = async {
+            let tried = tokio::time::timeout(ROUND_PATIENCE, try_wanted(handler, pool, source));
+            tried.await.unwrap_or_else(|late| Err(late.into()))
+        };
         if let Some(Err(error)) = stop.run_until_cancelled(round).await {
             tracing::warn!(%error, "dead letters of mails could not be tried again");
         }

@@ -20,11 +20,13 @@ mod directory;
 mod kind;
 mod ledger;
 mod letters;
+mod lost;
 mod mailer;
 mod worker;
 
 pub use directory::{Directory, DirectoryError, OrderMail};
 pub use kind::MailKind;
 pub use letters::{Letter, letter};
+pub use lost::{LostMail, MAX_LOST_MAILS, lost_mails};
 pub use mailer::{Mailer, MailerError, Sender};
 pub use worker::{Notifier, NotifyConfig};

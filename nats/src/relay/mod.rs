@@ -18,6 +18,7 @@ mod publish;
 mod sync;
 
 use crate::backoff::Backoff;
+use crate::patience::within;
 use crate::stream::StreamConfig;
 use async_nats::Client;
 use async_nats::connection::State;
@@ -252,7 +253,7 @@ impl<S: EventSource> Relay<S> {
 
     async fn synchronize(&self, memory: &mut Memory) -> Result<Standing, Trouble> {
         self.connected().await?;
-        let epoch = crate::epoch::current(&self.pool).await?;
+        let epoch = within(crate::epoch::current(&self.pool)).await?;
         let may_refill = memory.refilled.is_none_or(|at| at.elapsed() >= REFILL_INTERVAL);
         let synchronizer = sync::Synchronizer {
             source: &*self.source,

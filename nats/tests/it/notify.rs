@@ -453,3 +453,30 @@ fn settings_that_cannot_be_used_are_refused_without_repeating_them() {
     assert!(!format!("{refused} {refused:?}").contains("secret"));
     Sender::parse("nobody").expect_err("no address");
 }
+
+#[tokio::test]
+async fn mails_about_events_that_the_journal_lost_are_listed() {
+    let pool = crate::support::database().await;
+    let (kept, recorded, forgotten) = (new_id(), new_id(), new_id());
+    let rows = [
+        "insert into events (position, aggregate_type, aggregate_id, sequence, event_type, \
+           event_version, payload, metadata, event_id, recorded_at) \
+         values (1, 'order', 'a', 1, 'OrderPlaced', '1', '{}', '{}', $1, now())",
+        "insert into mails (event_id, position, order_id, kind, state, lease_until, message_id, sent_at) \
+         select id, 1, id, 'order_confirmation', 'sent', now(), 'x', now() \
+           from unnest(array[$1, $2]) id where $3::uuid is not null",
+        "insert into lost_events (event_id, position, aggregate_type, aggregate_id, event_type, \
+           recorded_at) \
+         select id, 2, 'order', id::text, 'OrderPlaced', now() from unnest(array[$2, $3]) id \
+           where $1::uuid is not null",
+    ];
+    for (number, row) in rows.into_iter().enumerate() {
+        let ids = if number == 0 { vec![kept] } else { vec![kept, recorded, forgotten] };
+        let query = ids.into_iter().fold(sqlx::query(row), |query, id| query.bind(id));
+        query.execute(&pool).await.expect("a statement");
+    }
+    let listed = nats::notify::lost_mails(&pool).await.expect("readable");
+    let listed: Vec<_> =
+        listed.iter().map(|mail| (mail.order_id, mail.sent_at.is_some())).collect();
+    assert_eq!(listed, [(recorded, true), (forgotten, false)]);
+}

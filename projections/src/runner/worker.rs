@@ -33,9 +33,16 @@ const STORE_INTERVAL: Duration = Duration::from_millis(50);
 /// off must not keep the lock. Ten missed heartbeats.
 const SESSION_TIMEOUT_MS: u32 = 10_000;
 
-/// The longest that anything we ask of the database may take, a whole batch included (usually
-/// milliseconds), before the connection counts as dead.
-const DATABASE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest that one short statement may take, connecting included, before the connection counts as
+/// dead.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest that a batch may take whose single event took too long before.
+const LONGEST_BATCH: Duration = Duration::from_secs(60);
+
+/// By which part of the most events a batch may grow again with each one that was in time, after one
+/// was not.
+const GROWS_BY: usize = 16;
 
 /// How often the progress of rows that are built anew is told.
 const TELL_PROGRESS_EVERY: Duration = Duration::from_secs(5);
@@ -47,8 +54,13 @@ pub(super) struct Worker {
     elect: bool,
     checkpoints: Option<Checkpoints>,
     most_events: usize,
+    /// As many events have been in time, or may be: shrinks when a batch is late, and grows slowly.
+    timely_events: usize,
     /// How many events the next batch takes; shrinks around an event that cannot be applied.
     next_events: usize,
+    /// How long a batch may take before it is given up with its connection.
+    batch_patience: Duration,
+    usual_patience: Duration,
     backoff: Backoff,
     /// So that it is said once and not every second.
     said_outdated: bool,
@@ -59,7 +71,7 @@ pub(super) struct Worker {
 pub(super) enum Interrupted {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
-    #[error("the database did not answer within {} seconds", DATABASE_TIMEOUT.as_secs())]
+    #[error("the database did not answer in time")]
     DatabaseTimeout,
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -135,7 +147,10 @@ impl Worker {
             elect: options.elect,
             checkpoints: options.checkpoints.clone(),
             most_events,
+            timely_events: most_events,
             next_events: most_events,
+            batch_patience: options.batch_patience,
+            usual_patience: options.batch_patience,
             backoff: Backoff::default(),
             said_outdated: false,
         }
@@ -277,9 +292,7 @@ impl Worker {
             }
             if stand.row.retry {
                 let tried = retry(self.projection, conn, source);
-                timeout(DATABASE_TIMEOUT, tried)
-                    .await
-                    .map_err(|_| Interrupted::DatabaseTimeout)??;
+                timeout(LONGEST_BATCH, tried).await.map_err(|_| Interrupted::DatabaseTimeout)??;
                 stand.reload(self.load(conn).await?);
                 continue;
             }
@@ -327,8 +340,12 @@ impl Worker {
             return Ok(());
         }
         let batch = Batch { events, relevant, checkpoint: stand.row.cursor() };
-        let applied = timeout(DATABASE_TIMEOUT, batch::apply(self.projection, conn, &batch));
-        match applied.await.map_err(|_| Interrupted::DatabaseTimeout)?? {
+        let applied = timeout(self.batch_patience, batch::apply(self.projection, conn, &batch));
+        let Ok(applied) = applied.await else {
+            self.was_late(events.len());
+            return Err(Interrupted::DatabaseTimeout);
+        };
+        match applied? {
             Outcome::Applied { cursor } => {
                 stand.store(cursor);
                 self.done(cursor.position);
@@ -347,10 +364,23 @@ impl Worker {
     /// Everything up to `position` is in the rows.
     fn done(&mut self, position: u64) {
         self.backoff.reset();
-        self.next_events = (self.next_events * 2).min(self.most_events);
+        self.batch_patience = self.usual_patience;
+        self.next_events = (self.next_events * 2).min(self.timely_events);
+        let grown = self.timely_events + self.most_events.div_ceil(GROWS_BY);
+        self.timely_events = grown.min(self.most_events);
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.reached(self.projection.name(), position);
         }
+    }
+
+    /// A batch of so many events took too long, or its connection is dead, which nobody can tell: the
+    /// next one is smaller, on another connection, and a single event is waited for longer.
+    fn was_late(&mut self, events: usize) {
+        if events == 1 {
+            self.batch_patience = LONGEST_BATCH.min(self.batch_patience * 2);
+        }
+        self.timely_events = (events / 2).max(1);
+        self.next_events = self.timely_events;
     }
 
     /// Moves the checkpoint to where this worker has got without it.
@@ -427,7 +457,7 @@ async fn open(connect: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
 }
 
 async fn bounded<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Interrupted> {
-    match timeout(DATABASE_TIMEOUT, asked).await {
+    match timeout(STATEMENT_TIMEOUT, asked).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Interrupted::DatabaseTimeout),
     }

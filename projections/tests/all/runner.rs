@@ -263,6 +263,21 @@ async fn a_source_that_skips_an_event_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_batch_that_takes_too_long_is_tried_in_parts() {
+    let pool = prepared().await;
+    let history = tally::history(60);
+    let slow = Tally::new().slow(0.04).leak();
+    let patience = std::time::Duration::from_millis(400);
+    // All at once would take two seconds, for ever again.
+    let running = Running::start(
+        Options { batch_patience: patience, ..options(&pool, slow) },
+        history.source(),
+    );
+    watch_to_the_end(&pool, &history).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn rows_of_another_version_are_left_alone() {
     let pool = prepared().await;
     let mut history = History::default();

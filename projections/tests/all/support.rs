@@ -294,6 +294,7 @@ pub(crate) fn options(pool: &PgPool, projections: &'static [&'static dyn Project
         connect: pool.connect_options().as_ref().clone(),
         projections,
         batch_events: projections::BATCH_EVENTS,
+        batch_patience: projections::BATCH_PATIENCE,
         elect: true,
         checkpoints: None,
     }

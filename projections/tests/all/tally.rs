@@ -29,11 +29,13 @@ pub(crate) enum Mishap {
 pub(crate) struct Tally {
     mishaps: Mutex<BTreeMap<u64, Vec<Mishap>>>,
     pub(crate) version: i32,
+    /// How long each event keeps the database busy.
+    seconds_an_event: f64,
 }
 
 impl Tally {
     pub(crate) fn new() -> Self {
-        Self { mishaps: Mutex::default(), version: 1 }
+        Self { mishaps: Mutex::default(), version: 1, seconds_an_event: 0.0 }
     }
 
     pub(crate) fn with_mishap(self, position: u64, mishap: Mishap, times: usize) -> Self {
@@ -41,6 +43,10 @@ impl Tally {
         mishaps.insert(position, vec![mishap; times]);
         drop(mishaps);
         self
+    }
+
+    pub(crate) fn slow(self, seconds_an_event: f64) -> Self {
+        Self { seconds_an_event, ..self }
     }
 
     /// As the runner wants it; a test's few bytes may stay until its process ends.
@@ -93,6 +99,12 @@ impl Projection for Tally {
             .bind(streams)
             .execute(&mut *conn)
             .await?;
+            if self.seconds_an_event > 0.0 {
+                sqlx::query("select pg_sleep($1)")
+                    .bind(self.seconds_an_event * events.len() as f64)
+                    .execute(&mut *conn)
+                    .await?;
+            }
             match self.next_mishap(events) {
                 None => {}
                 Some(Mishap::ConnectionLost) => {

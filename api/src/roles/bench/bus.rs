@@ -2,7 +2,8 @@
 
 use super::measure::Client;
 use super::targets::{ACTOR, Targets, receive};
-use crate::shop::{connect, world};
+use crate::pools::connect;
+use crate::shop::world;
 use anyhow::Context as _;
 use commands::bus::{Bus, Context, Plan};
 use commands::journal::{Journal, WriterSettings};

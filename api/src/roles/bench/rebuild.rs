@@ -3,7 +3,7 @@
 //! The anchor `read` only reads the journal, through the same reader in the same batches.
 
 use super::measure::{Case, Round};
-use crate::shop::connect;
+use crate::pools::connect;
 use commands::journal::JournalReader;
 use domain::{Cursor, EventSource};
 use futures::FutureExt;

@@ -39,7 +39,7 @@ pub(super) async fn run(args: FollowArgs) -> anyhow::Result<()> {
     });
     let log = Log::open(&args.history)?;
     let database = super::options(&args.database)?;
-    let pool = patiently("PostgreSQL", || crate::shop::connect(&database)).await?;
+    let pool = patiently("PostgreSQL", || crate::pools::connect(&database)).await?;
     let (_nobody, hints) = watch::channel(0);
     let reader = JournalReader::new(pool, hints);
     let reading = CancellationToken::new();

@@ -65,6 +65,7 @@ pub(super) struct Trap {
 pub(super) struct Proxy {
     address: SocketAddr,
     armed: Arc<Armed>,
+    silent: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
 
@@ -94,22 +95,29 @@ impl Proxy {
         let address = listener.local_addr()?;
         let armed = Arc::<Armed>::default();
         let connections = Arc::clone(&armed);
+        let (silent, silence) = watch::channel(false);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let armed = Arc::clone(&connections);
+                let (armed, silence) = (Arc::clone(&connections), silence.clone());
                 tokio::spawn(async move {
                     if let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await {
-                        connect(client, server, protocol, armed).await;
+                        connect(client, server, protocol, armed, silence).await;
                     }
                 });
             }
         });
-        Ok(Self { address, armed, accepting })
+        Ok(Self { address, armed, silent, accepting })
     }
 
     /// The port that it listens on.
     pub(super) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Answers nothing any more and closes nothing, as a host without power; until it is back, which
+    /// concerns new connections only.
+    pub(super) fn be_silent(&self, silent: bool) {
+        self.silent.send_replace(silent);
     }
 
     /// Sets a trap, in place of one that nobody fell into. Tells when somebody has.
@@ -148,24 +156,35 @@ impl Armed {
 
 /// What the answers' side is told by the requests' side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answers {
+enum Told {
     Pass,
     /// The next answer, and all after it, go nowhere.
     Swallow,
 }
 
-async fn connect(client: TcpStream, server: TcpStream, protocol: Protocol, armed: Arc<Armed>) {
+async fn connect(
+    client: TcpStream,
+    server: TcpStream,
+    protocol: Protocol,
+    armed: Arc<Armed>,
+    mut silence: watch::Receiver<bool>,
+) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let (tell, told) = watch::channel(Answers::Pass);
+    let (tell, told) = watch::channel(Told::Pass);
     let (swallowed, answer) = oneshot::channel();
     let mut requests = Requests { frames: Frames::of_client(from_client, protocol), to_server };
+    let mut answers = Answers { frames: Frames::of_server(from_server, protocol), to_client };
     // Whichever side ends first ends the other: dropping the halves closes both connections.
     tokio::select! {
-        () = requests.forward(&armed, tell, answer) => {}
-        () = answers(Frames::of_server(from_server, protocol), to_client, told, swallowed) => {}
+        () = requests.forward(&armed, tell, answer) => return,
+        () = answers.forward(told, swallowed) => return,
+        Ok(_) = silence.wait_for(|silent| *silent) => {}
     }
+    // The client has to find out by itself.
+    requests.hang().await;
+    drop(answers);
 }
 
 struct Requests {
@@ -178,7 +197,7 @@ impl Requests {
     async fn forward(
         &mut self,
         armed: &Armed,
-        tell: watch::Sender<Answers>,
+        tell: watch::Sender<Told>,
         answer: oneshot::Receiver<()>,
     ) {
         while let Some(Frame { bytes, point, .. }) = self.frames.next().await {
@@ -188,7 +207,7 @@ impl Requests {
                 }
                 continue;
             };
-            tell.send_replace(Answers::Swallow);
+            tell.send_replace(Told::Swallow);
             if trap.moment == Moment::Late {
                 return self.arrive_late(&bytes, armed, sprung, answer).await;
             }
@@ -246,23 +265,25 @@ impl Requests {
     }
 }
 
-/// Hands answers on, until they are to be swallowed; then says when the first has come whole.
-async fn answers(
-    mut frames: Frames<OwnedReadHalf>,
-    mut to_client: OwnedWriteHalf,
-    told: watch::Receiver<Answers>,
-    swallowed: oneshot::Sender<()>,
-) {
-    let mut swallowed = Some(swallowed);
-    while let Some(frame) = frames.next().await {
-        if *told.borrow() == Answers::Swallow {
-            if frame.ends_answer
-                && let Some(swallowed) = swallowed.take()
-            {
-                let _ = swallowed.send(());
+struct Answers {
+    frames: Frames<OwnedReadHalf>,
+    to_client: OwnedWriteHalf,
+}
+
+impl Answers {
+    /// Hands answers on, until they are to be swallowed; then says when the first has come whole.
+    async fn forward(&mut self, told: watch::Receiver<Told>, swallowed: oneshot::Sender<()>) {
+        let mut swallowed = Some(swallowed);
+        while let Some(frame) = self.frames.next().await {
+            if *told.borrow() == Told::Swallow {
+                if frame.ends_answer
+                    && let Some(swallowed) = swallowed.take()
+                {
+                    let _ = swallowed.send(());
+                }
+            } else if self.to_client.write_all(&frame.bytes).await.is_err() {
+                return;
             }
-        } else if to_client.write_all(&frame.bytes).await.is_err() {
-            return;
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 /// Fails while a read model is not at the end of the journal yet.
 pub(super) async fn are_at(cycle: &Cycle<'_>, head: u64) -> anyhow::Result<()> {
-    let pool = crate::shop::connect(&cycle.ground.options).await?;
+    let pool = crate::pools::connect(&cycle.ground.options).await?;
     let found = list_projections(&pool).await;
     pool.close().await;
     let found = found?;
@@ -28,7 +28,7 @@ pub(super) async fn are_at(cycle: &Cycle<'_>, head: u64) -> anyhow::Result<()> {
 /// Builds every read model anew and compares.
 pub(super) async fn differ_from_rebuilt(cycle: &Cycle<'_>) -> anyhow::Result<Vec<Violation>> {
     let mut connection = cycle.ground.connect().await?;
-    let pool = crate::shop::connect(&cycle.ground.options).await?;
+    let pool = crate::pools::connect(&cycle.ground.options).await?;
     let (_nobody, hints) = watch::channel(0);
     let reader = Arc::new(JournalReader::new(pool.clone(), hints));
     let (_still, head) = watch::channel(reader.head().await?);

@@ -133,6 +133,14 @@ impl Staff {
         first.ok().map(|(_, first, _)| members[first])
     }
 
+    /// Lets every connection to the servers be silent, or new ones be answered again.
+    pub(super) fn be_silent(&self, silent: bool) {
+        for member in &self.members {
+            member.postgres.be_silent(silent);
+            member.nats.be_silent(silent);
+        }
+    }
+
     /// Lets go on what the trap for one of those who publish has kept back.
     pub(super) async fn let_go(&self, index: usize) -> anyhow::Result<()> {
         self.members[index].nats.let_go().await

@@ -74,7 +74,7 @@ pub(super) async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let past = Past::of(&history::read(&args.history)?);
     let log = Arc::new(Log::open(&args.history)?);
     let database = super::options(&args.database)?;
-    let pool = patiently("PostgreSQL", || crate::shop::connect(&database)).await?;
+    let pool = patiently("PostgreSQL", || crate::pools::connect(&database)).await?;
     let (journal, writer) = Journal::start(pool.clone(), database, WriterSettings::default());
     let bus = Arc::new(Bus::new(journal, world()));
     open_shop(&bus, args.seed).await?;

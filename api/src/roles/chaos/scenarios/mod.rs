@@ -12,6 +12,7 @@ mod failover;
 mod kill;
 mod orders;
 mod pause;
+mod silence;
 mod stream;
 mod writers;
 
@@ -56,6 +57,8 @@ pub enum Scenario {
     Drop(DropArgs),
     /// A standby that was behind takes over: acknowledged commits are gone.
     Failover(ChaosArgs),
+    /// Connections die without a word.
+    Silence(ChaosArgs),
     /// PostgreSQL's disk is full for a while.
     DiskFull(DiskFullArgs),
     /// A process that writes.
@@ -105,6 +108,7 @@ pub(in crate::roles) async fn run(scenario: Scenario) -> anyhow::Result<()> {
             play("drop", &chaos, all, async |cycle| drop::cycle(cycle, length).await).await
         }
         Scenario::Failover(chaos) => play("failover", &chaos, all, failover::cycle).await,
+        Scenario::Silence(chaos) => play("silence", &chaos, all, silence::cycle).await,
         Scenario::DiskFull(DiskFullArgs { chaos, faults, inside }) => match inside {
             None => disk_full::on_own_disk(chaos.json, told_to_stop()?).await,
             Some(directory) => {

@@ -1,0 +1,106 @@
+//! Whether what follows the journal follows it: the head of the journal as the database has it, beside
+//! how far everybody is. A reader that is stuck on a connection that died sees no lag by itself.
+
+use commands::journal::Tail;
+use nats::RelayStatus;
+use projections::Checkpoints;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long somebody may stand still while the journal is ahead before that is said: longer than a
+/// batch takes, and than a fail-over inside the shop.
+pub const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// What stands still, in the words of `/readyz`.
+pub type Stuck = Vec<&'static str>;
+
+/// Looks until `stop`; whoever holds the receiver hears what stands still.
+pub(crate) async fn watch(
+    checkpoints: Checkpoints,
+    tail: Tail,
+    relay: watch::Receiver<RelayStatus>,
+    stuck: watch::Sender<Stuck>,
+    stop: CancellationToken,
+) {
+    let mut stands = Stands::default();
+    loop {
+        if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+            return;
+        }
+        let head = *checkpoints.journal_head().borrow();
+        let now = Instant::now();
+        let mut found = Stuck::new();
+        // Nobody answers: then there is nothing to compare with either.
+        if stands.stands_still("postgresql", u64::from(head.is_some()), Some(1), now) {
+            found.push("postgresql");
+        }
+        if stands.stands_still("journal", tail.end().position, head, now) {
+            found.push("journal");
+        }
+        let late = checkpoints
+            .positions()
+            .into_iter()
+            .filter(|(projection, position)| stands.stands_still(projection, *position, head, now));
+        if late.count() > 0 {
+            found.push("read_models");
+        }
+        let published = relay.borrow().published_position;
+        let published = published.map(|position| (position, head));
+        let (position, published_head) = published.unwrap_or((0, None));
+        if stands.stands_still("relay", position, published_head, now) {
+            found.push("relay");
+        }
+        stuck.send_if_modified(|known| std::mem::replace(known, found.clone()) != found);
+    }
+}
+
+/// Where everybody stood, and since when.
+#[derive(Default)]
+struct Stands(BTreeMap<String, (u64, Instant)>);
+
+impl Stands {
+    /// Whether somebody is behind the head and has been where they are for too long.
+    fn stands_still(&mut self, who: &str, position: u64, head: Option<u64>, now: Instant) -> bool {
+        let is_behind = head.is_some_and(|head| position < head);
+        match self.0.get_mut(who) {
+            Some((stood, since)) if is_behind && *stood == position => {
+                now.duration_since(*since) >= STUCK_AFTER
+            }
+            Some(stand) => {
+                *stand = (position, now);
+                false
+            }
+            None => {
+                self.0.insert(who.to_owned(), (position, now));
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_stands_behind_a_journal_that_is_ahead_is_said_to_stand_still() {
+        let (mut stands, began) = (Stands::default(), Instant::now());
+        let mut looks = |position, head, seconds| {
+            stands.stands_still("orders", position, head, began + Duration::from_secs(seconds))
+        };
+        assert!(!looks(155, Some(155), 0));
+        assert!(!looks(155, Some(155), 100), "it has nothing to do");
+        assert!(!looks(155, Some(196), 101));
+        assert!(looks(155, Some(200), 111), "the head moves and it does not");
+        assert!(!looks(156, Some(200), 112), "it moves");
+        assert!(!looks(156, None, 200), "nobody knows");
+        assert!(!looks(156, Some(200), 209));
+        assert!(looks(156, Some(200), 211));
+    }
+}
