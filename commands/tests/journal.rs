@@ -2,7 +2,9 @@
 
 mod support;
 
-use commands::journal::{AppendError, Appended, JournalReader, Keyed, MAX_EVENT_BYTES, Tail};
+use commands::journal::{
+    Append, AppendError, Appended, JournalReader, Keyed, MAX_EVENT_BYTES, Tail,
+};
 use domain::{Cursor, EventSource, Filter};
 use futures::TryStreamExt;
 use std::collections::HashSet;
@@ -139,14 +141,15 @@ async fn a_refusal_decided_on_stale_state_is_caught() {
 async fn a_known_key_answers_its_first_outcome_whatever_is_decided_now() {
     let database = Database::new().await;
     let journal = database.journal();
-    let keyed = Keyed { key: new_id(), fingerprint: [7; 32], outcome: "{\"a\":1}".to_owned() };
+    let keyed =
+        Keyed { key: new_id(), fingerprint: [7; 32], outcome: Some("{\"a\":1}".to_owned()) };
     let (mut first, _) = append("a", 1, None);
     first.keyed = Some(keyed.clone());
     // At once and afterwards, with events, without, and on wrong expectations.
     let (mut at_once, _) = append("a", 1, None);
     at_once.keyed = Some(keyed.clone());
     let (mut stale, _) = append("a", 9, Some(new_id()));
-    stale.keyed = Some(Keyed { outcome: "{\"other\":2}".to_owned(), ..keyed.clone() });
+    stale.keyed = Some(Keyed { outcome: Some("{\"other\":2}".to_owned()), ..keyed.clone() });
     let (mut refusal, _) = append("a", 2, None);
     refusal.events.clear();
     refusal.keyed = Some(keyed);
@@ -158,8 +161,9 @@ async fn a_known_key_answers_its_first_outcome_whatever_is_decided_now() {
         panic!("a fresh key on an empty journal: {first:?}");
     };
     let replay = Appended::Replay {
-        positions: (1, 1),
-        fingerprint: [7; 32],
+        positions: Some((1, 1)),
+        head: 1,
+        fingerprint: Some([7; 32]),
         outcome: "{\"a\":1}".to_owned(),
         recorded_at,
     };
@@ -170,10 +174,61 @@ async fn a_known_key_answers_its_first_outcome_whatever_is_decided_now() {
 }
 
 #[tokio::test]
+async fn a_key_keeps_that_there_was_nothing_to_do_and_not_that_it_was_refused() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let (first, first_id) = append("a", 1, None);
+    journal.append(first).await.expect("the journal is up");
+    let without_events = |outcome: Option<&str>, key| {
+        let (mut command, _) = append("a", 2, Some(first_id));
+        command.events.clear();
+        let outcome = outcome.map(str::to_owned);
+        command.keyed = Some(Keyed { key, fingerprint: [7; 32], outcome });
+        command
+    };
+    let (nothing, refused) = (new_id(), new_id());
+    let done = Appended::Done { positions: None, head: 1, recorded_at: None };
+    assert_eq!(journal.append(without_events(Some("{}"), nothing)).await, Ok(done.clone()));
+    assert_eq!(journal.append(without_events(None, refused)).await, Ok(done.clone()));
+
+    // The stream goes on, so that neither could be decided as it was.
+    let (second, second_id) = append("a", 2, Some(first_id));
+    journal.append(second).await.expect("the journal is up");
+    let replayed = journal.append(without_events(Some("{}"), nothing)).await;
+    let Ok(Appended::Replay { positions: None, head: 1, outcome, .. }) = replayed else {
+        panic!("it had nothing to do when the head was 1: {replayed:?}");
+    };
+    assert_eq!(outcome, "{}");
+    let refusal = journal.append(without_events(None, nothing)).await;
+    assert!(matches!(refusal, Ok(Appended::Replay { .. })), "a known key wins: {refusal:?}");
+    assert_eq!(journal.append(without_events(None, refused)).await, Ok(Appended::Conflict));
+
+    // In one batch with others, with and without events, and after a conflict among them.
+    let wrong = append("b", 1, Some(new_id())).0;
+    let keyed =
+        || Some(Keyed { key: new_id(), fingerprint: [7; 32], outcome: Some("{}".to_owned()) });
+    let third = Append { keyed: keyed(), ..append("a", 3, Some(second_id)).0 };
+    let beside = Append { keyed: keyed(), ..Append::default() };
+    let again = [third.clone(), beside.clone()];
+    let (third, beside, wrong) =
+        tokio::join!(journal.append(third), journal.append(beside), journal.append(wrong));
+    assert!(matches!(third, Ok(Appended::Done { positions: Some((3, 3)), .. })), "{third:?}");
+    assert_eq!(beside, Ok(Appended::Done { positions: None, head: 3, recorded_at: None }));
+    assert_eq!(wrong, Ok(Appended::Conflict));
+    for (again, positions) in again.into_iter().zip([Some((3, 3)), None]) {
+        let replayed = journal.append(again).await;
+        let Ok(Appended::Replay { positions: at, head: 3, .. }) = replayed else {
+            panic!("both are known: {replayed:?}");
+        };
+        assert_eq!(at, positions);
+    }
+}
+
+#[tokio::test]
 async fn what_was_decided_on_a_known_key_with_a_stale_expectation_is_refused_to_the_end() {
     let database = Database::new().await;
     let journal = database.journal();
-    let keyed = Keyed { key: new_id(), fingerprint: [7; 32], outcome: "{}".to_owned() };
+    let keyed = Keyed { key: new_id(), fingerprint: [7; 32], outcome: Some("{}".to_owned()) };
     let (mut first, _) = append("a", 1, None);
     first.keyed = Some(keyed.clone());
     journal.append(first).await.expect("the journal is up");
@@ -280,7 +335,7 @@ async fn keys_are_forgotten_a_week_at_a_time_after_thirty_days_and_not_before() 
     let database = Database::new().await;
     let journal = database.journal();
     let key = new_id();
-    let keyed = Keyed { key, fingerprint: [7; 32], outcome: "{}".to_owned() };
+    let keyed = Keyed { key, fingerprint: [7; 32], outcome: Some("{}".to_owned()) };
     let (mut first, _) = append("a", 1, None);
     first.keyed = Some(keyed.clone());
     journal.append(first).await.expect("the journal is up");
@@ -323,7 +378,8 @@ async fn a_command_of_a_week_without_a_partition_is_recorded_all_the_same() {
     .expect("the owner may drop partitions");
     let journal = database.journal();
     let (mut first, _) = append("a", 1, None);
-    first.keyed = Some(Keyed { key: new_id(), fingerprint: [7; 32], outcome: "{}".to_owned() });
+    first.keyed =
+        Some(Keyed { key: new_id(), fingerprint: [7; 32], outcome: Some("{}".to_owned()) });
     let again = first.clone();
     assert!(matches!(journal.append(first).await, Ok(Appended::Done { .. })));
     assert!(matches!(journal.append(again).await, Ok(Appended::Replay { .. })));

@@ -155,15 +155,19 @@ impl Bus {
                         states: decision.verdict.map_err(ExecuteError::Rejected)?,
                     });
                 }
-                Appended::Replay { positions, fingerprint, outcome, recorded_at } => {
-                    if plan.key.is_some_and(|key| key.fingerprint != fingerprint) {
+                Appended::Replay { positions, head, fingerprint, outcome, recorded_at } => {
+                    if plan
+                        .key
+                        .zip(fingerprint)
+                        .is_some_and(|(key, first)| key.fingerprint != first)
+                    {
                         return Err(ExecuteError::KeyReused);
                     }
                     let outcome = parse_outcome(&outcome)?;
                     return Ok(Executed {
                         replayed: true,
-                        positions: Some(positions),
-                        position: positions.1,
+                        positions,
+                        position: head,
                         recorded_at: Some(recorded_at.into()),
                         states: self.states_at(&plan, &outcome.versions).await?,
                         ids: outcome.ids,
@@ -281,7 +285,7 @@ impl Bus {
         let keyed = plan.key.map(|key| Keyed {
             key: key.key,
             fingerprint: key.fingerprint,
-            outcome: outcome_text(plan, &newest),
+            outcome: verdict.is_ok().then(|| outcome_text(plan, &newest)),
         });
         let pending = place_in_queue.hand_over(Append { expectations, events, keyed })?;
         let mut due = vec![];

@@ -1,10 +1,11 @@
-//! One call of `journal_append_v2`: how a batch is gathered, bound and read back.
+//! One call of `journal_append_v3`: how a batch is gathered, bound and read back.
 
 use super::{Append, AppendError, Appended, Job, MAX_EVENT_BYTES, MAX_EVENTS_PER_COMMAND};
 use domain::StreamKey;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -17,8 +18,13 @@ const MAX_COMMANDS: usize = 512;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 const APPEND: &str = "select cmd, status, first_position, last_position, first_fingerprint, \
-     first_outcome, head_position, written_at from journal_append_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-     $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+     first_outcome, head_position, written_at from journal_append_v3($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+     $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)";
+
+/// How far the database's clock may be behind the last event before nothing is appended any more:
+/// more than clocks of a primary and its standby differ, and less than anybody's time limit. What is
+/// less is evened out, because the time of recording never goes back.
+const MAX_CLOCK_BACK: Duration = Duration::from_secs(5);
 
 /// Refuses what the table would refuse, so that it never aborts a batch with neighbours in it.
 pub(super) fn check(append: &Append) -> Result<(), AppendError> {
@@ -42,7 +48,8 @@ pub(super) fn check(append: &Append) -> Result<(), AppendError> {
     });
     // PostgreSQL's text holds no NUL byte. The escape stays legal in a `json` column but could
     // not be read out of it, so it is refused as well.
-    for text in texts.chain(append.keyed.as_ref().map(|keyed| &keyed.outcome)) {
+    let outcome = append.keyed.as_ref().and_then(|keyed| keyed.outcome.as_ref());
+    for text in texts.chain(outcome) {
         if text.contains('\0') || escapes_nul(text) {
             return Err(AppendError::Unstorable("a text holds a NUL character".to_owned()));
         }
@@ -148,7 +155,7 @@ pub(super) async fn send(
         let keyed = job.append.keyed.as_ref();
         key.push(keyed.map(|keyed| keyed.key));
         fingerprint.push(keyed.map(|keyed| keyed.fingerprint.as_slice()));
-        outcome.push(keyed.map(|keyed| keyed.outcome.as_str()));
+        outcome.push(keyed.and_then(|keyed| keyed.outcome.as_deref()));
         let (before, own) = (count(e_cmd.len()), count(job.append.events.len()));
         first_event.push((own > 0).then_some(before + 1));
         last_event.push((own > 0).then_some(before + own));
@@ -197,6 +204,9 @@ pub(super) async fn send(
         .bind(e_event_id)
         .bind(keyed)
         .bind(resent)
+        .bind(None::<OffsetDateTime>)
+        .bind(None::<Duration>)
+        .bind(MAX_CLOCK_BACK)
         .fetch_all(connection)
         .await?;
     match rows.first() {
@@ -222,7 +232,7 @@ fn all_done(jobs: &[Job], row: &PgRow) -> Result<(Vec<Appended>, u64), sqlx::Err
 fn each(jobs: usize, rows: &[PgRow]) -> Result<(Vec<Appended>, u64), sqlx::Error> {
     if rows.len() != jobs {
         return Err(sqlx::Error::Protocol(format!(
-            "journal_append_v2 answered {} of {jobs} commands",
+            "journal_append_v3 answered {} of {jobs} commands",
             rows.len(),
         )));
     }
@@ -247,7 +257,10 @@ fn count(events: usize) -> i32 {
 fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
     let first: Option<i64> = row.try_get("first_position")?;
     let last: Option<i64> = row.try_get("last_position")?;
-    let positions = first.zip(last).map(|(first, last)| (unsigned(first), unsigned(last)));
+    let last = last.map(unsigned);
+    // A command that had nothing to do is kept with the head as its last position, and a first one
+    // behind it.
+    let positions = first.map(unsigned).zip(last).filter(|(first, last)| first <= last);
     match row.try_get::<&str, _>("status")? {
         "ok" => {
             let head: i64 = row.try_get("head_position")?;
@@ -255,16 +268,18 @@ fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
             Ok(Appended::Done { positions, head: unsigned(head), recorded_at })
         }
         "replay" => {
-            let fingerprint: Vec<u8> = row.try_get("first_fingerprint")?;
+            let fingerprint: Option<Vec<u8>> = row.try_get("first_fingerprint")?;
             Ok(Appended::Replay {
-                positions: positions.unwrap_or((0, 0)),
-                fingerprint: fingerprint.try_into().unwrap_or([0; 32]),
+                positions,
+                head: last.unwrap_or(0),
+                // What has another length is no fingerprint of anything.
+                fingerprint: fingerprint.map(|bytes| bytes.try_into().unwrap_or([0; 32])),
                 outcome: row.try_get("first_outcome")?,
                 recorded_at: row.try_get("written_at")?,
             })
         }
         "conflict" => Ok(Appended::Conflict),
-        other => Err(sqlx::Error::Protocol(format!("journal_append_v2 answered {other:?}"))),
+        other => Err(sqlx::Error::Protocol(format!("journal_append_v3 answered {other:?}"))),
     }
 }
 

@@ -1,8 +1,7 @@
 //! The journal: an append-only list of events in PostgreSQL with one gap-free global order.
 //!
 //! One writer task per process owns a connection and appends whatever is waiting by one call of
-//! the database function `journal_append_v2` (`migrations/0008_append.sql`; its long way is
-//! `journal_append`, whose present text is in `0006_refuse_whole_chains.sql`). While one batch
+//! the database function `journal_append_v3` (`migrations/0013_append_v3.sql`). While one batch
 //! commits, the next one gathers; there is no timer. Dropping a caller's future changes nothing:
 //! once queued, a command belongs to the writer.
 
@@ -76,12 +75,13 @@ pub struct Keyed {
     pub key: Uuid,
     /// SHA-256 of the request's canonical body.
     pub fingerprint: [u8; 32],
-    /// JSON of ids and versions from which the answer can be rendered again.
-    pub outcome: String,
+    /// JSON of ids and versions from which the answer can be rendered again. None for a refusal: the
+    /// key is looked up, and nothing is kept under it.
+    pub outcome: Option<String>,
 }
 
-/// One command's outcome on its way through the writer. All or nothing. Without events it only
-/// asks whether what the decision saw still holds (a no-op, a rejection).
+/// One command's outcome on its way through the writer. All or nothing. Without events it asks
+/// whether what the decision saw still holds (nothing to do, a refusal).
 #[derive(Debug, Clone, Default)]
 pub struct Append {
     /// Every stream that the decision saw.
@@ -108,10 +108,13 @@ pub enum Appended {
     Conflict,
     /// The key has an outcome already; nothing was written.
     Replay {
-        /// Positions of the first and last event that were written then.
-        positions: (u64, u64),
-        /// The body's fingerprint then.
-        fingerprint: [u8; 32],
+        /// Positions of the first and last event that were written then; none when there was
+        /// nothing to do.
+        positions: Option<(u64, u64)>,
+        /// The position to wait for, which was answered then.
+        head: u64,
+        /// The body's fingerprint then; none when it is not known any more.
+        fingerprint: Option<[u8; 32]>,
         /// What was recorded then.
         outcome: String,
         /// When that was.

@@ -11,13 +11,14 @@ use uuid::Uuid;
 pub(crate) type Tally = std::collections::BTreeMap<&'static str, usize>;
 
 /// Contention is not among them: the less of it the better.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "appended",
     "appended to several aggregates",
     "appended while another aggregate was unchanged",
     "nothing to do",
     "rejected",
     "replayed",
+    "replayed though there was nothing to do",
     "key reused",
     "done for a client that had left",
 ];
@@ -35,8 +36,9 @@ struct Checker<'a> {
     reference: Reference,
     /// By call.
     blocks: HashMap<Uuid, Block>,
-    /// By key: the call that its outcome is of.
-    firsts: HashMap<Uuid, &'a Call>,
+    /// By key: the call that its outcome is of, and where that is kept to be. Where there was
+    /// nothing to do, the first position is behind the last one, which was the head.
+    firsts: HashMap<Uuid, (&'a Call, Block)>,
     violations: Vec<String>,
 }
 
@@ -109,33 +111,33 @@ impl Checker<'_> {
         }
     }
 
-    /// One outcome a key, recorded with its events.
+    /// One outcome a key, kept with its events; what had nothing to do keeps one as well.
     fn keys(&mut self) {
-        let (mut recorded, mut right) = (HashSet::new(), HashSet::new());
-        for call in &self.run.calls {
-            let (Some(key), Some((first, last))) = (call.key, self.blocks.get(&call.id)) else {
-                continue;
-            };
-            if self.firsts.insert(key.id, call).is_some() {
-                self.violations.push(format!("a key was carried out twice: {call:?}"));
+        let calls: HashMap<Uuid, &Call> = self.run.calls.iter().map(|c| (c.id, c)).collect();
+        for (key, fingerprint, first, last, call) in &self.run.outcomes {
+            let (call, kept) = (calls[call], (first.cast_unsigned(), last.cast_unsigned()));
+            if self.firsts.insert(*key, (call, kept)).is_some() {
+                self.violations.push(format!("a key has two outcomes: {call:?}"));
             }
-            right.insert((key.id, key.fingerprint().to_vec(), *first, *last));
+            let nothing = (kept.1 + 1, kept.1);
+            let own = call.key.is_some_and(|k| k.id == *key && k.fingerprint()[..] == *fingerprint);
+            if !own || kept != self.blocks.get(&call.id).copied().unwrap_or(nothing) {
+                self.violations.push(format!("a key has {kept:?} and {fingerprint:?}: {call:?}"));
+            }
         }
-        for (key, fingerprint, first, last) in &self.run.outcomes {
-            let place = (first.cast_unsigned(), last.cast_unsigned());
-            recorded.insert((*key, fingerprint.clone(), place.0, place.1));
-        }
-        if recorded != right || self.run.outcomes.len() != right.len() {
-            self.violations.push(format!("keys have {recorded:?} instead of {right:?}"));
+        for call in self.run.calls.iter().filter(|call| self.blocks.contains_key(&call.id)) {
+            let first = call.key.and_then(|key| self.firsts.get(&key.id));
+            if call.key.is_some() && first.is_none_or(|(first, _)| first.id != call.id) {
+                self.violations.push(format!("a key has lost its outcome: {call:?}"));
+            }
         }
     }
 
     /// What kind of call it was, or what is wrong with its answer.
     fn answer(&self, call: &Call) -> Result<Vec<&'static str>, String> {
         let block = self.blocks.get(&call.id).copied();
-        let first = call.key.and_then(|key| self.firsts.get(&key.id)).copied();
-        let recorded = first.map(|first| (first, self.blocks[&first.id]));
-        // Without events it took place before its key had an outcome.
+        let recorded = call.key.and_then(|key| self.firsts.get(&key.id)).copied();
+        // A refusal took place before its key had an outcome.
         let until = recorded.map_or(u64::MAX, |(_, (first, _))| first - 1).min(call.answered);
         if matches!(&call.answer, Answer::Done(done) if !done.replayed && done.positions != block) {
             return Err(format!("its events are at {block:?}"));
@@ -148,6 +150,10 @@ impl Checker<'_> {
                         "the outcome of another body, or of the future: {first:?}"
                     ));
                 }
+                if block.0 > block.1 {
+                    self.nothing(first, done, block.1)?;
+                    return Ok(vec!["replayed", "replayed though there was nothing to do"]);
+                }
                 self.appended(first, done, block).map(|()| vec!["replayed"])
             }
             Answer::Done(done) => match block {
@@ -158,10 +164,10 @@ impl Checker<'_> {
                 None if !(call.called..=until).contains(&done.position) => {
                     Err(format!("a position that was not the head before {until}: {recorded:?}"))
                 }
-                None => self.at_some_time(call, done.position, "nothing to do", |at| {
-                    self.reference.verdict(&call.asked, at) == Verdict::Events(vec![])
-                        && self.states(call, done, at).is_ok()
-                }),
+                None if call.key.is_some() && recorded.is_none_or(|(c, _)| c.id != call.id) => {
+                    Err(format!("it had nothing to do, and its key keeps {recorded:?}"))
+                }
+                None => self.nothing(call, done, done.position).map(|()| vec!["nothing to do"]),
             },
             Answer::Rejected(refusals) if block.is_none() => {
                 self.at_some_time(call, until, "rejected", |at| {
@@ -194,6 +200,21 @@ impl Checker<'_> {
             return Err(format!("the ids are not those of {}", call.id));
         }
         self.states(call, done, block.1)
+    }
+
+    /// The answer tells that `call` had nothing to do, now or again, and that `head` was the head.
+    fn nothing(&self, call: &Call, done: &Done, head: u64) -> Result<(), String> {
+        if done.positions.is_some() || done.position != head {
+            return Err(format!("it has no events, and the head was {head}"));
+        }
+        if done.ids != serde_json::json!({ "call": call.id }) {
+            return Err(format!("the ids are not those of {}", call.id));
+        }
+        let right = |at| {
+            self.reference.verdict(&call.asked, at) == Verdict::Events(vec![])
+                && self.states(call, done, at).is_ok()
+        };
+        self.at_some_time(call, head, "nothing to do", right).map(drop)
     }
 
     /// A call without events takes place at any one moment from its beginning to `until`.

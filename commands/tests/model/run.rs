@@ -55,8 +55,8 @@ pub(crate) struct Done {
 pub(crate) struct Run {
     pub(crate) calls: Vec<Call>,
     pub(crate) events: Vec<Arc<RecordedEvent>>,
-    /// Key, fingerprint, first and last position.
-    pub(crate) outcomes: Vec<(Uuid, Vec<u8>, i64, i64)>,
+    /// What is kept under keys: key, fingerprint, first and last position, and the call's id.
+    pub(crate) outcomes: Vec<(Uuid, Vec<u8>, i64, i64, Uuid)>,
 }
 
 struct Process {
@@ -92,7 +92,8 @@ pub(crate) async fn run(database: &Database, seed: u64) -> Run {
         writer.await.expect("writers do not panic");
         drop(line);
     }
-    let outcomes = "select key, fingerprint, first_position, last_position from command_outcomes";
+    let outcomes = "select key, fingerprint, first_position, last_position, \
+         (outcome::json #>> '{ids,call}')::uuid from command_outcomes";
     let outcomes =
         sqlx::query_as(outcomes).fetch_all(&database.pool).await.expect("they are readable");
     let events =

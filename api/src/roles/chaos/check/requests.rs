@@ -88,7 +88,8 @@ fn is_whole(rows: &[&Row], legs: &[Leg]) -> bool {
     rows.len() == legs.len() && side_by_side && same
 }
 
-/// A key has one outcome, and it is that of its operation's events.
+/// A key has one outcome, and it is that of its operation's events. That an operation had nothing to
+/// do is kept with a first position behind the last one.
 pub(super) fn keys(evidence: &Evidence, book: &Book<'_>, findings: &mut Findings) {
     let mut recorded = HashMap::new();
     for outcome in &evidence.outcomes {
@@ -100,7 +101,7 @@ pub(super) fn keys(evidence: &Evidence, book: &Book<'_>, findings: &mut Findings
         let Some(key) = operation.key else { continue };
         let rows = book.operations.get(&op).map_or(&[][..], Vec::as_slice);
         let place = rows.first().zip(rows.last()).map(|(a, b)| (a.position, b.position));
-        let outcome = recorded.get(&key).copied();
+        let outcome = recorded.get(&key).copied().filter(|(first, last)| first <= last);
         if outcome != place {
             let what = format!("operation {op} is at {place:?}, its key says {outcome:?}");
             findings.add("one outcome a key", what);
