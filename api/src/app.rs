@@ -5,7 +5,7 @@ use crate::guard::{AccessCache, LivePolicy};
 use crate::http::{AtLeast, InFlight, Problem};
 use crate::provider::HttpProvider;
 use crate::sandbox::WebhookSecret;
-use commands::bus::{Bus, World};
+use commands::bus::{Bus, Executed, Plan, World};
 use commands::journal::{JournalReader, Tail};
 use commands::numbers::Numbers;
 use commands::vault::Vault;
@@ -62,6 +62,15 @@ pub struct App {
 }
 
 impl App {
+    /// Refuses a request with `problem`, unless the plan's key has an outcome: that is the answer
+    /// then, see [`Bus::refuse`].
+    ///
+    /// # Errors
+    /// The problem, or that the journal could not be asked.
+    pub async fn refuse(&self, plan: Plan, problem: Problem) -> Result<Executed, Problem> {
+        self.bus.refuse(plan).await?.ok_or(problem)
+    }
+
     /// Waits until a read model shows what the caller has written.
     ///
     /// # Errors

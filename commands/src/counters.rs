@@ -75,7 +75,7 @@ impl Counters {
         for outcome in outcomes {
             match outcome {
                 Appended::Done { .. } => done += 1,
-                Appended::Replay { .. } => replayed += 1,
+                Appended::Replay(_) => replayed += 1,
                 Appended::Conflict => conflicts += 1,
             }
         }

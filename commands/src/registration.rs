@@ -16,6 +16,10 @@ use uuid::Uuid;
 /// How long a claim without an account is respected: far longer than a registration takes.
 const CLAIM_LASTS_SECONDS: i32 = 60;
 
+/// How often an address is claimed that is neither free nor anybody's when it is looked at: an
+/// erasure is over at the second look.
+const MAX_LOOKS: u32 = 4;
+
 /// What somebody signs up with.
 pub struct Registration {
     /// The account's id: fresh, or derived from the request's key.
@@ -61,12 +65,21 @@ pub async fn register(
     key: Option<RequestKey>,
 ) -> Result<Executed, ExecuteError> {
     let user_id = registration.user_id;
-    let pool = bus.journal().pool();
-    if !claim(pool, &registration.email, user_id).await? {
-        take_over(bus, &registration.email, context).await?;
-        if !claim(pool, &registration.email, user_id).await? {
-            return Err(taken());
-        }
+    let keyed = |plan: Plan| plan.keyed(key, json!({ "user_id": user_id }));
+    let look = || keyed(Plan::new(context).look::<User>(user_id.to_string()));
+    // Asked before anything is claimed: a repetition must not take the address again for somebody
+    // who has been erased since.
+    if let Some(first) = bus.refuse(look()).await? {
+        return Ok(first);
+    }
+    if let Err(refusal) = claim_or_take_over(bus, &registration.email, user_id, context).await {
+        // Asked again, because this may be the repetition of what was still on its way just now.
+        return match refusal {
+            ExecuteError::Rejected(_) | ExecuteError::KeyReused => {
+                bus.refuse(look()).await?.ok_or(refusal)
+            }
+            _ => Err(refusal),
+        };
     }
     let profile = Profile { email: registration.email, name: registration.name };
     let command = UserCommand::Register {
@@ -76,10 +89,7 @@ pub async fn register(
         locale: registration.locale,
         role: registration.role,
     };
-    let plan = Plan::new(context)
-        .step::<User>(user_id.to_string(), command)
-        .keyed(key, json!({ "user_id": user_id }));
-    bus.execute(plan).await
+    bus.execute(keyed(Plan::new(context).step::<User>(user_id.to_string(), command))).await
 }
 
 /// The user whom an e-mail address belongs to.
@@ -96,28 +106,71 @@ pub async fn find_by_email(
         .await
 }
 
-/// Claims the address for `user_id`; true when it is theirs now, also from before. One statement,
-/// so nothing is left open when the caller goes away.
+async fn claim_or_take_over(
+    bus: &Bus,
+    email: &EmailAddress,
+    user_id: Uuid,
+    context: &Context,
+) -> Result<(), ExecuteError> {
+    let pool = bus.journal().pool();
+    if claim(pool, email, user_id).await? {
+        return Ok(());
+    }
+    take_over(bus, email, context).await?;
+    if claim(pool, email, user_id).await? { Ok(()) } else { Err(taken()) }
+}
+
+/// Claims the address for `user_id`; true when it is theirs now, also from before.
+///
+/// # Errors
+/// [`ExecuteError::KeyReused`] when another address is theirs: ids are derived from keys.
 async fn claim(pool: &PgPool, email: &EmailAddress, user_id: Uuid) -> Result<bool, ExecuteError> {
-    let owner: Option<Uuid> = sqlx::query_scalar(
+    for _ in 0..MAX_LOOKS {
+        insert_claim(pool, email, user_id).await?;
+        // A claim that was made at the same time is waited for and not seen by the statement that
+        // has waited: whose it is is asked by another one.
+        let owner: Option<(bool, bool)> = sqlx::query_as(
+            "select email = $1, person_id = $2 from email_claims where email = $1 or person_id = $2 \
+             order by email = $1 desc limit 1",
+        )
+        .bind(email.folded())
+        .bind(user_id)
+        .fetch_optional(pool)
+        .await
+        .map_err(LoadError::from)?;
+        match owner {
+            Some((true, ours)) => return Ok(ours),
+            Some((false, _)) => return Err(ExecuteError::KeyReused),
+            // Whoever had it has been erased in between.
+            None => {}
+        }
+    }
+    Err(ExecuteError::Contended)
+}
+
+/// Claims the address unless it is claimed. One statement, so nothing is left open when the caller
+/// goes away.
+async fn insert_claim(
+    pool: &PgPool,
+    email: &EmailAddress,
+    user_id: Uuid,
+) -> Result<(), ExecuteError> {
+    sqlx::query(
         "with fresh_key as ( \
            insert into personal_keys (person_id, key) \
            select $2, $3 where not exists (select from email_claims where email = $1) \
-           on conflict do nothing), \
-         fresh_claim as ( \
-           insert into email_claims (email, person_id) \
-           select $1, $2 where not exists (select from email_claims where email = $1) \
-           on conflict (email) do nothing returning person_id) \
-         select person_id from fresh_claim \
-         union all select person_id from email_claims where email = $1",
+           on conflict do nothing) \
+         insert into email_claims (email, person_id) \
+         select $1, $2 where not exists (select from email_claims where email = $1) \
+         on conflict do nothing",
     )
     .bind(email.folded())
     .bind(user_id)
     .bind(fresh_key()?.as_slice())
-    .fetch_optional(pool)
+    .execute(pool)
     .await
     .map_err(LoadError::from)?;
-    Ok(owner == Some(user_id))
+    Ok(())
 }
 
 /// Frees the address if its claim led to nothing.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use commands::journal::{Appended, Keyed};
+use commands::journal::{Appended, FirstOutcome, Keyed};
 use support::{Database, append, new_id};
 use uuid::Uuid;
 
@@ -56,7 +56,9 @@ async fn the_build_before_appends_and_replays_and_leaves_no_fingerprint_of_its_o
     let (mut again, _) = append(&key.to_string(), 1, None);
     again.keyed = Some(keyed(key));
     let replayed = journal.append(again).await;
-    let Ok(Appended::Replay { positions: Some((1, 1)), fingerprint: None, .. }) = replayed else {
+    let Ok(Appended::Replay(FirstOutcome { positions: Some((1, 1)), fingerprint: None, .. })) =
+        replayed
+    else {
         panic!("its body is not known: {replayed:?}");
     };
     let (mut ours, _) = append("ours", 1, None);

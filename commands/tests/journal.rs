@@ -3,7 +3,7 @@
 mod support;
 
 use commands::journal::{
-    Append, AppendError, Appended, JournalReader, Keyed, MAX_EVENT_BYTES, Tail,
+    Append, AppendError, Appended, FirstOutcome, JournalReader, Keyed, MAX_EVENT_BYTES, Tail,
 };
 use domain::{Cursor, EventSource, Filter};
 use futures::TryStreamExt;
@@ -160,13 +160,13 @@ async fn a_known_key_answers_its_first_outcome_whatever_is_decided_now() {
     else {
         panic!("a fresh key on an empty journal: {first:?}");
     };
-    let replay = Appended::Replay {
+    let replay = Appended::Replay(FirstOutcome {
         positions: Some((1, 1)),
         head: 1,
         fingerprint: Some([7; 32]),
         outcome: "{\"a\":1}".to_owned(),
         recorded_at,
-    };
+    });
     assert_eq!(at_once, Ok(replay.clone()));
     assert_eq!(journal.append(stale).await, Ok(replay.clone()));
     assert_eq!(journal.append(refusal).await, Ok(replay));
@@ -195,12 +195,13 @@ async fn a_key_keeps_that_there_was_nothing_to_do_and_not_that_it_was_refused() 
     let (second, second_id) = append("a", 2, Some(first_id));
     journal.append(second).await.expect("the journal is up");
     let replayed = journal.append(without_events(Some("{}"), nothing)).await;
-    let Ok(Appended::Replay { positions: None, head: 1, outcome, .. }) = replayed else {
+    let Ok(Appended::Replay(FirstOutcome { positions: None, head: 1, outcome, .. })) = replayed
+    else {
         panic!("it had nothing to do when the head was 1: {replayed:?}");
     };
     assert_eq!(outcome, "{}");
     let refusal = journal.append(without_events(None, nothing)).await;
-    assert!(matches!(refusal, Ok(Appended::Replay { .. })), "a known key wins: {refusal:?}");
+    assert!(matches!(refusal, Ok(Appended::Replay(_))), "a known key wins: {refusal:?}");
     assert_eq!(journal.append(without_events(None, refused)).await, Ok(Appended::Conflict));
 
     // In one batch with others, with and without events, and after a conflict among them.
@@ -217,7 +218,7 @@ async fn a_key_keeps_that_there_was_nothing_to_do_and_not_that_it_was_refused() 
     assert_eq!(wrong, Ok(Appended::Conflict));
     for (again, positions) in again.into_iter().zip([Some((3, 3)), None]) {
         let replayed = journal.append(again).await;
-        let Ok(Appended::Replay { positions: at, head: 3, .. }) = replayed else {
+        let Ok(Appended::Replay(FirstOutcome { positions: at, head: 3, .. })) = replayed else {
             panic!("both are known: {replayed:?}");
         };
         assert_eq!(at, positions);
@@ -244,7 +245,7 @@ async fn what_was_decided_on_a_known_key_with_a_stale_expectation_is_refused_to_
         journal.append(on_top_of_that),
         journal.append(last),
     );
-    assert!(matches!(outcomes.0, Ok(Appended::Replay { .. })));
+    assert!(matches!(outcomes.0, Ok(Appended::Replay(_))));
     assert_eq!(outcomes.1, Ok(Appended::Conflict));
     assert_eq!(outcomes.2, Ok(Appended::Conflict));
     assert_eq!(outcomes.3, Ok(Appended::Conflict));
@@ -382,7 +383,7 @@ async fn a_command_of_a_week_without_a_partition_is_recorded_all_the_same() {
         Some(Keyed { key: new_id(), fingerprint: [7; 32], outcome: Some("{}".to_owned()) });
     let again = first.clone();
     assert!(matches!(journal.append(first).await, Ok(Appended::Done { .. })));
-    assert!(matches!(journal.append(again).await, Ok(Appended::Replay { .. })));
+    assert!(matches!(journal.append(again).await, Ok(Appended::Replay(_))));
     sqlx::query("select command_outcomes_maintain(now(), interval '30 days')")
         .execute(&database.pool)
         .await

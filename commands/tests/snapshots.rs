@@ -132,9 +132,9 @@ async fn a_load_with_a_snapshot_anywhere_is_the_load_without() {
         put(&database, place, at.head.expect("there are events"), STATE_VERSION, &state).await;
         assert_same(&bus.load(SKU).await.expect("readable"), &newest);
         let (version, key) = recorded[usize::try_from(place * 7).expect("few") % recorded.len()];
-        let outcome = bus.recorded(key).await.expect("readable").expect("it changed something");
-        let then = bus.load_at(SKU, &outcome.versions).await.expect("readable");
-        assert_same(&then, &folded(&database, version).await);
+        let again = Plan::new(&context()).look::<StockItem>(SKU).keyed(Some(key), json!(0));
+        let then = bus.refuse(again).await.expect("readable").expect("it changed something");
+        assert_same(&then.loaded(0), &folded(&database, version).await);
     }
 }
 

@@ -4,6 +4,7 @@ use super::canonical::RequestPath;
 use super::json::Fingerprint;
 use super::problem::Problem;
 use crate::guard::Caller;
+use crate::telemetry;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -138,7 +139,7 @@ fn header(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 /// The requests of several steps that are running in this process, by key. It holds at most as many
-/// keys as requests are being served.
+/// keys as requests are being served, and those whose clients have left since.
 ///
 /// It saves a second attempt from running beside the first; what makes the pair safe is the
 /// journal, also across processes.
@@ -147,17 +148,40 @@ pub struct InFlight(Arc<Mutex<HashSet<CommandKey>>>);
 
 /// A running request's entry; dropping it lets the key in again.
 #[derive(Debug)]
-pub struct Running {
+struct Running {
     key: CommandKey,
     all: InFlight,
 }
 
 impl InFlight {
-    /// Enters `key` until the returned guard is dropped.
+    /// Does the request's work in a task of its own and waits for it. A client who leaves ends the
+    /// waiting only: the request goes on, and its key is in flight until it has come to its end.
     ///
     /// # Errors
-    /// 409 `request_in_progress` when it is running already.
-    pub fn begin(&self, key: CommandKey) -> Result<Running, Problem> {
+    /// 409 `request_in_progress` when the key is running already; else what the work answers.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        key: CommandKey,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let running = self.begin(key)?;
+        let work = telemetry::spawn(async move {
+            let done = work.await;
+            drop(running);
+            done
+        });
+        match work.await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only the end of the process aborts it.
+                Err(error) => Err(Problem::unavailable(&error)),
+            },
+        }
+    }
+
+    /// Enters `key` until the returned guard is dropped.
+    fn begin(&self, key: CommandKey) -> Result<Running, Problem> {
         if self.lock().insert(key) {
             Ok(Running { key, all: self.clone() })
         } else {

@@ -89,21 +89,37 @@ async fn register(
     command: Command,
     body: Body<RegisterBody>,
 ) -> Result<Response, Problem> {
-    let request = body.value;
-    app.passwords.check_strength(&request.password, "/password")?;
-    let registration = Registration {
-        user_id: command.new_id("user", app.world),
-        email: request.email,
-        name: request.name,
-        password_hash: app.passwords.hash(request.password).await?,
-        locale: request.locale.unwrap_or_else(|| preferred_locale(&headers)),
-        role: RoleName::known("customer"),
-        number: app.user_numbers.next().await.map_err(|error| Problem::unavailable(&error))?,
+    let (request, key) = (body.value, command.request_key(body.fingerprint));
+    let user_id = command.new_id("user", app.world);
+    let registered = match app.passwords.check_strength(&request.password, "/password") {
+        Ok(()) => {
+            let number = app.user_numbers.next().await;
+            let registration = Registration {
+                user_id,
+                email: request.email,
+                name: request.name,
+                password_hash: app.passwords.hash(request.password.clone()).await?,
+                locale: request.locale.unwrap_or_else(|| preferred_locale(&headers)),
+                role: RoleName::known("customer"),
+                number: number.map_err(|error| Problem::unavailable(&error))?,
+            };
+            let context = &command.context;
+            registration::register(&app.bus, &app.vault, registration, context, key).await?
+        }
+        Err(problem) => {
+            let plan = Plan::new(&command.context).look::<User>(user_id.to_string());
+            app.refuse(plan.keyed(key, serde_json::Value::Null), problem).await?
+        }
     };
-    let user_id = registration.user_id;
-    let key = command.request_key(body.fingerprint);
-    let registered =
-        registration::register(&app.bus, &app.vault, registration, &command.context, key).await?;
+    if registered.replayed {
+        // The fingerprint leaves the password out; whoever has another one has another request.
+        let hash = password_hash(&app, user_id, registered.state(0)).await?;
+        // Whoever has none any more has been erased.
+        let hash = hash.ok_or_else(Problem::not_found)?;
+        if !app.passwords.verify(request.password, Some(hash)).await? {
+            return Err(Problem::idempotency_key_reused());
+        }
+    }
     let created_at = registered.recorded_at.unwrap_or_else(app.world.now);
     let session_id = command.new_id("session", app.world);
     let started = start_session(&app, user_id, session_id, &command, body.fingerprint).await?;
@@ -130,12 +146,10 @@ async fn login(
         None => None,
     };
     let hash = match &user {
-        Some((user_id, user)) => match &user.state.password {
-            Some(sealed) => app.vault.open(*user_id, sealed).await?,
-            None => None,
-        },
+        Some((user_id, user)) => password_hash(&app, *user_id, &user.state).await?,
         None => None,
     };
+    // Who is asking is found out every time, also of a repetition: it is no outcome of the command.
     // Without a hash this takes as long as with one: how long it takes tells nobody who is here.
     let right = app.passwords.verify(password, hash).await?;
     let (user_id, user) = user.filter(|_| right).ok_or_else(Problem::bad_credentials)?;
@@ -216,6 +230,14 @@ async fn logout(
     responses((status = 200, description = "A JWK set (RFC 7517).", body = Object)))]
 async fn jwks(State(app): State<Arc<App>>) -> Json<serde_json::Value> {
     Json(app.access_tokens.jwks().clone())
+}
+
+/// The hash of the user's password; none when it cannot be opened any more.
+async fn password_hash(app: &App, user_id: Uuid, user: &User) -> Result<Option<String>, Problem> {
+    match &user.password {
+        Some(sealed) => Ok(app.vault.open(user_id, sealed).await?),
+        None => Ok(None),
+    }
 }
 
 async fn start_session(

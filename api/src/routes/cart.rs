@@ -121,10 +121,15 @@ async fn add_line(
     command: Command,
     body: Body<AddLine>,
 ) -> Result<Response, Problem> {
-    let AddLine { sku, quantity } = body.value;
+    let add = item(&app, &member, body.value).await;
+    execute(&app, &member, &command, body.fingerprint, add).await
+}
+
+async fn item(app: &App, member: &Member, line: AddLine) -> Result<CartCommand, Problem> {
+    let AddLine { sku, quantity } = line;
     let quantity = line_quantity(quantity)?;
-    let offer = offer(&app, &sku).await?;
-    let add = CartCommand::AddItem {
+    let offer = offer(app, &sku).await?;
+    Ok(CartCommand::AddItem {
         owner_id: member.user_id,
         sku,
         product_id: offer.product_id,
@@ -132,8 +137,7 @@ async fn add_line(
         name: offer.product_name,
         picture: offer.picture,
         quantity,
-    };
-    execute(&app, &member, &command, body.fingerprint, add).await
+    })
 }
 
 /// Makes a line hold this many.
@@ -147,14 +151,17 @@ async fn change_line(
     command: Command,
     body: Body<ChangeLine>,
 ) -> Result<Response, Problem> {
-    let change = if body.value.quantity == 0 {
-        CartCommand::RemoveItem { sku }
-    } else {
-        let quantity = line_quantity(body.value.quantity)?;
-        let unit_price = price(&offer(&app, &sku).await?)?;
-        CartCommand::ChangeQuantity { sku, quantity, unit_price }
-    };
+    let change = quantity(&app, sku, body.value.quantity).await;
     execute(&app, &member, &command, body.fingerprint, change).await
+}
+
+async fn quantity(app: &App, sku: Sku, quantity: u32) -> Result<CartCommand, Problem> {
+    if quantity == 0 {
+        return Ok(CartCommand::RemoveItem { sku });
+    }
+    let quantity = line_quantity(quantity)?;
+    let unit_price = price(&offer(app, &sku).await?)?;
+    Ok(CartCommand::ChangeQuantity { sku, quantity, unit_price })
 }
 
 /// Takes a line out; one that is not there is fine.
@@ -167,7 +174,7 @@ async fn remove_line(
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
-    let remove = CartCommand::RemoveItem { sku };
+    let remove = Ok(CartCommand::RemoveItem { sku });
     execute(&app, &member, &command, body.fingerprint, remove).await
 }
 
@@ -179,7 +186,7 @@ async fn clear(
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
-    execute(&app, &member, &command, body.fingerprint, CartCommand::Clear).await
+    execute(&app, &member, &command, body.fingerprint, Ok(CartCommand::Clear)).await
 }
 
 /// The offer of today. It may be a moment old: the checkout reads the price again.
@@ -204,17 +211,24 @@ fn line_quantity(quantity: u32) -> Result<Quantity, Problem> {
     })
 }
 
+/// Changes the cart, or refuses to for a reason that was found on the way to the change.
 async fn execute(
     app: &App,
     member: &Member,
     command: &Command,
     fingerprint: crate::http::Fingerprint,
-    change: CartCommand,
+    change: Result<CartCommand, Problem>,
 ) -> Result<Response, Problem> {
-    let plan = Plan::new(&command.context)
-        .step::<Cart>(member.user_id.to_string(), change)
-        .keyed(command.request_key(fingerprint), Value::Null);
-    let executed = app.bus.execute(plan).await?;
+    let (plan, cart_id) = (Plan::new(&command.context), member.user_id.to_string());
+    let key = command.request_key(fingerprint);
+    let executed = match change {
+        Ok(change) => {
+            app.bus.execute(plan.step::<Cart>(cart_id, change).keyed(key, Value::Null)).await?
+        }
+        Err(problem) => {
+            app.refuse(plan.look::<Cart>(cart_id).keyed(key, Value::Null), problem).await?
+        }
+    };
     answer(member.user_id, &executed)
 }
 

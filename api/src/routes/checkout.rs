@@ -75,7 +75,16 @@ async fn check_out(
     command: KeyedCommand,
     body: Body<CheckoutBody>,
 ) -> Result<Response, Problem> {
-    let _running = app.in_flight.begin(command.key)?;
+    let (in_flight, key) = (app.in_flight.clone(), command.key);
+    in_flight.run(key, place_and_pay(app, member, command, body)).await
+}
+
+async fn place_and_pay(
+    app: Arc<App>,
+    member: Member,
+    command: KeyedCommand,
+    body: Body<CheckoutBody>,
+) -> Result<Response, Problem> {
     let key = command.request_key(body.fingerprint);
     let order_id = command.new_id("order");
     let request = body.value;

@@ -155,7 +155,18 @@ async fn pay(
     command: KeyedCommand,
     body: Body<PaymentRequest>,
 ) -> Result<Response, Problem> {
-    let _running = app.in_flight.begin(command.key)?;
+    let (in_flight, key) = (app.in_flight.clone(), command.key);
+    in_flight.run(key, start_and_ask(app, member, order_id, command, body)).await
+}
+
+async fn start_and_ask(
+    app: Arc<App>,
+    member: Member,
+    order_id: Uuid,
+    command: KeyedCommand,
+    body: Body<PaymentRequest>,
+) -> Result<Response, Problem> {
+    // Whose an order is never changes: this says the same before and after the first outcome.
     orders::owned(&app, &member, order_id).await?;
     let key = command.request_key(body.fingerprint);
     let payment_id = command.new_id("payment");

@@ -3,6 +3,8 @@
 use crate::http::{Problem, Unguarded};
 use axum::http::{Extensions, HeaderMap};
 use std::fmt;
+use tokio::task::JoinHandle;
+use tracing::Instrument;
 use uuid::Uuid;
 
 tokio::task_local! {
@@ -45,6 +47,18 @@ impl RequestContext {
     /// Runs `work` as this request's.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
         REQUEST.scope(self, work).await
+    }
+}
+
+/// Runs `work` in a task of its own that goes on when whoever waits for it does not, as part of the
+/// request that the current task serves.
+pub fn spawn<F>(work: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    match REQUEST.try_with(RequestContext::clone) {
+        Ok(request) => tokio::spawn(request.scope(work).in_current_span()),
+        Err(_) => tokio::spawn(work.in_current_span()),
     }
 }
 

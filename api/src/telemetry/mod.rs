@@ -8,7 +8,7 @@ mod observe;
 mod write_side;
 mod writer;
 
-pub use context::{RequestContext, TraceContext};
+pub use context::{RequestContext, TraceContext, spawn};
 pub(crate) use lag::{show_history, show_projections, show_relay};
 #[cfg(test)]
 pub(crate) use logs::subscriber;

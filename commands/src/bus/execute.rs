@@ -1,17 +1,16 @@
 use super::Bus;
 use super::cache::Slot;
+use super::keys::{keyed, outcome_text};
 use super::load::{AnyState, LoadError, Loaded};
-use super::plan::{Plan, RequestKey, place};
+use super::plan::{Plan, place};
 use super::snapshots::Due;
 use crate::journal::{
-    AcknowledgedKey, Append, AppendError, Appended, Expectation, Keyed, NewEvent, Pending,
+    AcknowledgedKey, Append, AppendError, Appended, Expectation, NewEvent, Pending,
 };
 use crate::vault::VaultError;
 use cqrs_es::Aggregate;
 use domain::{EventTypes, Facts, Rejection, StreamKey, Timestamp};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::Row;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -38,7 +37,7 @@ pub struct Executed {
     pub recorded_at: Option<Timestamp>,
     /// The ids that were recorded with the plan's key, or that the plan brought.
     pub ids: Value,
-    states: Vec<AnyState>,
+    pub(super) states: Vec<AnyState>,
 }
 
 impl Executed {
@@ -67,21 +66,6 @@ impl Executed {
     }
 }
 
-/// The recorded outcome of a key that was used before.
-pub struct Recorded {
-    /// The ids that were recorded with it.
-    pub ids: Value,
-    /// The versions of the aggregates right after it.
-    pub versions: Versions,
-    /// The position of its last event.
-    pub position: u64,
-    /// When its events were recorded.
-    pub recorded_at: Timestamp,
-}
-
-/// Versions by stream.
-pub struct Versions(BTreeMap<String, u64>);
-
 /// Why a plan was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
@@ -105,14 +89,6 @@ pub enum ExecuteError {
     Vault(#[from] VaultError),
 }
 
-/// What is recorded under a key beside the positions.
-#[derive(Serialize, Deserialize)]
-struct Outcome {
-    ids: Value,
-    /// Version by stream, as it was right after the plan.
-    versions: BTreeMap<String, u64>,
-}
-
 /// A decision that is on its way.
 struct Decision {
     pending: Pending,
@@ -130,15 +106,19 @@ impl Bus {
     /// [`ExecuteError`].
     pub async fn execute(&self, plan: Plan) -> Result<Executed, ExecuteError> {
         for attempt in 1..=MAX_ATTEMPTS {
-            let decision = self.decide(&plan).await?;
+            let decision = match self.decide(&plan).await {
+                // What cannot be stored is refused before the writer sees it; its key may be known.
+                Err(error @ ExecuteError::Append(AppendError::Unstorable(_))) => {
+                    return self.refuse(plan).await?.ok_or(error);
+                }
+                decision => decision?,
+            };
             let outcome = decision.pending.outcome().await;
             if !matches!(outcome, Ok(Appended::Done { .. })) {
                 for (stream, generation) in &decision.touched {
                     self.cache.forget(stream, *generation).await;
                 }
-                for (stream, head) in &plan.unchanged {
-                    self.cache.forget_head(stream, *head).await;
-                }
+                self.forget_unchanged(&plan).await;
             }
             match outcome? {
                 Appended::Done { positions, head, recorded_at } => {
@@ -155,24 +135,7 @@ impl Bus {
                         states: decision.verdict.map_err(ExecuteError::Rejected)?,
                     });
                 }
-                Appended::Replay { positions, head, fingerprint, outcome, recorded_at } => {
-                    if plan
-                        .key
-                        .zip(fingerprint)
-                        .is_some_and(|(key, first)| key.fingerprint != first)
-                    {
-                        return Err(ExecuteError::KeyReused);
-                    }
-                    let outcome = parse_outcome(&outcome)?;
-                    return Ok(Executed {
-                        replayed: true,
-                        positions,
-                        position: head,
-                        recorded_at: Some(recorded_at.into()),
-                        states: self.states_at(&plan, &outcome.versions).await?,
-                        ids: outcome.ids,
-                    });
-                }
+                Appended::Replay(first) => return self.replay(&plan, first).await,
                 // What the plan itself was made on may be what has changed: only its maker can
                 // make it again.
                 Appended::Conflict if !plan.unchanged.is_empty() => break,
@@ -186,6 +149,12 @@ impl Bus {
         }
         self.counters.contended.fetch_add(1, Relaxed);
         Err(ExecuteError::Contended)
+    }
+
+    pub(super) async fn forget_unchanged(&self, plan: &Plan) {
+        for (stream, head) in &plan.unchanged {
+            self.cache.forget_head(stream, *head).await;
+        }
     }
 
     /// The aggregate as the journal has it now, past any cache of this process.
@@ -220,49 +189,6 @@ impl Bus {
         Ok(loaded)
     }
 
-    /// What was recorded under `key`, if it has been used. For requests whose plan cannot even be
-    /// made any more once they are done (a cart that is empty by now).
-    ///
-    /// # Errors
-    /// [`ExecuteError::KeyReused`], or that the journal could not be read.
-    pub async fn recorded(&self, key: RequestKey) -> Result<Option<Recorded>, ExecuteError> {
-        let row = sqlx::query(
-            "select fingerprint, outcome, last_position, recorded_at from command_outcomes where key = $1",
-        )
-        .bind(key.key)
-        .fetch_optional(self.journal.pool())
-        .await
-        .map_err(LoadError::from)?;
-        let Some(row) = row else { return Ok(None) };
-        let fingerprint: Vec<u8> = row.try_get("fingerprint").map_err(LoadError::from)?;
-        if fingerprint != key.fingerprint {
-            return Err(ExecuteError::KeyReused);
-        }
-        let outcome: String = row.try_get("outcome").map_err(LoadError::from)?;
-        let position: i64 = row.try_get("last_position").map_err(LoadError::from)?;
-        let recorded_at: time::OffsetDateTime =
-            row.try_get("recorded_at").map_err(LoadError::from)?;
-        let outcome = parse_outcome(&outcome)?;
-        Ok(Some(Recorded {
-            ids: outcome.ids,
-            versions: Versions(outcome.versions),
-            position: u64::try_from(position).unwrap_or(0),
-            recorded_at: recorded_at.into(),
-        }))
-    }
-
-    /// The aggregate as it was at the version that `versions` holds for it.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub async fn load_at<A>(&self, id: &str, versions: &Versions) -> Result<Loaded<A>, LoadError>
-    where
-        A: Aggregate<Event: EventTypes> + Clone + 'static,
-    {
-        let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.to_owned() };
-        self.loader.load(id, versions.0.get(&stream.to_string()).copied()).await
-    }
-
     /// Steps 1 to 3 of the protocol. From the hand-over to the unlocking nothing waits.
     async fn decide(&self, plan: &Plan) -> Result<Decision, ExecuteError> {
         let place_in_queue = self.journal.place().await?;
@@ -273,20 +199,15 @@ impl Bus {
             .iter()
             .map(|(stream, slot)| Expectation { stream: stream.clone(), head: head_of(slot) })
             .collect();
-        expectations.extend(
-            plan.unchanged
-                .iter()
-                .map(|(stream, head)| Expectation { stream: stream.clone(), head: *head }),
-        );
+        expectations.extend(unchanged(plan));
         let touched: Vec<(StreamKey, u64)> =
             slots.iter().map(|(stream, slot)| (stream.clone(), slot.generation)).collect();
 
         let (verdict, newest, events) = self.decide_steps(plan, &slots, &facts);
-        let keyed = plan.key.map(|key| Keyed {
-            key: key.key,
-            fingerprint: key.fingerprint,
-            outcome: verdict.is_ok().then(|| outcome_text(plan, &newest)),
-        });
+        // A refusal goes through the writer as well, which knows whether it was made on a state
+        // that holds; under its key nothing is kept.
+        let outcome = verdict.is_ok().then(|| outcome_text(plan, &newest));
+        let keyed = plan.key.map(|key| keyed(key, outcome));
         let pending = place_in_queue.hand_over(Append { expectations, events, keyed })?;
         let mut due = vec![];
         if verdict.is_ok() {
@@ -369,39 +290,18 @@ impl Bus {
             let states = plan.steps.iter().filter_map(|step| newest.get(step.stream()).cloned());
             (Ok(states.collect()), newest, events)
         } else {
-            // All or nothing: what the other steps decided is dropped. The refusal itself still
-            // goes through the writer, which knows whether it was made on a state that holds.
+            // All or nothing: what the other steps decided is dropped.
             (Err(rejections), newest, vec![])
         }
     }
+}
 
-    async fn states_at(
-        &self,
-        plan: &Plan,
-        versions: &BTreeMap<String, u64>,
-    ) -> Result<Vec<AnyState>, LoadError> {
-        let mut states = Vec::with_capacity(plan.steps.len());
-        for step in &plan.steps {
-            let version = versions.get(&step.stream().to_string()).copied();
-            states.push(step.load(&self.loader, version).await?);
-        }
-        Ok(states)
-    }
+/// What the plan expects to be unchanged.
+pub(super) fn unchanged(plan: &Plan) -> impl Iterator<Item = Expectation> {
+    let unchanged = plan.unchanged.iter();
+    unchanged.map(|(stream, head)| Expectation { stream: stream.clone(), head: *head })
 }
 
 fn head_of(slot: &Slot) -> Option<Uuid> {
     slot.known.as_ref().and_then(|known| known.head)
-}
-
-fn outcome_text(plan: &Plan, newest: &BTreeMap<StreamKey, AnyState>) -> String {
-    let versions =
-        newest.iter().map(|(stream, state)| (stream.to_string(), state.sequence)).collect();
-    let outcome = Outcome { ids: plan.ids.clone(), versions };
-    serde_json::to_string(&outcome).expect("ids and versions are plain data")
-}
-
-fn parse_outcome(text: &str) -> Result<Outcome, ExecuteError> {
-    serde_json::from_str(text).map_err(|_| {
-        ExecuteError::Append(AppendError::Unstorable("a recorded outcome is unreadable".to_owned()))
-    })
 }

@@ -10,16 +10,22 @@
 //! the answer; (5) if refused, drop the cached state that was built on it and try again with fresh
 //! event ids. The check in the database makes it safe; the cache makes it fast.
 //!
+//! **Keys.** An idempotency key has one outcome, and only the writer can say which: it looks under the
+//! lock that orders all appends. So nobody who looks before may answer for it. A request whose plan
+//! cannot be made any more (the cart is empty by now, the product is not sold any more) is refused
+//! by [`Bus::refuse`], which asks the writer first.
+//!
 //! **Snapshots** shorten the loads of long streams. They are written behind the bus's back and are
 //! believed only where they cannot be wrong, so they may be missing, late or deleted.
 
 mod cache;
 mod execute;
+mod keys;
 mod load;
 mod plan;
 mod snapshots;
 
-pub use execute::{ExecuteError, Executed, Recorded, Versions};
+pub use execute::{ExecuteError, Executed};
 pub use load::{LoadError, Loaded, fold};
 pub use plan::{Context, Plan, RequestKey, VersionConflict, new_event};
 pub use snapshots::EVENTS_BETWEEN_SNAPSHOTS;

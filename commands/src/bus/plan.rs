@@ -6,6 +6,7 @@ use domain::{EventTypes, Facts, Metadata, Rejection, RejectionKind, StreamKey, e
 use futures::FutureExt;
 use serde_json::Value;
 use std::any::Any;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -81,6 +82,18 @@ impl Plan {
     {
         let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.into() };
         self.steps.push(Box::new(Step::<A> { stream, command, version }));
+        self
+    }
+
+    /// Takes aggregate `id` along as it is: a step that changes nothing. It keeps a refused request's
+    /// place for what its first outcome is rendered from, see [`super::Bus::refuse`].
+    #[must_use]
+    pub fn look<A>(mut self, id: impl Into<String>) -> Self
+    where
+        A: Aggregate<Event: EventTypes> + Clone + 'static,
+    {
+        let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.into() };
+        self.steps.push(Box::new(Look::<A> { stream, aggregate: PhantomData }));
         self
     }
 
@@ -169,10 +182,7 @@ where
         loader: &'a Loader,
         version: Option<u64>,
     ) -> Pin<Box<dyn Future<Output = Result<AnyState, LoadError>> + Send + 'a>> {
-        Box::pin(async move {
-            let loaded = loader.load::<A>(&self.stream.aggregate_id, version).await?;
-            Ok(AnyState::new(loaded))
-        })
+        Box::pin(load::<A>(loader, &self.stream, version))
     }
 
     fn decide(&self, seen: &AnyState, facts: &Facts) -> Result<Decided, Box<dyn Rejection>> {
@@ -191,6 +201,43 @@ where
         let events = events.iter().map(stored_form).collect();
         Ok(Decided { state: Arc::new(state), events })
     }
+}
+
+struct Look<A> {
+    stream: StreamKey,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+impl<A> AnyStep for Look<A>
+where
+    A: Aggregate<Event: EventTypes> + Clone + 'static,
+{
+    fn stream(&self) -> &StreamKey {
+        &self.stream
+    }
+
+    fn load<'a>(
+        &'a self,
+        loader: &'a Loader,
+        version: Option<u64>,
+    ) -> Pin<Box<dyn Future<Output = Result<AnyState, LoadError>> + Send + 'a>> {
+        Box::pin(load::<A>(loader, &self.stream, version))
+    }
+
+    fn decide(&self, seen: &AnyState, _facts: &Facts) -> Result<Decided, Box<dyn Rejection>> {
+        Ok(Decided { state: Arc::clone(&seen.state), events: vec![] })
+    }
+}
+
+async fn load<A>(
+    loader: &Loader,
+    stream: &StreamKey,
+    version: Option<u64>,
+) -> Result<AnyState, LoadError>
+where
+    A: Aggregate<Event: EventTypes> + Clone + 'static,
+{
+    Ok(AnyState::new(loader.load::<A>(&stream.aggregate_id, version).await?))
 }
 
 fn stored_form<E: DomainEvent>(event: &E) -> StoredForm {

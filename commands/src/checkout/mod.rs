@@ -12,7 +12,7 @@ mod rejection;
 
 pub use rejection::{CheckoutRejection, PriceChange, Shortage};
 
-use crate::bus::{Bus, Context, ExecuteError, Loaded, RequestKey};
+use crate::bus::{Bus, Context, ExecuteError, Loaded, Plan, RequestKey};
 use domain::cart::{Cart, CartRejection};
 use domain::order::{Order, OrderLine, Totals};
 use domain::{Money, OrderContact, Sealed, Timestamp};
@@ -55,7 +55,7 @@ pub struct StartedPayment {
     pub method: String,
 }
 
-/// The order is the first step of a checkout's plan.
+/// The order is the first step of a checkout's plan, and the only one of a refused checkout's.
 const ORDER_STEP: usize = 0;
 
 /// What a cart would cost today.
@@ -112,29 +112,20 @@ pub async fn place_order(
     key: RequestKey,
 ) -> Result<Placed, ExecuteError> {
     let order_id = checkout.order_id;
-    // Asked first, because the cart of a checkout that is done is empty: no plan could be made.
-    if let Some(recorded) = bus.recorded(key).await? {
-        let order = bus.load_at::<Order>(&order_id.to_string(), &recorded.versions).await?;
-        return Ok(Placed {
-            order_id,
-            order,
-            placed_at: recorded.recorded_at,
-            position: recorded.position,
-            replayed: true,
-        });
-    }
+    let keyed = |plan: Plan| plan.keyed(Some(key), json!({ "order_id": order_id }));
     let mut result = Err(ExecuteError::Contended);
     for _ in 0..MAX_PLANS {
         let cart = bus.peek::<Cart>(&checkout.cart_id.to_string()).await?;
         let draft = Draft::read(bus, cart).await?;
-        let plan = draft.plan(checkout, context, (bus.world().now)());
-        result = match plan {
-            Ok(plan) => bus.execute(plan.keyed(Some(key), json!({ "order_id": order_id }))).await,
-            // A refusal is only worth something if it was made on a state that holds.
-            Err(refusal) => match bus.execute(draft.unchanged(checkout.cart_id, context)).await {
-                Ok(_) => Err(ExecuteError::Rejected(vec![refusal])),
-                Err(error) => Err(error),
-            },
+        result = match draft.plan(checkout, context, (bus.world().now)()) {
+            Ok(plan) => bus.execute(keyed(plan)).await,
+            // A refusal is only worth something if it was made on a state that holds, and if this
+            // is not the repetition of what has emptied the cart.
+            Err(refusal) => {
+                let plan = draft.unchanged(checkout.cart_id, context);
+                let first = bus.refuse(keyed(plan.look::<Order>(order_id.to_string()))).await;
+                first.and_then(|first| first.ok_or(ExecuteError::Rejected(vec![refusal])))
+            }
         };
         match &result {
             Err(ExecuteError::Contended) => {}

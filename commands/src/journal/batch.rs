@@ -1,6 +1,8 @@
 //! One call of `journal_append_v3`: how a batch is gathered, bound and read back.
 
-use super::{Append, AppendError, Appended, Job, MAX_EVENT_BYTES, MAX_EVENTS_PER_COMMAND};
+use super::{
+    Append, AppendError, Appended, FirstOutcome, Job, MAX_EVENT_BYTES, MAX_EVENTS_PER_COMMAND,
+};
 use domain::StreamKey;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -269,14 +271,14 @@ fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
         }
         "replay" => {
             let fingerprint: Option<Vec<u8>> = row.try_get("first_fingerprint")?;
-            Ok(Appended::Replay {
+            Ok(Appended::Replay(FirstOutcome {
                 positions,
                 head: last.unwrap_or(0),
                 // What has another length is no fingerprint of anything.
                 fingerprint: fingerprint.map(|bytes| bytes.try_into().unwrap_or([0; 32])),
                 outcome: row.try_get("first_outcome")?,
                 recorded_at: row.try_get("written_at")?,
-            })
+            }))
         }
         "conflict" => Ok(Appended::Conflict),
         other => Err(sqlx::Error::Protocol(format!("journal_append_v3 answered {other:?}"))),

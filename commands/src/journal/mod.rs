@@ -107,19 +107,22 @@ pub enum Appended {
     /// Something that the decision saw has changed. Decide again.
     Conflict,
     /// The key has an outcome already; nothing was written.
-    Replay {
-        /// Positions of the first and last event that were written then; none when there was
-        /// nothing to do.
-        positions: Option<(u64, u64)>,
-        /// The position to wait for, which was answered then.
-        head: u64,
-        /// The body's fingerprint then; none when it is not known any more.
-        fingerprint: Option<[u8; 32]>,
-        /// What was recorded then.
-        outcome: String,
-        /// When that was.
-        recorded_at: OffsetDateTime,
-    },
+    Replay(FirstOutcome),
+}
+
+/// What became of the command that a key was used for first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstOutcome {
+    /// Positions of the first and last event that were written; none when there was nothing to do.
+    pub positions: Option<(u64, u64)>,
+    /// The position to wait for, which was answered then: that of the last event, or the head.
+    pub head: u64,
+    /// The body's fingerprint; none when it is not known any more.
+    pub fingerprint: Option<[u8; 32]>,
+    /// What was recorded, see [`Keyed::outcome`].
+    pub outcome: String,
+    /// When that was.
+    pub recorded_at: OffsetDateTime,
 }
 
 /// Why the writer could not take a command.

@@ -48,9 +48,16 @@ async fn request(
     context: &Context,
     key: RequestKey,
 ) -> Result<Executed, ExecuteError> {
+    let keyed = |plan: Plan| {
+        plan.keyed(Some(key), json!({ "order_id": order_id, "payment_id": payment_id }))
+    };
     let order = bus.load::<Order>(&order_id.to_string()).await?.state;
     let (Some(totals), Some(customer_id)) = (order.totals, order.customer_id) else {
-        return Err(ExecuteError::Rejected(vec![Box::new(OrderRejection::NotFound)]));
+        let plan = Plan::new(context)
+            .look::<Payment>(payment_id.to_string())
+            .look::<Order>(order_id.to_string());
+        let first = bus.refuse(keyed(plan)).await?;
+        return first.ok_or(ExecuteError::Rejected(vec![Box::new(OrderRejection::NotFound)]));
     };
     // What an order costs is frozen when it is placed, so this cannot be out of date.
     let request = PaymentCommand::Request {
@@ -61,9 +68,8 @@ async fn request(
     };
     let plan = Plan::new(context)
         .step::<Payment>(payment_id.to_string(), request)
-        .step::<Order>(order_id.to_string(), OrderCommand::StartPayment { payment_id })
-        .keyed(Some(key), json!({ "order_id": order_id, "payment_id": payment_id }));
-    bus.execute(plan).await
+        .step::<Order>(order_id.to_string(), OrderCommand::StartPayment { payment_id });
+    bus.execute(keyed(plan)).await
 }
 
 fn is_in_progress(rejections: &[Box<dyn Rejection>]) -> bool {

@@ -166,7 +166,6 @@ async fn add(
 ) -> Result<Response, Problem> {
     let BanRequest { user_id, cidr, reason, until } = body.value;
     let key = command.request_key(body.fingerprint);
-    users::check_until(&app, until, key).await?;
     match (user_id, cidr) {
         (Some(Id(user_id)), None) => {
             let ban = UserCommand::Ban { reason: reason.clone(), until };
@@ -186,7 +185,10 @@ async fn add(
             let ban = PolicyCommand::BanAddress { ban_id, cidr, reason: reason.clone(), until };
             let plan = policy::step(Plan::new(&command.context), ban, None)
                 .keyed(key, json!({ "ban_id": ban_id }));
-            let executed = policy::change(&app, plan).await?;
+            let executed = match users::check_until(&app, until) {
+                Ok(()) => policy::change(&app, plan).await?,
+                Err(problem) => app.refuse(plan, problem).await?,
+            };
             let written = policy::written(&app, &executed, async {
                 let view = permissions::address_ban_by_id(&app.pool, ban_id).await?;
                 Ok(view.as_ref().map(self::written))
@@ -224,14 +226,12 @@ async fn lift(
         let executed = policy::change(&app, plan).await?;
         return Ok((StatusCode::NO_CONTENT, policy::headers(&executed), ()).into_response());
     }
-    let retried = match key {
-        Some(key) => app.bus.recorded(key).await?.is_some(),
-        None => false,
+    let executed = if user.ban.is_some() {
+        users::change(&app, id, UserCommand::Unban, &command.context, key).await?
+    } else {
+        let plan = Plan::new(&command.context).look::<User>(id.to_string());
+        app.refuse(plan.keyed(key, serde_json::Value::Null), Problem::not_found()).await?
     };
-    if user.ban.is_none() && !retried {
-        return Err(Problem::not_found());
-    }
-    let executed = users::change(&app, id, UserCommand::Unban, &command.context, key).await?;
     let version = PolicyVersion(app.policy.current().version());
     let parts = (Position(executed.position), version, Replayed(executed.replayed));
     Ok((StatusCode::NO_CONTENT, parts, ()).into_response())

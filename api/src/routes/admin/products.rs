@@ -199,8 +199,11 @@ async fn revise(
     // A SKU that the journal shows in the product was taken by it, and that is for ever: no matter
     // how old this is by the time of the decision, its stock needs no opening.
     let held = app.bus.load::<Product>(&product_id.to_string()).await?.state;
+    let key = command.request_key(body.fingerprint);
+    let keyed = |plan: Plan| plan.keyed(key, json!({ "product_id": product_id }));
     if !held.exists() {
-        return Err(Problem::not_found());
+        let plan = keyed(Plan::new(&command.context).look::<Product>(product_id.to_string()));
+        return changed(&app, product_id, &app.refuse(plan, Problem::not_found()).await?).await;
     }
     let skus = request.variants.iter().map(|variant| variant.sku.clone());
     let new_skus: Vec<Sku> = skus.filter(|sku| held.variant(sku).is_none()).collect();
@@ -216,8 +219,7 @@ async fn revise(
         revise,
         if_match.version()?,
     );
-    let plan = open_stock(plan, product_id, &new_skus)
-        .keyed(command.request_key(body.fingerprint), json!({ "product_id": product_id }));
+    let plan = keyed(open_stock(plan, product_id, &new_skus));
     changed(&app, product_id, &app.bus.execute(plan).await?).await
 }
 

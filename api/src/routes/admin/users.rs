@@ -144,7 +144,6 @@ async fn ban(
 ) -> Result<Response, Problem> {
     let BanUser { reason, until } = body.value;
     let key = command.request_key(body.fingerprint);
-    check_until(&app, until, key).await?;
     let ban = UserCommand::Ban { reason, until };
     let executed = change(&app, user_id, ban, &command.context, key).await?;
     answer(&app, user_id, &executed).await
@@ -164,28 +163,20 @@ async fn unban(
     answer(&app, user_id, &executed).await
 }
 
-/// A ban that is over before it begins is a mistake, unless it was spoken in time and this is a
-/// retry.
-pub(super) async fn check_until(
-    app: &App,
-    until: Option<Timestamp>,
-    key: Option<RequestKey>,
-) -> Result<(), Problem> {
+/// A ban that is over before it begins is a mistake.
+pub(super) fn check_until(app: &App, until: Option<Timestamp>) -> Result<(), Problem> {
     if until.is_none_or(|until| (app.world.now)() < until) {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(Problem::invalid_field("/until", "expected a time to come"))
     }
-    let retried = match key {
-        Some(key) => app.bus.recorded(key).await?.is_some(),
-        None => false,
-    };
-    if retried { Ok(()) } else { Err(Problem::invalid_field("/until", "expected a time to come")) }
 }
 
 /// Changes a user. It is in force in this process before the answer leaves; the other processes
 /// follow the journal.
 ///
 /// # Errors
-/// Also 409 `last_administrator`.
+/// Also 409 `last_administrator`, and 422 for a ban that is over before it begins.
 pub(super) async fn change(
     app: &App,
     user_id: Uuid,
@@ -193,13 +184,24 @@ pub(super) async fn change(
     context: &Context,
     key: Option<RequestKey>,
 ) -> Result<Executed, Problem> {
+    let look = || Plan::new(context).look::<User>(user_id.to_string()).keyed(key, Value::Null);
+    if let UserCommand::Ban { until, .. } = &command
+        && let Err(problem) = check_until(app, *until)
+    {
+        return app.refuse(look(), problem).await;
+    }
     let mut outcome = Err(ExecuteError::Contended);
     for _ in 0..MAX_PLANS {
         let plan = Plan::new(context)
             .step::<User>(user_id.to_string(), command.clone())
             .keyed(key, Value::Null);
-        let plan = keeping_an_administrator(app, plan, user_id, &command).await?;
-        outcome = app.bus.execute(plan).await;
+        outcome = match keeping_an_administrator(app, plan, user_id, &command).await? {
+            Some(plan) => app.bus.execute(plan).await,
+            None => {
+                let last = || ExecuteError::Rejected(vec![Box::new(LastAdministrator)]);
+                app.bus.refuse(look()).await.and_then(|first| first.ok_or_else(last))
+            }
+        };
         if !matches!(outcome, Err(ExecuteError::Contended)) {
             break;
         }
@@ -220,7 +222,7 @@ async fn keeping_an_administrator(
     plan: Plan,
     user_id: Uuid,
     command: &UserCommand,
-) -> Result<Plan, Problem> {
+) -> Result<Option<Plan>, Problem> {
     let disarms = match command {
         UserCommand::RevokeRole { role } => role.as_str() == ADMIN,
         UserCommand::Ban { .. } | UserCommand::Erase => true,
@@ -234,18 +236,17 @@ async fn keeping_an_administrator(
     let now = (app.world.now)();
     if !disarms || !is_administrator(&app.bus.load::<User>(&user_id.to_string()).await?.state, now)
     {
-        return Ok(plan);
+        return Ok(Some(plan));
     }
     let role = RoleName::known(ADMIN);
     let others = projections::users::others_with(&app.pool, &role, user_id, now, MAX_CANDIDATES);
     for candidate in others.await? {
         let other = app.bus.load::<User>(&candidate.to_string()).await?;
         if is_administrator(&other.state, now) {
-            return Ok(plan.unchanged::<User>(candidate.to_string(), other.head));
+            return Ok(Some(plan.unchanged::<User>(candidate.to_string(), other.head)));
         }
     }
-    let last: &dyn Rejection = &LastAdministrator;
-    Err(last.into())
+    Ok(None)
 }
 
 fn is_administrator(user: &User, now: Timestamp) -> bool {
