@@ -12,9 +12,11 @@
 //! | `sessions.rs` | how does a session go on, and end? |
 //! | `reading.rs` | lists, positions, entity tags |
 //! | `retries.rs` | what does a key promise? |
+//! | `attempts.rs` | and while nobody knows yet what became of the first attempt? |
 //! | `trace.rs` | what of a request is found again in its events? |
 
 mod access;
+mod attempts;
 mod bodies;
 mod contract;
 mod limits;
@@ -46,9 +48,14 @@ pub(crate) struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let shop = Shop::new().await;
         // As behind a proxy, so that a test can come from any address.
-        let gomall = shop.serve_with(&[("GOMALL_TRUSTED_PROXIES", "127.0.0.0/8")]);
+        Self::with(&[("GOMALL_TRUSTED_PROXIES", "127.0.0.0/8")]).await
+    }
+
+    /// A shop with these settings.
+    async fn with(settings: &[(&str, &str)]) -> Self {
+        let shop = Shop::new().await;
+        let gomall = shop.serve_with(settings);
         let visitor = shop.visitor(&gomall);
         let customer = shop.customer(&gomall).await;
         let admin = shop.admin(&gomall).await;
@@ -112,4 +119,15 @@ async fn what_is_written_is_read_retried_and_traced() {
     retries::a_refusal_is_decided_afresh(&scene).await;
     retries::a_request_that_still_runs_says_so(&scene).await;
     trace::a_trace_leads_from_the_request_to_its_events(&scene).await;
+}
+
+#[tokio::test]
+async fn a_key_has_one_outcome_wherever_and_whenever_it_is_asked_for_again() {
+    let unlimited = [("GOMALL_LIMITS", "off")];
+    let scene = Scene::with(&unlimited).await;
+    let other = scene.shop.serve_with(&unlimited);
+    attempts::an_attempt_after_one_that_had_nothing_to_do(&scene).await;
+    attempts::an_attempt_after_what_has_made_it_impossible(&scene, &other).await;
+    attempts::an_attempt_beside_one_that_still_waits(&scene, &other).await;
+    attempts::an_attempt_at_each_of_two_processes_at_once(&scene, &other).await;
 }
