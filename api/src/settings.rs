@@ -271,6 +271,9 @@ pub struct ShopArgs {
     /// What authenticates refresh tokens: 32 random bytes in base64; made when absent.
     #[arg(long, env = "GOMALL_REFRESH_SECRET")]
     pub refresh_secret: Option<PathBuf>,
+    /// What keys the fingerprints of requests: 32 random bytes in base64; the refresh secret when absent.
+    #[arg(long, env = "GOMALL_FINGERPRINT_SECRET")]
+    pub fingerprint_secret: Option<PathBuf>,
     /// The payment provider's address; without it a process that serves starts a sandbox.
     #[arg(long, env = "GOMALL_PAYMENT_URL")]
     pub payment_url: Option<String>,
@@ -294,6 +297,7 @@ impl ShopArgs {
             signing_key: self.signing_key.clone(),
             previous_signing_key: self.previous_signing_key.clone(),
             refresh_secret: self.refresh_secret.clone(),
+            fingerprint_secret: self.fingerprint_secret.clone(),
         }
     }
 }

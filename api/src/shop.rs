@@ -153,7 +153,8 @@ impl Shop {
         let followed = JournalReader::new(worker_pool.clone(), woken.subscribe());
         let tail = Tail::start(followed, stop.child_token()).await?;
         let end = tail.end();
-        let bus = Arc::new(Bus::new(journal, world));
+        let keys = Keys::load(&config.keys)?;
+        let bus = Arc::new(Bus::new(journal, world, keys.fingerprints()));
         let vault = Vault::new(pool.clone());
         let checkpoints = Checkpoints::start(database.clone(), stop.child_token());
 
@@ -165,7 +166,6 @@ impl Shop {
         telemetry::show_projections(&metrics, &checkpoints);
         telemetry::show_history(&metrics, tail.other_history());
 
-        let keys = Keys::load(&config.keys)?;
         let access = Arc::new(AccessCache::new(Arc::new(JournalAccess(Arc::clone(&bus)))));
         let unread = CompiledPolicy::compile(&Policy::default(), 0)?;
         let policy = Arc::new(LivePolicy::new(unread));

@@ -2,7 +2,7 @@
 
 mod support;
 
-use commands::bus::{Bus, Context, Plan};
+use commands::bus::{Bus, Context, FingerprintKey, Plan};
 use commands::journal::{Journal, WriterSettings};
 use domain::Reason;
 use domain::stock::{StockCommand, StockItem};
@@ -32,7 +32,7 @@ impl Rival {
         let options = PgConnectOptions::from_str(&url).expect("compose gives valid URLs");
         let pool = PgPool::connect_with(options.clone()).await.expect("the database is up");
         let journal = Journal::start(pool, options, WriterSettings::default()).0;
-        let bus = Arc::new(Bus::new(journal, api::shop::world()));
+        let bus = Arc::new(Bus::new(journal, api::shop::world(), FingerprintKey::new(&[7; 32])));
         let (over, mut clients) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
         for _ in 0..RIVALS {
             let (bus, over) = (Arc::clone(&bus), Arc::clone(&over));

@@ -161,6 +161,23 @@ fn schemas_use_only_what_their_types_have() {
 }
 
 /// Every operation as `METHOD /path`.
+/// A fingerprint of what people choose themselves could be guessed.
+#[test]
+fn no_fingerprint_is_made_of_a_member_that_is_a_password() {
+    fn passwords(at: &str, value: &Value, found: &mut BTreeSet<String>) {
+        if value["format"] == "password" {
+            found.insert(at.to_owned());
+        }
+        let members = value.as_object().into_iter().flatten();
+        members.for_each(|(name, member)| passwords(name, member, found));
+        value.as_array().into_iter().flatten().for_each(|item| passwords(at, item, found));
+    }
+    let mut found = BTreeSet::new();
+    passwords("", &DOCUMENT, &mut found);
+    let left_out: BTreeSet<String> = api::http::SECRET_MEMBERS.map(str::to_owned).into();
+    assert_eq!(found, left_out);
+}
+
 fn operations() -> Vec<(String, &'static Value)> {
     let mut operations = vec![];
     for (path, item) in object(&DOCUMENT["paths"]) {

@@ -67,3 +67,28 @@ async fn the_build_before_appends_and_replays_and_leaves_no_fingerprint_of_its_o
     journal.append(ours).await.expect("the journal is up");
     assert_eq!(append_v2(&database, key, 1).await.1, "replay");
 }
+
+#[tokio::test]
+async fn digests_that_anybody_can_compute_are_forgotten_and_their_keys_are_not() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    let (mut first, _) = append("a", 1, None);
+    let outcome = Some("{}".to_owned());
+    first.keyed = Some(Keyed { key: new_id(), fingerprint: [7; 32], outcome });
+    let again = first.clone();
+    journal.append(first).await.expect("the journal is up");
+    // As if the migration came now.
+    let migration = include_str!("../../migrations/0015_fingerprints.sql");
+    sqlx::raw_sql(migration).execute(&database.pool).await.expect("it applies");
+    let kept: Vec<Vec<u8>> = sqlx::query_scalar("select fingerprint from command_outcomes")
+        .fetch_all(&database.pool)
+        .await
+        .expect("the outcomes are readable");
+    assert_eq!(kept, [Vec::<u8>::new()]);
+    let replayed = journal.append(again).await;
+    let Ok(Appended::Replay(FirstOutcome { positions: Some((1, 1)), fingerprint: None, .. })) =
+        replayed
+    else {
+        panic!("the key is known: {replayed:?}");
+    };
+}

@@ -233,7 +233,7 @@ async fn a_key_whose_outcome_was_lost_is_free_again() {
     let key = new_id();
     let keyed = || {
         let (mut one, _) = append("a", 1, None);
-        let outcome = "{}".to_owned();
+        let outcome = Some("{}".to_owned());
         one.keyed = Some(Keyed { key, fingerprint: [1; 32], outcome });
         one
     };

@@ -81,7 +81,7 @@ async fn appending_and_loading_read_no_more_when_the_journal_is_long() {
     // One connection each throughout: what it planned on the empty table it keeps.
     let settings = WriterSettings::default();
     let (journal, _) = Journal::start(loads.clone(), database.options.clone(), settings);
-    let bus = Bus::new(journal.clone(), support::world());
+    let bus = Bus::new(journal.clone(), support::world(), support::fingerprints());
     let product_id = product(&bus, "GROWTH", usd(100), 1).await.to_string();
     let reads = async || {
         let before = rows_read(&database, &loads).await;

@@ -15,7 +15,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{Database, context, later, new_id, reason, sku, world};
+use support::{Database, context, fingerprints, later, new_id, reason, sku, world};
 use uuid::Uuid;
 
 const SKU: &str = "LONG";
@@ -24,7 +24,7 @@ const SKU: &str = "LONG";
 const NEVER: u64 = 1_000_000;
 
 fn bus_with(database: &Database, every: u64) -> Bus {
-    Bus::with_snapshots_every(every, database.journal(), world())
+    Bus::with_snapshots_every(every, database.journal(), world(), fingerprints())
 }
 
 async fn ask(bus: &Bus, command: StockCommand) {
@@ -221,7 +221,7 @@ async fn snapshots_only_go_forward_and_deleting_them_meanwhile_changes_nothing()
             let journal = database.journal();
             let mut received = 0;
             for _ in 0..40 {
-                let cold = Bus::with_snapshots_every(1, journal.clone(), world());
+                let cold = Bus::with_snapshots_every(1, journal.clone(), world(), fingerprints());
                 let plan = Plan::new(&context()).step::<StockItem>(SKU, receive(1));
                 received += u64::from(cold.execute(plan).await.is_ok());
             }

@@ -4,6 +4,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use commands::bus::FingerprintKey;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -22,6 +23,10 @@ pub struct KeyPaths {
     pub previous_signing_key: Option<PathBuf>,
     /// At least 32 random bytes that authenticate refresh tokens, in base64.
     pub refresh_secret: Option<PathBuf>,
+    /// At least 32 random bytes that key the fingerprints of requests, in base64; without a file
+    /// the refresh secret does, which all processes share already: one that each of them made for
+    /// itself would tell clients that they had used their keys for something else.
+    pub fingerprint_secret: Option<PathBuf>,
 }
 
 /// The keys of a shop. All processes of one shop must hold the same.
@@ -29,6 +34,7 @@ pub struct Keys {
     pub(super) signing: SigningKey,
     pub(super) previous: Option<SigningKey>,
     pub(super) refresh_secret: Vec<u8>,
+    pub(super) fingerprint_secret: Option<Vec<u8>>,
 }
 
 /// An Ed25519 key pair under its name.
@@ -93,7 +99,15 @@ impl Keys {
                 read_secret(&path)?
             }
         };
-        Ok(Self { signing, previous, refresh_secret })
+        let fingerprint_secret =
+            paths.fingerprint_secret.as_deref().map(read_secret).transpose()?;
+        Ok(Self { signing, previous, refresh_secret, fingerprint_secret })
+    }
+
+    /// What the fingerprints of requests are made with.
+    #[must_use]
+    pub fn fingerprints(&self) -> FingerprintKey {
+        FingerprintKey::new(self.fingerprint_secret.as_ref().unwrap_or(&self.refresh_secret))
     }
 }
 
@@ -199,13 +213,15 @@ impl Keys {
     pub(crate) fn for_tests() -> Self {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).expect("random numbers");
         let signing = SigningKey::from_pkcs8(pkcs8.as_ref().to_vec()).expect("a key");
-        Self { signing, previous: None, refresh_secret: vec![7; MIN_SECRET_BYTES] }
+        let refresh_secret = vec![7; MIN_SECRET_BYTES];
+        Self { signing, previous: None, refresh_secret, fingerprint_secret: None }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use commands::bus::RequestKey;
 
     /// A folder that goes when the test ends.
     struct Folder(PathBuf);
@@ -222,6 +238,7 @@ mod tests {
                 signing_key: None,
                 previous_signing_key: None,
                 refresh_secret: None,
+                fingerprint_secret: None,
             }
         }
     }
@@ -271,6 +288,22 @@ mod tests {
         fs::write(&path, "c2hvcnQ=").expect("a writable folder");
         let paths = KeyPaths { refresh_secret: Some(path), ..folder.paths() };
         assert!(matches!(Keys::load(&paths), Err(KeyError::Content { .. })));
+    }
+
+    #[test]
+    fn fingerprints_are_the_same_in_every_process_and_differ_from_shop_to_shop() {
+        let (folder, other) = (Folder::new(), Folder::new());
+        let request = RequestKey { key: uuid::Uuid::from_u128(1), fingerprint: [2; 32] };
+        let of = |paths: &KeyPaths| Keys::load(paths).expect("keys").fingerprints().of(&request);
+        let shared = of(&folder.paths());
+        assert_eq!(of(&folder.paths()), shared);
+        assert_ne!(of(&other.paths()), shared);
+        // Replicas that have files instead of a folder in common.
+        let secret = Some(folder.paths().directory.join("refresh-token-secret"));
+        let replica = KeyPaths { refresh_secret: secret.clone(), ..other.paths() };
+        assert_eq!(of(&replica), shared);
+        let replica = KeyPaths { fingerprint_secret: secret, ..other.paths() };
+        assert_eq!(of(&replica), shared);
     }
 
     #[test]

@@ -263,6 +263,17 @@ async fn the_fingerprint_ignores_the_order_of_members_and_nothing_else() {
     }
 }
 
+#[tokio::test]
+async fn no_fingerprint_is_made_of_a_password() {
+    let of = |text: &'static str| async move {
+        Fingerprint::of(&json::parse(text.as_bytes()).expect("valid JSON"))
+    };
+    let base = of(r#"{"email":"a@example.com","password":"one"}"#).await;
+    assert_eq!(base, of(r#"{"email":"a@example.com","password":"another"}"#).await);
+    assert_ne!(base, of(r#"{"email":"b@example.com","password":"one"}"#).await);
+    assert_ne!(base, of(r#"{"email":"a@example.com"}"#).await);
+}
+
 #[derive(Debug, PartialEq, Deserialize)]
 struct Query {
     #[serde(default)]

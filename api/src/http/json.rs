@@ -33,8 +33,15 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// SHA-256 over a parsed JSON value in which the order of members does not count: two bodies that
-/// say the same have the same fingerprint.
+/// Members that no fingerprint is made of: what people choose themselves can be guessed. Whoever
+/// takes one of them compares it himself when a request is repeated.
+///
+/// A token of a payment provider is not among them. It cannot be guessed, and another card is
+/// another request.
+pub const SECRET_MEMBERS: [&str; 1] = ["password"];
+
+/// SHA-256 over a parsed JSON value in which the order of members does not count, nor the values of
+/// [`SECRET_MEMBERS`]: two bodies that say the same have the same fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(
     /// The digest.
@@ -126,7 +133,9 @@ fn feed(hasher: &mut Sha256, value: &Value) {
             sorted.sort_unstable_by_key(|(name, _)| name.as_str());
             for (name, member) in sorted {
                 feed_text(hasher, b"m", name);
-                feed(hasher, member);
+                if !SECRET_MEMBERS.contains(&name.as_str()) {
+                    feed(hasher, member);
+                }
             }
         }
     }

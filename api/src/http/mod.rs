@@ -32,7 +32,7 @@ pub use canonical::RequestPath;
 pub use command::{Command, KeyedCommand};
 pub use conditional::{Etag, IfMatch, IfNoneMatch};
 pub use idempotency::{CommandKey, IDEMPOTENCY_KEY, InFlight, KeyedRequest};
-pub use json::{Fingerprint, JSON_UTF8, Json};
+pub use json::{Fingerprint, JSON_UTF8, Json, SECRET_MEMBERS};
 pub use list::{DEFAULT_LIMIT, Limit, List, MAX_LIMIT};
 pub use path::{Id, Path};
 pub use position::{AtLeast, GOMALL_POSITION, POLICY_VERSION, PolicyVersion, Position, Replayed};

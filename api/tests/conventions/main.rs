@@ -13,6 +13,7 @@
 //! | `reading.rs` | lists, positions, entity tags |
 //! | `retries.rs` | what does a key promise? |
 //! | `attempts.rs` | and while nobody knows yet what became of the first attempt? |
+//! | `secrets.rs` | what is kept of requests that hold a secret? |
 //! | `trace.rs` | what of a request is found again in its events? |
 
 mod access;
@@ -26,6 +27,7 @@ mod ranges;
 mod reading;
 mod retries;
 mod samples;
+mod secrets;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
@@ -117,6 +119,7 @@ async fn what_is_written_is_read_retried_and_traced() {
     retries::every_unsafe_call_is_done_once_under_one_key(&scene).await;
     retries::keys_of_others_and_for_other_things_are_other_keys(&scene).await;
     retries::a_refusal_is_decided_afresh(&scene).await;
+    secrets::a_password_is_part_of_the_request(&scene).await;
     retries::a_request_that_still_runs_says_so(&scene).await;
     trace::a_trace_leads_from_the_request_to_its_events(&scene).await;
 }

@@ -1,6 +1,6 @@
 use super::Bus;
 use super::cache::Slot;
-use super::keys::{keyed, outcome_text};
+use super::keys::outcome_text;
 use super::load::{AnyState, LoadError, Loaded};
 use super::plan::{Plan, place};
 use super::snapshots::Due;
@@ -207,7 +207,7 @@ impl Bus {
         // A refusal goes through the writer as well, which knows whether it was made on a state
         // that holds; under its key nothing is kept.
         let outcome = verdict.is_ok().then(|| outcome_text(plan, &newest));
-        let keyed = plan.key.map(|key| keyed(key, outcome));
+        let keyed = plan.key.map(|key| self.keyed(key, outcome));
         let pending = place_in_queue.hand_over(Append { expectations, events, keyed })?;
         let mut due = vec![];
         if verdict.is_ok() {

@@ -35,7 +35,7 @@ impl Bus {
         if plan.key.is_none() && plan.unchanged.is_empty() {
             return Ok(None);
         }
-        let keyed = plan.key.map(|key| keyed(key, None));
+        let keyed = plan.key.map(|key| self.keyed(key, None));
         let append = Append { expectations: unchanged(&plan).collect(), events: vec![], keyed };
         let outcome = self.journal.append(append).await;
         if !matches!(outcome, Ok(Appended::Done { .. })) {
@@ -58,7 +58,7 @@ impl Bus {
         first: FirstOutcome,
     ) -> Result<Executed, ExecuteError> {
         let reused = plan.key.zip(first.fingerprint);
-        if reused.is_some_and(|(key, fingerprint)| key.fingerprint != fingerprint) {
+        if reused.is_some_and(|(key, first)| self.fingerprints.of(&key) != first) {
             return Err(ExecuteError::KeyReused);
         }
         let outcome = parse_outcome(&first.outcome)?;
@@ -70,6 +70,11 @@ impl Bus {
             states: self.states_at(plan, &outcome.versions).await?,
             ids: outcome.ids,
         })
+    }
+
+    /// The key as the journal takes it; without an outcome nothing is kept under it.
+    pub(super) fn keyed(&self, key: RequestKey, outcome: Option<String>) -> Keyed {
+        Keyed { key: key.key, fingerprint: self.fingerprints.of(&key), outcome }
     }
 
     async fn states_at(
@@ -84,11 +89,6 @@ impl Bus {
         }
         Ok(states)
     }
-}
-
-/// The key as the journal takes it; without an outcome nothing is kept under it.
-pub(super) fn keyed(key: RequestKey, outcome: Option<String>) -> Keyed {
-    Keyed { key: key.key, fingerprint: key.fingerprint, outcome }
 }
 
 /// What is kept under the key of a plan that left these states.

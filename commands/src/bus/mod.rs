@@ -20,12 +20,14 @@
 
 mod cache;
 mod execute;
+mod fingerprint;
 mod keys;
 mod load;
 mod plan;
 mod snapshots;
 
 pub use execute::{ExecuteError, Executed};
+pub use fingerprint::FingerprintKey;
 pub use load::{LoadError, Loaded, fold};
 pub use plan::{Context, Plan, RequestKey, VersionConflict, new_event};
 pub use snapshots::EVENTS_BETWEEN_SNAPSHOTS;
@@ -55,24 +57,30 @@ pub struct Bus {
     loader: Loader,
     cache: Cache,
     world: World,
+    fingerprints: FingerprintKey,
     counters: Arc<Counters>,
 }
 
 impl Bus {
     /// A bus over this process's journal, with a task that writes its snapshots.
     #[must_use]
-    pub fn new(journal: Journal, world: World) -> Self {
-        Self::with_snapshots_every(EVENTS_BETWEEN_SNAPSHOTS, journal, world)
+    pub fn new(journal: Journal, world: World, fingerprints: FingerprintKey) -> Self {
+        Self::with_snapshots_every(EVENTS_BETWEEN_SNAPSHOTS, journal, world, fingerprints)
     }
 
     /// The same with another distance between the snapshots of a stream, at least one event.
     #[must_use]
-    pub fn with_snapshots_every(events: u64, journal: Journal, world: World) -> Self {
+    pub fn with_snapshots_every(
+        events: u64,
+        journal: Journal,
+        world: World,
+        fingerprints: FingerprintKey,
+    ) -> Self {
         let (pool, counters) = (journal.pool().clone(), Arc::clone(journal.counters()));
         let repository = PostgresEventRepository::new(pool.clone());
         let snapshots = Snapshots::start(pool, events, Arc::clone(&counters));
         let loader = Loader::new(repository, snapshots, Arc::clone(&counters));
-        Self { journal, loader, cache: Cache::new(), world, counters }
+        Self { journal, loader, cache: Cache::new(), world, fingerprints, counters }
     }
 
     /// The journal that the bus appends to.

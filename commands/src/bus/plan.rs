@@ -29,7 +29,8 @@ pub struct Context {
 pub struct RequestKey {
     /// Hash of principal, method, path and the client's key.
     pub key: Uuid,
-    /// SHA-256 of the canonical body.
+    /// SHA-256 of the canonical body without its passwords. It stays in this process; what the
+    /// journal keeps is [`super::FingerprintKey::of`] it.
     pub fingerprint: [u8; 32],
 }
 

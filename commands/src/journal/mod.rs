@@ -73,7 +73,7 @@ pub struct Expectation {
 pub struct Keyed {
     /// Hash of principal, method, path and the client's key.
     pub key: Uuid,
-    /// SHA-256 of the request's canonical body.
+    /// Tells another body under the same key apart; see [`crate::bus::FingerprintKey`].
     pub fingerprint: [u8; 32],
     /// JSON of ids and versions from which the answer can be rendered again. None for a refusal: the
     /// key is looked up, and nothing is kept under it.

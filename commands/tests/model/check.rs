@@ -2,6 +2,8 @@
 
 use super::reference::{Reference, Verdict, item_of};
 use super::run::{Answer, Call, Done, Run};
+use crate::support::fingerprints;
+use commands::bus::RequestKey;
 use domain::RecordedEvent;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -120,7 +122,10 @@ impl Checker<'_> {
                 self.violations.push(format!("a key has two outcomes: {call:?}"));
             }
             let nothing = (kept.1 + 1, kept.1);
-            let own = call.key.is_some_and(|k| k.id == *key && k.fingerprint()[..] == *fingerprint);
+            let own = call.key.is_some_and(|own| {
+                let request = RequestKey { key: own.id, fingerprint: own.fingerprint() };
+                own.id == *key && fingerprints().of(&request)[..] == *fingerprint
+            });
             if !own || kept != self.blocks.get(&call.id).copied().unwrap_or(nothing) {
                 self.violations.push(format!("a key has {kept:?} and {fingerprint:?}: {call:?}"));
             }

@@ -3,7 +3,7 @@
 use super::line::Line;
 use super::reference::{Asked, Seen, refusal};
 use super::script::{Action, Body, CLIENTS, IfMatch, Key, PROCESSES, SKUS, receive, script};
-use crate::support::{Database, context, new_id, world};
+use crate::support::{Database, context, fingerprints, new_id, world};
 use commands::bus::{Bus, ExecuteError, Executed, Plan, RequestKey};
 use commands::journal::{Journal, JournalReader, WriterSettings};
 use domain::stock::{StockCommand, StockItem};
@@ -103,7 +103,7 @@ pub(crate) async fn run(database: &Database, seed: u64) -> Run {
 
 /// With so many snapshots that most cold loads begin at one, or at one of the run before.
 fn bus_on(journal: Journal) -> Bus {
-    Bus::with_snapshots_every(4, journal, world())
+    Bus::with_snapshots_every(4, journal, world(), fingerprints())
 }
 
 impl Shop {

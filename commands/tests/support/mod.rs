@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use commands::bus::{Bus, Context, Plan, World};
+use commands::bus::{Bus, Context, FingerprintKey, Plan, World};
 use commands::journal::{Append, Expectation, Journal, NewEvent, WriterSettings};
 use compose::testing::{TestDatabase, TestStack};
 use domain::product::{Product, ProductCommand, Variant};
@@ -17,6 +17,11 @@ use uuid::Uuid;
 #[expect(clippy::disallowed_methods, reason = "the test is its own composition root")]
 pub(crate) fn world() -> World {
     World { now: || time::OffsetDateTime::now_utc().into(), new_id: Uuid::now_v7 }
+}
+
+/// All processes of a test hold the same.
+pub(crate) fn fingerprints() -> FingerprintKey {
+    FingerprintKey::new(&[7; 32])
 }
 
 pub(crate) fn new_id() -> Uuid {
@@ -47,7 +52,7 @@ impl Database {
     }
 
     pub(crate) fn bus(&self) -> Bus {
-        Bus::new(self.journal(), world())
+        Bus::new(self.journal(), world(), fingerprints())
     }
 
     /// All events as `(position, stream, sequence, event id)`, in order.

@@ -5,7 +5,7 @@ use super::targets::{ACTOR, Targets, receive};
 use crate::pools::connect;
 use crate::shop::world;
 use anyhow::Context as _;
-use commands::bus::{Bus, Context, Plan};
+use commands::bus::{Bus, Context, FingerprintKey, Plan};
 use commands::journal::{Journal, WriterSettings};
 use domain::Sku;
 use domain::stock::{StockCommand, StockItem};
@@ -34,7 +34,8 @@ impl Ours {
         commands::MIGRATOR.run(&pool).await.context("the database cannot be migrated")?;
         let (journal, writer) =
             Journal::start(pool.clone(), database.clone(), WriterSettings::default());
-        Ok(Self { bus: Arc::new(Bus::new(journal, world())), pool, writer })
+        let bus = Arc::new(Bus::new(journal, world(), FingerprintKey::new(&[7; 32])));
+        Ok(Self { bus, pool, writer })
     }
 
     /// Opens stock items; the bus knows them from here on, as a running shop does.

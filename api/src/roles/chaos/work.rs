@@ -12,7 +12,7 @@ use crate::settings::DatabaseArgs;
 use crate::shop::world;
 use anyhow::Context as _;
 use clap::Args;
-use commands::bus::{Bus, Context, ExecuteError, Executed, Plan, RequestKey};
+use commands::bus::{Bus, Context, ExecuteError, Executed, FingerprintKey, Plan, RequestKey};
 use commands::journal::{AppendError, Journal, WriterSettings};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
@@ -76,7 +76,7 @@ pub(super) async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let database = super::options(&args.database)?;
     let pool = patiently("PostgreSQL", || crate::pools::connect(&database)).await?;
     let (journal, writer) = Journal::start(pool.clone(), database, WriterSettings::default());
-    let bus = Arc::new(Bus::new(journal, world()));
+    let bus = Arc::new(Bus::new(journal, world(), FingerprintKey::new(&[7; 32])));
     open_shop(&bus, args.seed).await?;
 
     let enough = told_enough();
