@@ -10,6 +10,9 @@ use projections::QueryError;
 /// When to come back after others were faster: a hot item's queue is short-lived.
 const CONTENDED_RETRY_SECONDS: u64 = 1;
 
+/// When to come back while clocks disagree: somebody has to set them right.
+const CLOCK_RETRY_SECONDS: u64 = 60;
+
 impl From<ExecuteError> for Problem {
     fn from(error: ExecuteError) -> Self {
         match error {
@@ -34,7 +37,14 @@ impl From<AppendError> for Problem {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::Unstorable(_) => Self::internal(&error),
-            AppendError::Stopped | AppendError::Unreachable => Self::unavailable(&error),
+            AppendError::ClockJumped => {
+                let detail = "The shop's clocks disagree. Nothing was changed.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "clock_jumped", detail)
+                    .retry_after(CLOCK_RETRY_SECONDS)
+            }
+            AppendError::Stopped | AppendError::Unreachable | AppendError::Refused(_) => {
+                Self::unavailable(&error)
+            }
         }
     }
 }

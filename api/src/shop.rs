@@ -147,7 +147,7 @@ impl Shop {
         let hints = Hints::open(nats_client.clone(), &config.stream, worker_pool.clone()).await?;
 
         let (journal, writer) =
-            Journal::start(pool.clone(), database.clone(), WriterSettings::default());
+            Journal::start(pool.clone(), database.clone(), WriterSettings::default(), world.now);
         let woken = wake_up(&journal, &hints, &stop, &mut workers);
         let reader = JournalReader::new(pool.clone(), woken.subscribe());
         let followed = JournalReader::new(worker_pool.clone(), woken.subscribe());

@@ -31,7 +31,8 @@ impl Rival {
         let url = shop.stack.postgres.url("gomall");
         let options = PgConnectOptions::from_str(&url).expect("compose gives valid URLs");
         let pool = PgPool::connect_with(options.clone()).await.expect("the database is up");
-        let journal = Journal::start(pool, options, WriterSettings::default()).0;
+        let journal =
+            Journal::start(pool, options, WriterSettings::default(), api::shop::world().now).0;
         let bus = Arc::new(Bus::new(journal, api::shop::world(), FingerprintKey::new(&[7; 32])));
         let (over, mut clients) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
         for _ in 0..RIVALS {

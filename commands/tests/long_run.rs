@@ -80,7 +80,8 @@ async fn appending_and_loading_read_no_more_when_the_journal_is_long() {
         .expect("it is up");
     // One connection each throughout: what it planned on the empty table it keeps.
     let settings = WriterSettings::default();
-    let (journal, _) = Journal::start(loads.clone(), database.options.clone(), settings);
+    let (journal, _) =
+        Journal::start(loads.clone(), database.options.clone(), settings, support::world().now);
     let bus = Bus::new(journal.clone(), support::world(), support::fingerprints());
     let product_id = product(&bus, "GROWTH", usd(100), 1).await.to_string();
     let reads = async || {

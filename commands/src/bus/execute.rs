@@ -193,7 +193,7 @@ impl Bus {
     async fn decide(&self, plan: &Plan) -> Result<Decision, ExecuteError> {
         let place_in_queue = self.journal.place().await?;
         let mut slots = self.lock(plan).await?;
-        let facts = Facts { now: (self.world.now)() };
+        let facts = Facts { now: self.journal.clock().now() };
 
         let mut expectations: Vec<Expectation> = slots
             .iter()

@@ -117,7 +117,7 @@ pub async fn place_order(
     for _ in 0..MAX_PLANS {
         let cart = bus.peek::<Cart>(&checkout.cart_id.to_string()).await?;
         let draft = Draft::read(bus, cart).await?;
-        result = match draft.plan(checkout, context, (bus.world().now)()) {
+        result = match draft.plan(checkout, context, bus.journal().clock().now()) {
             Ok(plan) => bus.execute(keyed(plan)).await,
             // A refusal is only worth something if it was made on a state that holds, and if this
             // is not the repetition of what has emptied the cart.
@@ -140,7 +140,7 @@ pub async fn place_order(
     Ok(Placed {
         order_id,
         order: executed.loaded::<Order>(ORDER_STEP),
-        placed_at: executed.recorded_at.unwrap_or_else(bus.world().now),
+        placed_at: executed.recorded_at.unwrap_or_else(|| bus.journal().clock().now()),
         position: executed.position,
         replayed: executed.replayed,
     })

@@ -1,5 +1,6 @@
 //! One call of `journal_append_v3`: how a batch is gathered, bound and read back.
 
+use super::clock::{Clock, MAX_OFFSET};
 use super::{
     Append, AppendError, Appended, FirstOutcome, Job, MAX_EVENT_BYTES, MAX_EVENTS_PER_COMMAND,
 };
@@ -136,6 +137,7 @@ pub(super) async fn send(
     connection: &mut PgConnection,
     batch: &Batch,
     resent: bool,
+    clock: &Clock,
 ) -> Result<(Vec<Appended>, u64), sqlx::Error> {
     let jobs = &batch.jobs;
     let mut key: Vec<Option<Uuid>> = Vec::with_capacity(jobs.len());
@@ -206,8 +208,8 @@ pub(super) async fn send(
         .bind(e_event_id)
         .bind(keyed)
         .bind(resent)
-        .bind(None::<OffsetDateTime>)
-        .bind(None::<Duration>)
+        .bind(clock.here())
+        .bind(MAX_OFFSET)
         .bind(MAX_CLOCK_BACK)
         .fetch_all(connection)
         .await?;

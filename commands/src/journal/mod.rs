@@ -7,13 +7,17 @@
 
 mod acknowledged;
 mod batch;
+mod clock;
+mod failure;
 pub mod housekeeping;
 mod read;
+mod session;
 mod store;
 mod tail;
 mod writer;
 
 pub use acknowledged::AcknowledgedKey;
+pub use clock::{Clock, MAX_OFFSET};
 pub use read::{JournalReader, ReadError};
 pub use store::JournalEventStore;
 pub use tail::{OtherHistory, TOLD_LOST_EVENTS, Tail};
@@ -21,7 +25,7 @@ pub use writer::WriterSettings;
 
 use crate::counters::Counters;
 use acknowledged::Acknowledged;
-use domain::StreamKey;
+use domain::{StreamKey, Timestamp};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
@@ -134,6 +138,14 @@ pub enum AppendError {
     /// The writer has stopped; the process is going down.
     #[error("the journal's writer has stopped")]
     Stopped,
+    /// The clocks of this process and of the database are too far apart, or the database's has gone back.
+    /// Nothing was written, and nothing is until they are right.
+    #[error("the clocks of the shop and of its database disagree")]
+    ClockJumped,
+    /// The database refuses to carry this out, by SQLSTATE, and will until somebody has seen to it: a
+    /// permission, a function that is missing. Nothing was written.
+    #[error("the database refuses to append: {0}")]
+    Refused(String),
     /// The database could not be reached in time. Whether the command is in the journal is not
     /// known; the same idempotency key finds out.
     #[error("the journal could not be reached in time")]
@@ -153,6 +165,7 @@ pub struct Journal {
     pool: PgPool,
     counters: Arc<Counters>,
     acknowledged: Arc<Acknowledged>,
+    clock: Arc<Clock>,
 }
 
 /// A place in the writer's queue, taken before the decision so that nothing has to wait between
@@ -170,13 +183,17 @@ impl Journal {
         pool: PgPool,
         connect: PgConnectOptions,
         settings: WriterSettings,
+        now: fn() -> Timestamp,
     ) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE_COMMANDS);
         let (head_sender, head) = watch::channel(0);
         let counters = Arc::new(Counters::default());
         let counting = Arc::clone(&counters);
-        let task = tokio::spawn(writer::run(connect, jobs, head_sender, settings, counting));
-        (Self { queue, head, pool, counters, acknowledged: Arc::default() }, task)
+        let clock = Arc::new(Clock::new(now));
+        let running =
+            writer::run(connect, jobs, head_sender, settings, counting, Arc::clone(&clock));
+        let task = tokio::spawn(running);
+        (Self { queue, head, pool, counters, clock, acknowledged: Arc::default() }, task)
     }
 
     /// Waits for a place in the queue.
@@ -199,6 +216,12 @@ impl Journal {
     #[must_use]
     pub fn head(&self) -> watch::Receiver<u64> {
         self.head.clone()
+    }
+
+    /// The database's time, by which events are recorded.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<Clock> {
+        &self.clock
     }
 
     /// What this process's writer, and the bus on it, count.

@@ -112,8 +112,12 @@ impl Shop {
         for _ in 0..PROCESSES {
             let line = Line::to(&database.options).await;
             let settings = WriterSettings::default();
-            let (journal, writer) =
-                Journal::start(database.pool.clone(), line.options.clone(), settings);
+            let (journal, writer) = Journal::start(
+                database.pool.clone(),
+                line.options.clone(),
+                settings,
+                crate::support::world().now,
+            );
             let bus = RwLock::new(Arc::new(bus_on(journal)));
             processes.push(Process { bus, line, writer });
         }

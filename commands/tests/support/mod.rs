@@ -48,7 +48,17 @@ impl Database {
     }
 
     pub(crate) fn journal(&self) -> Journal {
-        Journal::start(self.pool.clone(), self.options.clone(), WriterSettings::default()).0
+        self.journal_with(self.options.clone(), WriterSettings::default(), world().now)
+    }
+
+    /// A journal whose writer connects, gives up and tells the time in its own way.
+    pub(crate) fn journal_with(
+        &self,
+        options: PgConnectOptions,
+        settings: WriterSettings,
+        now: fn() -> Timestamp,
+    ) -> Journal {
+        Journal::start(self.pool.clone(), options, settings, now).0
     }
 
     pub(crate) fn bus(&self) -> Bus {

@@ -33,7 +33,7 @@ impl Ours {
         let pool = connect(database).await?;
         commands::MIGRATOR.run(&pool).await.context("the database cannot be migrated")?;
         let (journal, writer) =
-            Journal::start(pool.clone(), database.clone(), WriterSettings::default());
+            Journal::start(pool.clone(), database.clone(), WriterSettings::default(), world().now);
         let bus = Arc::new(Bus::new(journal, world(), FingerprintKey::new(&[7; 32])));
         Ok(Self { bus, pool, writer })
     }

@@ -75,7 +75,8 @@ pub(super) async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let log = Arc::new(Log::open(&args.history)?);
     let database = super::options(&args.database)?;
     let pool = patiently("PostgreSQL", || crate::pools::connect(&database)).await?;
-    let (journal, writer) = Journal::start(pool.clone(), database, WriterSettings::default());
+    let (journal, writer) =
+        Journal::start(pool.clone(), database, WriterSettings::default(), world().now);
     let bus = Arc::new(Bus::new(journal, world(), FingerprintKey::new(&[7; 32])));
     open_shop(&bus, args.seed).await?;
 
