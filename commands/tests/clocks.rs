@@ -17,10 +17,13 @@ async fn an_outcome_is_found_whatever_the_clock_did() {
     let journal = database.journal();
     // An hour, weeks that have a partition, and one that has none, ahead of the clock and behind.
     for days in [0, 2, 9, 16, 100, -2, -9, -100] {
-        let (mut command, _) = append(&format!("of {days}"), 1, None);
-        let outcome = Some("{}".to_owned());
-        command.keyed = Some(Keyed { key: new_id(), fingerprint: [7; 32], outcome });
-        let (again, key) = (command.clone(), command.keyed.as_ref().expect("just set").key);
+        let (id, key) = (format!("of {days}"), new_id());
+        let keyed = || Keyed { key, fingerprint: [7; 32], outcome: Some("{}".to_owned()) };
+        let (mut command, event_id) = append(&id, 1, None);
+        command.keyed = Some(keyed());
+        // Decided anew on what the first attempt left: only the key can tell.
+        let (mut again, _) = append(&id, 2, Some(event_id));
+        again.keyed = Some(keyed());
         let done = journal.append(command).await;
         assert!(matches!(done, Ok(Appended::Done { .. })), "{days}: {done:?}");
         let moved = sqlx::query(
