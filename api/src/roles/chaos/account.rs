@@ -20,7 +20,7 @@ pub(super) struct Account {
 }
 
 /// What a decision saw of an account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Saw {
     /// The sequence of the last event; 0 when there was none.
     pub(super) sequence: u64,

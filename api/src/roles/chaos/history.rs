@@ -59,6 +59,8 @@ pub(super) enum Line {
         op: u64,
         /// What it was decided on.
         saw: Saw,
+        /// Whether its key's first outcome came back.
+        replayed: bool,
     },
     /// The rules forbid it.
     Refused {

@@ -169,7 +169,8 @@ impl Client {
                 break;
             }
             let answer = self.insist(&operation).await?;
-            if operation.asks_again && matches!(answer, Line::Done { .. }) {
+            let acknowledged = matches!(answer, Line::Done { .. } | Line::Nothing { .. });
+            if operation.asks_again && acknowledged {
                 self.ask(&operation).await?;
             }
         }
@@ -228,7 +229,10 @@ fn answer(operation: &Operation, outcome: Option<Result<Executed, ExecuteError>>
         Some(Ok(Executed { positions: Some((first, last)), replayed, .. })) => {
             Line::Done { op, first, last, replayed }
         }
-        Some(Ok(executed)) => Line::Nothing { op, saw: executed.state::<Account>(0).now.clone() },
+        Some(Ok(executed)) => {
+            let saw = executed.state::<Account>(0).now.clone();
+            Line::Nothing { op, saw, replayed: executed.replayed }
+        }
         Some(Err(ExecuteError::Rejected(rejections))) => {
             let saw = rejections.iter().find_map(|rejection| {
                 serde_json::from_value(

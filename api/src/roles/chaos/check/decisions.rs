@@ -40,10 +40,12 @@ pub(super) fn that_changed_nothing(evidence: &Evidence, book: &Book<'_>, finding
                     asked.insert(*op, (acknowledged, legs));
                 }
                 Line::Done { last, .. } => acknowledged = acknowledged.max(*last),
-                Line::Nothing { op, saw } => {
+                Line::Nothing { op, saw, replayed } => {
                     let Some((floor, legs)) = asked.get(op) else { continue };
                     let account = legs.iter().find_map(|leg| account_of(leg, |_| true));
-                    was_there(book, *op, account, saw, *floor, findings);
+                    // A first outcome may be older than the question, and another client's.
+                    let floor = if *replayed { 0 } else { *floor };
+                    was_there(book, *op, account, saw, floor, findings);
                 }
                 Line::Refused { op, saw } => {
                     let Some((floor, legs)) = asked.get(op) else { continue };

@@ -1,6 +1,6 @@
 //! Did every request have its effect, once and whole, and was its client told the truth?
 
-use super::super::account::Account;
+use super::super::account::{Account, Saw};
 use super::super::history::{Leg, Line};
 use super::{Book, Evidence, Findings, Row};
 use cqrs_es::Aggregate as _;
@@ -13,6 +13,7 @@ struct Known<'a> {
     key: Option<Uuid>,
     legs: &'a [Leg],
     done: HashSet<(u64, u64)>,
+    nothing: HashSet<&'a Saw>,
     unanswered: i64,
     unknown: bool,
 }
@@ -31,7 +32,12 @@ fn known(evidence: &Evidence) -> BTreeMap<u64, Known<'_>> {
                 operation.done.insert((*first, *last));
                 operation.unanswered -= 1;
             }
-            Line::Nothing { op, .. } | Line::Refused { op, .. } | Line::Absent { op } => {
+            Line::Nothing { op, saw, .. } => {
+                let operation = operations.entry(*op).or_default();
+                operation.nothing.insert(saw);
+                operation.unanswered -= 1;
+            }
+            Line::Refused { op, .. } | Line::Absent { op } => {
                 operations.entry(*op).or_default().unanswered -= 1;
             }
             Line::Unknown { op } => operations.entry(*op).or_default().unknown = true,
@@ -89,7 +95,7 @@ fn is_whole(rows: &[&Row], legs: &[Leg]) -> bool {
 }
 
 /// A key has one outcome, and it is that of its operation's events. That an operation had nothing to
-/// do is kept with a first position behind the last one.
+/// do is kept with a first position behind the last one, and told to everybody alike.
 pub(super) fn keys(evidence: &Evidence, book: &Book<'_>, findings: &mut Findings) {
     let mut recorded = HashMap::new();
     for outcome in &evidence.outcomes {
@@ -104,6 +110,10 @@ pub(super) fn keys(evidence: &Evidence, book: &Book<'_>, findings: &mut Findings
         let outcome = recorded.get(&key).copied().filter(|(first, last)| first <= last);
         if outcome != place {
             let what = format!("operation {op} is at {place:?}, its key says {outcome:?}");
+            findings.add("one outcome a key", what);
+        }
+        if operation.nothing.len() > usize::from(operation.done.is_empty()) {
+            let what = format!("operation {op} had nothing to do on {:?}", operation.nothing);
             findings.add("one outcome a key", what);
         }
     }

@@ -61,7 +61,7 @@ fn perfect() -> Evidence {
         began(REFUSED, None, vec![moves("b", -9)]),
         Line::Refused { op: REFUSED, saw: saw(2, Some("m4"), 5) },
         began(LOOK, None, vec![moves("b", 0)]),
-        Line::Nothing { op: LOOK, saw: saw(2, Some("m4"), 5) },
+        Line::Nothing { op: LOOK, saw: saw(2, Some("m4"), 5), replayed: false },
         began(UNKNOWN, None, vec![moves("a", 1)]),
         Line::Unknown { op: UNKNOWN },
     ];
@@ -227,8 +227,24 @@ fn a_refusal_on_a_state_that_never_was_or_is_over_is_found() {
     breaks("refusals", refused(saw(2, Some("m4"), 50)));
     breaks("stale answers", refused(saw(1, Some("m3"), 4)));
     breaks("stale answers", |e| {
-        e.histories[0][11] = Line::Nothing { op: LOOK, saw: saw(1, Some("m3"), 4) };
+        let saw = saw(1, Some("m3"), 4);
+        e.histories[0][11] = Line::Nothing { op: LOOK, saw, replayed: false };
     });
+}
+
+#[test]
+fn a_key_under_which_there_was_nothing_to_do_twice_is_found() {
+    let asked = |second: Saw| {
+        move |e: &mut Evidence| {
+            let (key, legs) = (Some(id(8)), vec![moves("b", 0)]);
+            e.histories[0][10] = Line::Began { op: LOOK, key, legs: legs.clone() };
+            e.histories[0].push(Line::Began { op: LOOK, key, legs });
+            e.histories[0].push(Line::Nothing { op: LOOK, saw: second, replayed: true });
+        }
+    };
+    breaks("one outcome a key", asked(saw(1, Some("m3"), 4)));
+    // The first outcome may be older than the question.
+    assert_eq!(broken_by(asked(saw(2, Some("m4"), 5))), Vec::<&str>::new());
 }
 
 #[test]
