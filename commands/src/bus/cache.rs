@@ -21,6 +21,9 @@ pub(super) struct Slot {
     /// Grows with every refusal, so that of many refused decisions on one chain only the first
     /// drops it, and none drops the fresh state that came after.
     pub(super) generation: u64,
+    /// The turn in which `known` was read or decided, 0 for none: what others decided beside it may be
+    /// ahead of the journal.
+    pub(super) turn: u64,
 }
 
 pub(super) struct Cache {

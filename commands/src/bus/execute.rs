@@ -5,7 +5,7 @@ use super::load::{AnyState, LoadError, Loaded};
 use super::plan::{Plan, place};
 use super::snapshots::Due;
 use crate::journal::{
-    AcknowledgedKey, Append, AppendError, Appended, Expectation, NewEvent, Pending,
+    AcknowledgedKey, Append, AppendError, Appended, Expectation, NewEvent, Pending, Turn,
 };
 use crate::vault::VaultError;
 use cqrs_es::Aggregate;
@@ -17,13 +17,12 @@ use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
-/// How often a plan is decided before its caller hears that the aggregate is too contended: the
-/// first time and three times more.
+/// How often a plan is decided before its caller hears that the aggregate is too contended: the first
+/// time, and then in turns in which nobody else appends, so that a second one is seldom needed.
 const MAX_ATTEMPTS: u32 = 4;
 
-/// The longest pause before deciding again; the actual one is a random part of it, so that two
-/// processes that collided do not collide again.
-const MAX_PAUSE: Duration = Duration::from_millis(20);
+/// How long finding out what has changed may take.
+const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What became of a plan, now or when its key was first used.
 pub struct Executed {
@@ -106,7 +105,9 @@ impl Bus {
     /// [`ExecuteError`].
     pub async fn execute(&self, plan: Plan) -> Result<Executed, ExecuteError> {
         for attempt in 1..=MAX_ATTEMPTS {
-            let decision = match self.decide(&plan).await {
+            // Who was overtaken once may be again and again, by whoever has the newest state in memory.
+            let turn = if attempt > 1 { self.journal.turn().await } else { None };
+            let decision = match self.decide(&plan, turn).await {
                 // What cannot be stored is refused before the writer sees it; its key may be known.
                 Err(error @ ExecuteError::Append(AppendError::Unstorable(_))) => {
                     return self.refuse(plan).await?.ok_or(error);
@@ -136,13 +137,10 @@ impl Bus {
                     });
                 }
                 Appended::Replay(first) => return self.replay(&plan, first).await,
-                // What the plan itself was made on may be what has changed: only its maker can
-                // make it again.
-                Appended::Conflict if !plan.unchanged.is_empty() => break,
+                // What the plan itself was made on has changed: only its maker can make it again.
+                Appended::Conflict if !self.is_unchanged(&plan).await? => break,
                 Appended::Conflict if attempt < MAX_ATTEMPTS => {
                     self.counters.retried.fetch_add(1, Relaxed);
-                    let random = (self.world.new_id)().as_bytes()[15];
-                    tokio::time::sleep(MAX_PAUSE * u32::from(random) / 256).await;
                 }
                 Appended::Conflict => {}
             }
@@ -155,6 +153,28 @@ impl Bus {
         for (stream, head) in &plan.unchanged {
             self.cache.forget_head(stream, *head).await;
         }
+    }
+
+    /// Whether what the plan was made on, and does not change, still is as it was: else somebody was
+    /// faster with what it does change.
+    async fn is_unchanged(&self, plan: &Plan) -> Result<bool, LoadError> {
+        if plan.unchanged.is_empty() {
+            return Ok(true);
+        }
+        let streams = plan.unchanged.iter().map(|(stream, _)| stream);
+        let asked = sqlx::query_scalar(
+            "select bool_and(h.event_id is not distinct from c.head) \
+             from unnest($1::text[], $2::text[], $3::uuid[]) c(type, id, head) \
+             left join lateral (select e.event_id from events e \
+                                where e.aggregate_type = c.type and e.aggregate_id = c.id \
+                                order by e.sequence desc limit 1) h on true",
+        )
+        .bind(streams.clone().map(|stream| stream.aggregate_type).collect::<Vec<_>>())
+        .bind(streams.map(|stream| stream.aggregate_id.as_str()).collect::<Vec<_>>())
+        .bind(plan.unchanged.iter().map(|(_, head)| *head).collect::<Vec<_>>())
+        .fetch_one(self.journal.pool());
+        let late = || Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+        Ok(tokio::time::timeout(LOOK_PATIENCE, asked).await.unwrap_or_else(|_| late())?)
     }
 
     /// The aggregate as the journal has it now, past any cache of this process.
@@ -190,9 +210,9 @@ impl Bus {
     }
 
     /// Steps 1 to 3 of the protocol. From the hand-over to the unlocking nothing waits.
-    async fn decide(&self, plan: &Plan) -> Result<Decision, ExecuteError> {
+    async fn decide(&self, plan: &Plan, turn: Option<Turn>) -> Result<Decision, ExecuteError> {
         let place_in_queue = self.journal.place().await?;
-        let mut slots = self.lock(plan).await?;
+        let mut slots = self.lock(plan, turn.as_ref()).await?;
         let facts = Facts { now: self.journal.clock().now() };
 
         let mut expectations: Vec<Expectation> = slots
@@ -208,7 +228,9 @@ impl Bus {
         // that holds; under its key nothing is kept.
         let outcome = verdict.is_ok().then(|| outcome_text(plan, &newest));
         let keyed = plan.key.map(|key| self.keyed(key, outcome));
-        let pending = place_in_queue.hand_over(Append { expectations, events, keyed })?;
+        let pending =
+            place_in_queue.hand_over_in(Append { expectations, events, keyed }, turn.as_ref())?;
+        drop(turn);
         let mut due = vec![];
         if verdict.is_ok() {
             for (stream, state) in newest {
@@ -229,6 +251,7 @@ impl Bus {
     async fn lock(
         &self,
         plan: &Plan,
+        turn: Option<&Turn>,
     ) -> Result<BTreeMap<StreamKey, OwnedMutexGuard<Slot>>, LoadError> {
         let mut steps: Vec<_> = plan.steps.iter().collect();
         steps.sort_by(|a, b| a.stream().cmp(b.stream()));
@@ -238,6 +261,13 @@ impl Bus {
                 continue;
             }
             let mut slot = self.cache.lock(step.stream()).await;
+            // In a turn the journal is asked, for what is in memory may be overtaken, or ahead.
+            if let Some(turn) = turn.map(Turn::number)
+                && slot.turn != turn
+            {
+                (slot.known, slot.turn) = (None, turn);
+                slot.generation += 1;
+            }
             if slot.known.is_none() {
                 self.counters.misses.fetch_add(1, Relaxed);
                 slot.known = Some(step.load(&self.loader, None).await?);

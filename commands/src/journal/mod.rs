@@ -29,6 +29,7 @@ use domain::{StreamKey, Timestamp};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
+use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -37,6 +38,9 @@ use uuid::Uuid;
 /// The most commands that wait for the writer; beyond it callers wait for a place, so that memory
 /// stays bounded and overload is felt at the door.
 pub const QUEUE_COMMANDS: usize = 4_096;
+
+/// The longest that somebody waits for a turn: other processes' turns, and a batch of each between them.
+const TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// The most bytes of one event's payload and metadata together; the table checks the same.
 pub const MAX_EVENT_BYTES: usize = 512 * 1024;
@@ -154,6 +158,8 @@ pub enum AppendError {
 
 pub(crate) struct Job {
     append: Append,
+    /// The turn that it was decided in, if nobody else could append meanwhile.
+    turn: Option<u64>,
     reply: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
@@ -161,6 +167,7 @@ pub(crate) struct Job {
 #[derive(Clone)]
 pub struct Journal {
     queue: mpsc::Sender<Job>,
+    turns: mpsc::Sender<oneshot::Sender<Turn>>,
     head: watch::Receiver<u64>,
     pool: PgPool,
     counters: Arc<Counters>,
@@ -171,6 +178,22 @@ pub struct Journal {
 /// A place in the writer's queue, taken before the decision so that nothing has to wait between
 /// a decision and its hand-over.
 pub struct Place<'a>(mpsc::Permit<'a, Job>);
+
+/// Until it is dropped no process appends but for those who have a turn, in this process: whatever is
+/// read from the journal stays the newest.
+pub struct Turn {
+    /// Who have the same one may decide on each other's decisions.
+    number: u64,
+    /// The writer waits until all of them are dropped.
+    _over: mpsc::Sender<()>,
+}
+
+impl Turn {
+    /// Tells one turn from another.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+}
 
 /// The writer's answer to come. Dropping it is harmless.
 pub struct Pending(oneshot::Receiver<Result<Appended, AppendError>>);
@@ -186,14 +209,16 @@ impl Journal {
         now: fn() -> Timestamp,
     ) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE_COMMANDS);
+        let (turns, asked) = mpsc::channel(QUEUE_COMMANDS);
         let (head_sender, head) = watch::channel(0);
         let counters = Arc::new(Counters::default());
         let counting = Arc::clone(&counters);
         let clock = Arc::new(Clock::new(now));
         let running =
-            writer::run(connect, jobs, head_sender, settings, counting, Arc::clone(&clock));
+            writer::run(connect, jobs, asked, head_sender, settings, counting, Arc::clone(&clock));
         let task = tokio::spawn(running);
-        (Self { queue, head, pool, counters, clock, acknowledged: Arc::default() }, task)
+        let acknowledged = Arc::default();
+        (Self { queue, turns, head, pool, counters, clock, acknowledged }, task)
     }
 
     /// Waits for a place in the queue.
@@ -202,6 +227,14 @@ impl Journal {
     /// [`AppendError::Stopped`].
     pub async fn place(&self) -> Result<Place<'_>, AppendError> {
         self.queue.reserve().await.map(Place).map_err(|_| AppendError::Stopped)
+    }
+
+    /// Waits for a turn in which nobody else appends, for a decision that others kept overtaking; none
+    /// when there is none in time. Decide at once and drop it: all processes wait.
+    pub(crate) async fn turn(&self) -> Option<Turn> {
+        let (give, given) = oneshot::channel();
+        self.turns.try_send(give).ok()?;
+        tokio::time::timeout(TURN_WAIT, given).await.ok()?.ok()
     }
 
     /// Appends one command and waits for its outcome.
@@ -256,9 +289,18 @@ impl Place<'_> {
     /// [`AppendError::Unstorable`] when the command breaks a bound of the table: checked here,
     /// because a data error in the database aborts the whole batch.
     pub fn hand_over(self, append: Append) -> Result<Pending, AppendError> {
+        self.hand_over_in(append, None)
+    }
+
+    /// The same, for what was decided in a turn.
+    pub(crate) fn hand_over_in(
+        self,
+        append: Append,
+        turn: Option<&Turn>,
+    ) -> Result<Pending, AppendError> {
         batch::check(&append)?;
         let (reply, outcome) = oneshot::channel();
-        self.0.send(Job { append, reply });
+        self.0.send(Job { append, turn: turn.map(Turn::number), reply });
         Ok(Pending(outcome))
     }
 }

@@ -78,6 +78,19 @@ impl Session {
         Ok(())
     }
 
+    /// Begins a transaction with the lock of `journal_append_v3`: nobody appends until its end.
+    pub(super) async fn begin_turn(&mut self) -> Result<(), sqlx::Error> {
+        sqlx::query("begin").execute(&mut self.connection).await?;
+        sqlx::query("select pg_advisory_xact_lock(7366)").execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    /// Ends it, by `commit` or `rollback`.
+    pub(super) async fn end_turn(&mut self, how: &'static str) -> Result<(), sqlx::Error> {
+        sqlx::query(how).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
     pub(super) async fn close(self) {
         let _ = timeout(END_TIMEOUT, self.connection.close()).await;
     }

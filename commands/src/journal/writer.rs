@@ -4,12 +4,13 @@ use super::batch::{self, Batch};
 use super::clock::Clock;
 use super::failure::Failure;
 use super::session::{self, Backend, Session};
-use super::{AppendError, Appended, Job};
+use super::{AppendError, Appended, Job, QUEUE_COMMANDS, Turn};
 use crate::counters::Counters;
 use sqlx::postgres::PgConnectOptions;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{error, info};
 
@@ -41,39 +42,50 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// backend is frozen.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 
+/// The most who have a turn together: what they decide fits into one batch.
+const MAX_TURNS: usize = 64;
+
+/// How long the lock is kept for those who decide: a cold load of each stream, at the same time. Who is
+/// late decides on what may be overtaken, as without a turn.
+const TURN_LENGTH: Duration = Duration::from_millis(250);
+
 /// Takes jobs until nobody can give any more.
 pub(super) async fn run(
     connect: PgConnectOptions,
-    mut jobs: mpsc::Receiver<Job>,
+    jobs: mpsc::Receiver<Job>,
+    mut turns: mpsc::Receiver<oneshot::Sender<Turn>>,
     head: watch::Sender<u64>,
     settings: WriterSettings,
     counters: Arc<Counters>,
     clock: Arc<Clock>,
 ) {
     let connect = session::options(connect, settings.append_timeout);
-    let mut writer =
-        Writer { connect, settings, counters, clock, session: None, left: None, said: None };
-    let mut left_over: Option<Job> = None;
+    let mut writer = Writer {
+        connect,
+        settings,
+        counters,
+        clock,
+        session: None,
+        left: None,
+        said: None,
+        turn: 0,
+    };
+    let mut queue = Queue { jobs, aside: VecDeque::new() };
     loop {
-        let first = match left_over.take() {
-            Some(job) => job,
-            None => match jobs.recv().await {
-                Some(job) => job,
-                None => break,
-            },
-        };
-        let mut batch = Batch::default();
-        left_over = batch.offer(first).err();
-        while left_over.is_none() {
-            match jobs.try_recv() {
-                Ok(job) => left_over = batch.offer(job).err(),
-                Err(_) => break,
+        let position = tokio::select! {
+            first = queue.next() => {
+                let Some(first) = first else { break };
+                writer.append(queue.gather(first)).await
             }
-        }
-        if batch.is_empty() {
-            continue;
-        }
-        if let Some(position) = writer.append(batch).await {
+            Some(asked) = turns.recv() => {
+                let mut all = vec![asked];
+                while all.len() < MAX_TURNS && let Ok(asked) = turns.try_recv() {
+                    all.push(asked);
+                }
+                writer.give_turns(all, &mut queue).await
+            }
+        };
+        if let Some(position) = position {
             // Also back: after a fail-over that lost commits the journal ends before.
             head.send_if_modified(|known| std::mem::replace(known, position) != position);
         }
@@ -97,6 +109,37 @@ struct Writer {
     left: Option<Backend>,
     /// What was said of the last trouble, so that it is said once.
     said: Option<String>,
+    /// The number of the last turn.
+    turn: u64,
+}
+
+/// Jobs in the order in which they came, those first that had to wait.
+struct Queue {
+    jobs: mpsc::Receiver<Job>,
+    aside: VecDeque<Job>,
+}
+
+impl Queue {
+    async fn next(&mut self) -> Option<Job> {
+        match self.aside.pop_front() {
+            Some(job) => Some(job),
+            None => self.jobs.recv().await,
+        }
+    }
+
+    /// Whatever is waiting, as far as it fits into one batch.
+    fn gather(&mut self, first: Job) -> Batch {
+        let mut batch = Batch::default();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            if let Err(job) = batch.offer(job) {
+                self.aside.push_front(job);
+                break;
+            }
+            next = self.aside.pop_front().or_else(|| self.jobs.try_recv().ok());
+        }
+        batch
+    }
 }
 
 /// A batch, or a part of one, that is still to be answered.
@@ -126,8 +169,11 @@ impl Writer {
     /// What fails because of its data, or twice in the same way, is taken apart, so that only the guilty
     /// command is refused or waits, and its neighbours do not.
     async fn append(&mut self, batch: Batch) -> Option<u64> {
+        self.append_parts(vec![Part { batch, resent: false }]).await
+    }
+
+    async fn append_parts(&mut self, mut parts: Vec<Part>) -> Option<u64> {
         let deadline = Instant::now() + self.settings.give_up_after;
-        let mut parts = vec![Part { batch, resent: false }];
         let (mut head, mut trouble, mut pause) = (None, None, FIRST_PAUSE);
         loop {
             let (mut later, mut met) = (vec![], None);
@@ -186,20 +232,87 @@ impl Writer {
         }
     }
 
+    /// Takes the lock that orders all appends, lets everybody who asked decide, and appends what they
+    /// decided, which nobody can have overtaken. Returns the journal's head.
+    async fn give_turns(
+        &mut self,
+        asked: Vec<oneshot::Sender<Turn>>,
+        queue: &mut Queue,
+    ) -> Option<u64> {
+        let Ok(mut session) = self.session().await else { return None };
+        let patience = self.settings.append_timeout + ANSWER_MARGIN;
+        if !matches!(timeout(patience, session.begin_turn()).await, Ok(Ok(()))) {
+            // Whoever asked decides without.
+            return None;
+        }
+        self.turn += 1;
+        let (over, mut all_over) = mpsc::channel(1);
+        for asked in asked {
+            let _ = asked.send(Turn { number: self.turn, _over: over.clone() });
+        }
+        drop(over);
+        let mut batch = Batch::default();
+        let mut take = |job: Job, aside: &mut VecDeque<Job>| {
+            let is_ours = job.turn == Some(self.turn);
+            let kept = if is_ours { batch.offer(job).err() } else { Some(job) };
+            aside.extend(kept);
+        };
+        let collecting = async {
+            loop {
+                tokio::select! {
+                    Some(job) = queue.jobs.recv(), if queue.aside.len() < QUEUE_COMMANDS => {
+                        take(job, &mut queue.aside);
+                    }
+                    _ = all_over.recv() => break,
+                }
+            }
+        };
+        let _in_time_or_not = timeout(TURN_LENGTH, collecting).await;
+        while queue.aside.len() < QUEUE_COMMANDS
+            && let Ok(job) = queue.jobs.try_recv()
+        {
+            take(job, &mut queue.aside);
+        }
+        if batch.is_empty() {
+            if matches!(timeout(patience, session.end_turn("rollback")).await, Ok(Ok(()))) {
+                self.session = Some(session);
+            }
+            return None;
+        }
+        let began = Instant::now();
+        let appending = async {
+            let answer = batch::send(&mut session.connection, &batch, false, &self.clock).await?;
+            session.end_turn("commit").await?;
+            Ok::<_, sqlx::Error>(answer)
+        };
+        let Ok(Ok((outcomes, head))) = timeout(patience, appending).await else {
+            // With its connection the turn is over; whether it was committed the usual way finds out.
+            drop(session);
+            return self.append_parts(vec![Part { batch, resent: true }]).await;
+        };
+        self.session = Some(session);
+        self.counters.batch_done(&outcomes, began.elapsed());
+        Some(batch.answer(outcomes, head))
+    }
+
+    /// The connection that there is, or a new one.
+    async fn session(&mut self) -> Result<Session, sqlx::Error> {
+        if let Some(session) = self.session.take() {
+            return Ok(session);
+        }
+        let session = Session::open(&self.connect, &self.clock, self.left.as_ref()).await?;
+        self.left = None;
+        Ok(session)
+    }
+
     /// Sends a part once, and keeps the connection if that is as good as before.
     async fn send(&mut self, part: &Part) -> Result<(Vec<Appended>, u64), Untold> {
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => match Session::open(&self.connect, &self.clock, self.left.as_ref()).await {
-                Ok(session) => {
-                    self.left = None;
-                    session
-                }
-                Err(error) => {
-                    self.say(&error, "the journal cannot be reached");
-                    return Err(Untold::NotSent);
-                }
-            },
+        let mut session = match self.session().await {
+            Ok(session) => session,
+            Err(error) => {
+                self.say(&error, "the journal cannot be reached");
+                return Err(Untold::NotSent);
+            }
         };
         let began = Instant::now();
         let patience = self.settings.append_timeout + ANSWER_MARGIN;
