@@ -49,6 +49,15 @@ impl MailKind {
     }
 }
 
+impl MailKind {
+    /// The kind of that name in the database, if this build knows it.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::OrderConfirmation, Self::PaymentReceived, Self::PaymentDeclined]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+}
+
 fn declined(event: &PublicEvent) -> bool {
     #[derive(Deserialize)]
     struct Ended {

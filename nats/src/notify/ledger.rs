@@ -1,7 +1,8 @@
-//! What became of each mail: the table `mails`.
+//! The queue of mails, and what became of each: the table `mails`.
 
 use super::MailKind;
-use sqlx::{PgPool, Row};
+use crate::patience::within;
+use sqlx::{FromRow, PgPool};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -12,86 +13,97 @@ pub(super) struct Mail {
     pub(super) position: u64,
     pub(super) order_id: Uuid,
     pub(super) kind: MailKind,
-    pub(super) event_type: &'static str,
     pub(super) message_id: String,
 }
 
-/// The answer to asking for a mail's lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lease {
-    /// It is ours to send.
-    Ours {
-        /// The how-manieth try this is, from 1.
-        attempt: u64,
-        /// How many of them were refusals for good.
-        refusals: u64,
-    },
-    /// Somebody else is sending it.
-    Taken {
-        /// When their lease ends.
-        ends_in: Duration,
-    },
-    /// It was sent, skipped or given up.
-    Settled,
+/// A mail that is ours to send until its lease ends.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    pub(super) mail: Mail,
+    /// The how-manieth try this is, from 1.
+    pub(super) attempt: u64,
+    /// How many of them were refusals for good.
+    pub(super) refusals: u64,
+    /// For how long its recipient's server has said "later".
+    pub(super) soft_for: Duration,
 }
 
-/// Takes the lease on a mail for a while, unless the mail is settled or somebody else has it.
-pub(super) async fn lease(
-    pool: &PgPool,
-    mail: &Mail,
-    duration: Duration,
-) -> Result<Lease, sqlx::Error> {
-    let ours: Option<(i32, i32)> = sqlx::query_as(
-        "insert into mails (event_id, position, order_id, kind, state, lease_until, message_id)
-         values ($1, $2, $3, $4, 'sending', clock_timestamp() + make_interval(secs => $5), $6)
-         on conflict (event_id) do update
-           set state = 'sending', lease_until = excluded.lease_until,
-               attempts = mails.attempts + 1
-           where mails.state in ('waiting', 'sending') and mails.lease_until <= clock_timestamp()
-         returning attempts, refusals",
+/// Puts a mail into the queue, unless it has been there.
+pub(super) async fn enqueue(pool: &PgPool, mail: &Mail) -> Result<(), sqlx::Error> {
+    let queued = sqlx::query(
+        "insert into mails (event_id, position, order_id, kind, state, lease_until, message_id, attempts)
+         values ($1, $2, $3, $4, 'waiting', clock_timestamp(), $5, 0)
+         on conflict (event_id) do nothing",
     )
     .bind(mail.event_id)
     .bind(i64::try_from(mail.position).unwrap_or(i64::MAX))
     .bind(mail.order_id)
     .bind(mail.kind.as_str())
-    .bind(duration.as_secs_f64())
     .bind(&mail.message_id)
-    .fetch_optional(pool)
-    .await?;
-    let count = |count: i32| u64::try_from(count).unwrap_or(0);
-    match ours {
-        Some((attempt, refusals)) => {
-            Ok(Lease::Ours { attempt: count(attempt), refusals: count(refusals) })
-        }
-        None => refused(pool, mail.event_id).await,
-    }
+    .execute(pool);
+    within(queued).await?;
+    Ok(())
 }
 
-async fn refused(pool: &PgPool, event_id: Uuid) -> Result<Lease, sqlx::Error> {
-    let row = sqlx::query(
-        "select state in ('sent', 'skipped', 'failed') as settled,
-                greatest(0, extract(epoch from lease_until - clock_timestamp())::float8) as ends_in
-           from mails where event_id = $1",
+#[derive(FromRow)]
+struct Row {
+    event_id: Uuid,
+    position: i64,
+    order_id: Uuid,
+    kind: String,
+    message_id: String,
+    attempts: i32,
+    refusals: i32,
+    soft_seconds: f64,
+}
+
+/// Takes the lease on mails that are due, the oldest first, at most so many. What another worker is
+/// taking is not waited for.
+pub(super) async fn take(
+    pool: &PgPool,
+    most: usize,
+    lease: Duration,
+) -> Result<Vec<Taken>, sqlx::Error> {
+    let rows = sqlx::query_as(
+        "update mails set state = 'sending', attempts = attempts + 1,
+                          lease_until = clock_timestamp() + make_interval(secs => $2)
+          where event_id in (select event_id from mails
+                              where state in ('waiting', 'sending') and lease_until <= clock_timestamp()
+                              order by lease_until limit $1 for update skip locked)
+         returning event_id, position, order_id, kind, message_id, attempts, refusals,
+                   coalesce(extract(epoch from clock_timestamp() - soft_since), 0)::float8
+                     as soft_seconds",
     )
-    .bind(event_id)
-    .fetch_one(pool)
-    .await?;
-    if row.try_get("settled")? {
-        return Ok(Lease::Settled);
-    }
-    let ends_in = Duration::try_from_secs_f64(row.try_get("ends_in")?).unwrap_or_default();
-    Ok(Lease::Taken { ends_in })
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .bind(lease.as_secs_f64())
+    .fetch_all(pool);
+    let rows: Vec<Row> = within(rows).await?;
+    let count = |count: i32| u64::try_from(count).unwrap_or(0);
+    // A kind that this build does not know is a newer one's, which takes it when the lease is over.
+    let taken = rows.into_iter().filter_map(|row| {
+        let mail = Mail {
+            event_id: row.event_id,
+            position: row.position.unsigned_abs(),
+            order_id: row.order_id,
+            kind: MailKind::named(&row.kind)?,
+            message_id: row.message_id,
+        };
+        let soft_for = Duration::try_from_secs_f64(row.soft_seconds).unwrap_or_default();
+        Some(Taken { mail, attempt: count(row.attempts), refusals: count(row.refusals), soft_for })
+    });
+    Ok(taken.collect())
 }
 
-/// The mail server has it. A fact, whoever holds the lease by now.
+/// The mail server has it. A fact, whoever holds the lease by now. A letter about it is answered.
 pub(super) async fn sent(pool: &PgPool, event_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "update mails set state = 'sent', sent_at = clock_timestamp(), problem = null
+    let recorded = sqlx::query(
+        "with answered as (delete from dead_letters where consumer = 'notify' and event_id = $1)
+         update mails set state = 'sent', sent_at = clock_timestamp(), problem = null, soft_since = null
           where event_id = $1 and state <> 'sent'",
     )
     .bind(event_id)
-    .execute(pool)
-    .await?;
+    .execute(pool);
+    within(recorded).await?;
     Ok(())
 }
 
@@ -100,39 +112,62 @@ pub(super) async fn sent(pool: &PgPool, event_id: Uuid) -> Result<(), sqlx::Erro
 pub(super) enum Unsent {
     /// Nobody is to be told any more.
     Skipped,
-    /// Nobody would take it; whoever is first may try again.
+    /// Nobody would take it, which says nothing about this mail.
     NotNow,
-    /// It was refused for good; whoever is first may try again.
+    /// Its recipient's mailbox does not take it now.
+    Soft,
+    /// It was refused for good; it may have been the server's mistake.
     Refused,
-    /// It was refused for good, and becomes a dead letter.
+    /// It becomes a dead letter.
     Failed,
 }
 
-/// Ends the lease of a try without a mail. Does nothing when somebody else has taken it over.
+/// Ends the lease of a try without a mail; it is due again after `pause`. Does nothing when somebody else
+/// has taken it over.
 pub(super) async fn unsent(
     pool: &PgPool,
-    event_id: Uuid,
-    attempt: u64,
+    taken: &Taken,
     unsent: Unsent,
     problem: &str,
+    pause: Duration,
 ) -> Result<(), sqlx::Error> {
     let (state, refusals) = match unsent {
         Unsent::Skipped => ("skipped", 0),
-        Unsent::NotNow => ("waiting", 0),
+        Unsent::NotNow | Unsent::Soft => ("waiting", 0),
         Unsent::Refused => ("waiting", 1),
         Unsent::Failed => ("failed", 1),
     };
-    sqlx::query(
-        "update mails set state = $3, refusals = refusals + $4, problem = $5,
-                          lease_until = clock_timestamp()
+    let ended = sqlx::query(
+        "with answered as (delete from dead_letters
+                            where consumer = 'notify' and event_id = $1 and $3 = 'skipped')
+         update mails set state = $3, refusals = refusals + $4, problem = $5,
+                          lease_until = clock_timestamp() + make_interval(secs => $6),
+                          soft_since = case when $7 then coalesce(soft_since, clock_timestamp())
+                                            else soft_since end
           where event_id = $1 and attempts = $2 and state = 'sending'",
     )
-    .bind(event_id)
-    .bind(i32::try_from(attempt).unwrap_or(i32::MAX))
+    .bind(taken.mail.event_id)
+    .bind(i32::try_from(taken.attempt).unwrap_or(i32::MAX))
     .bind(state)
     .bind(refusals)
     .bind(problem)
-    .execute(pool)
-    .await?;
+    .bind(pause.as_secs_f64())
+    .bind(unsent == Unsent::Soft)
+    .execute(pool);
+    within(ended).await?;
     Ok(())
+}
+
+/// What is to be sent: how many mails, and for how long the oldest of them has waited.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn waiting_mails(pool: &PgPool) -> Result<(u64, Duration), sqlx::Error> {
+    let counted = sqlx::query_as(
+        "select count(*), coalesce(max(extract(epoch from clock_timestamp() - queued_at)), 0)::float8
+           from mails where state in ('waiting', 'sending')",
+    )
+    .fetch_one(pool);
+    let (waiting, oldest): (i64, f64) = within(counted).await?;
+    Ok((waiting.unsigned_abs(), Duration::try_from_secs_f64(oldest).unwrap_or_default()))
 }

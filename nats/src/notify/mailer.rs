@@ -61,8 +61,10 @@ pub enum Mailer {
 /// address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Undelivered {
-    /// Nobody can say whether it would be taken later: nothing answers, or the answer is "later".
-    NotNow(String),
+    /// No mail is taken at the moment: nothing answers, or the server wants none from us.
+    Away(String),
+    /// The server takes mail, and says "later" about this one.
+    Mailbox(String),
     /// This mail is not wanted.
     Refused(String),
 }
@@ -86,7 +88,7 @@ impl Mailer {
         match self {
             Self::Folder(folder) => file(folder, event_id, mail)
                 .await
-                .map_err(|error| Undelivered::NotNow(format!("folder: {}", error.kind()))),
+                .map_err(|error| Undelivered::Away(format!("folder: {}", error.kind()))),
             Self::Smtp(transport) => {
                 match transport.send_raw(mail.envelope(), &mail.formatted()).await {
                     Ok(_) => Ok(()),
@@ -149,14 +151,19 @@ async fn file(folder: &std::path::Path, event_id: Uuid, mail: &Message) -> std::
 fn reduce(error: &smtp::Error) -> Undelivered {
     /// "Authenticate first" and its relatives: they refuse us, not this mail.
     const REFUSES_US: [u16; 4] = [530, 534, 535, 538];
+    /// The server is going down, or has too much to do.
+    const NOT_AVAILABLE: u16 = 421;
     match error.status().map(u16::from) {
         Some(code) if error.is_permanent() && !REFUSES_US.contains(&code) => {
             Undelivered::Refused(format!("smtp {code}"))
         }
-        Some(code) => Undelivered::NotNow(format!("smtp {code}")),
-        None if error.is_timeout() => Undelivered::NotNow("smtp: no answer".to_owned()),
-        None if error.is_tls() => Undelivered::NotNow("smtp: TLS failed".to_owned()),
+        Some(code) if error.is_transient() && code != NOT_AVAILABLE => {
+            Undelivered::Mailbox(format!("smtp {code}"))
+        }
+        Some(code) => Undelivered::Away(format!("smtp {code}")),
+        None if error.is_timeout() => Undelivered::Away("smtp: no answer".to_owned()),
+        None if error.is_tls() => Undelivered::Away("smtp: TLS failed".to_owned()),
         None if error.is_client() => Undelivered::Refused("smtp: cannot be sent".to_owned()),
-        None => Undelivered::NotNow("smtp: no connection".to_owned()),
+        None => Undelivered::Away("smtp: no connection".to_owned()),
     }
 }

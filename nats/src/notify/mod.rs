@@ -1,15 +1,16 @@
 //! Sends mail about orders.
 //!
 //! **Guarantee.** Every event of [`MailKind`] sends one mail, however often it is delivered, to
-//! however many workers: the worker that sends holds a lease on the event's row (`ledger.rs`), and a
-//! row that is settled stays settled. One thing cannot be excluded by anybody who speaks SMTP: when
+//! however many workers: it becomes a row of the table `mails`, which is the queue; the worker that sends
+//! holds a lease on the row (`ledger.rs`), and a row that is settled stays settled. One thing cannot be excluded by anybody who speaks SMTP: when
 //! a worker dies between the mail server's acceptance and its own record, the mail is sent once
 //! more, with the same Message-ID.
 //!
-//! A mail server that is away or says "later" costs nothing but time: the event is put off with
-//! growing, bounded pauses, for ever. One that refuses a mail for good is asked a few times more,
-//! since the refusal may be its own mistake; then the row is left as `failed`, and the event is a
-//! dead letter that somebody may let be tried again (`dead_letters.rs`).
+//! A mail server that is away costs nothing but time: everything rests, with growing, bounded pauses, for
+//! ever. One that says "later" about a mailbox lets that mailbox rest, and nobody else's (`mailboxes.rs`);
+//! after a day the mail is given up. One that refuses a mail for good is asked a few times more, since the
+//! refusal may be its own mistake. What is given up is left as `failed`, and the event is a dead letter
+//! that somebody may let be tried again (`dead_letters.rs`).
 //!
 //! Addresses and names are asked for at the moment of sending ([`Directory`]) and kept nowhere. No
 //! log line and no row holds an address; a mail server's words, which may quote one, are reduced to
@@ -21,11 +22,13 @@ mod kind;
 mod ledger;
 mod letters;
 mod lost;
+mod mailboxes;
 mod mailer;
 mod worker;
 
 pub use directory::{Directory, DirectoryError, OrderMail};
 pub use kind::MailKind;
+pub use ledger::waiting_mails;
 pub use letters::{Letter, letter};
 pub use lost::{LostMail, MAX_LOST_MAILS, lost_mails};
 pub use mailer::{Mailer, MailerError, Sender};

@@ -1,17 +1,21 @@
-//! From an event to a mail.
+//! From an event to a mail: an event puts a mail into the queue, and whatever is due is sent.
 
 use super::dead_letters;
-use super::ledger::{self, Lease, Mail, Unsent};
+use super::ledger::{self, Mail, Taken, Unsent};
+use super::mailboxes::Mailboxes;
 use super::mailer::{self, Undelivered};
 use super::{Directory, MailKind, Mailer, Sender, letter};
-use crate::backoff::pause_after;
+use crate::backoff::{Backoff, pause_after};
 use crate::consumer::{Consumer, ConsumerConfig, Delivery, Handler, Settled};
 use crate::stream::StreamConfig;
 use async_nats::Client;
 use domain::EventSource;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -25,6 +29,16 @@ const CONCURRENCY: usize = 8;
 const MAX_REFUSALS: u64 = 8;
 /// How long to wait after PostgreSQL did not answer.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
+/// How many events are put into the queue at a time.
+const QUEUED_AT_ONCE: usize = 64;
+/// When an event is delivered again that was not put into the queue.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
+/// How often is looked for mails that are due: after a pause, or left by a worker that died.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a mail waits whose reader cannot be asked for yet: a read model is behind.
+const DIRECTORY_PAUSE: Duration = Duration::from_secs(1);
+/// How long what is being sent may take when the worker is asked to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(4);
 /// How often an accepted mail's record is tried while the lease lasts.
 const RECORD_PAUSE: Duration = Duration::from_millis(200);
 
@@ -44,13 +58,17 @@ pub struct NotifyConfig {
     pub lease: Duration,
     /// The pause after a mail was not taken; it doubles with every try.
     pub first_pause: Duration,
-    /// The longest such pause.
+    /// The longest such pause, for a mail server that is away.
     pub longest_pause: Duration,
+    /// The longest such pause for one mailbox, or one mail, that is not taken.
+    pub longest_mailbox_pause: Duration,
+    /// For how long a mail is offered whose recipient's server says "later"; then it is a dead letter.
+    pub soft_patience: Duration,
 }
 
 impl NotifyConfig {
-    /// The defaults: stream `GOMALL`, durable `notify`, a lease of a minute, pauses from two
-    /// seconds to two minutes.
+    /// The defaults: stream `GOMALL`, durable `notify`, a lease of a minute, pauses from two seconds to
+    /// two minutes for the server and to a quarter of an hour for a mailbox, which has a day.
     #[must_use]
     pub fn new(sender: Sender, mailer: Mailer) -> Self {
         Self {
@@ -61,23 +79,30 @@ impl NotifyConfig {
             lease: Duration::from_secs(60),
             first_pause: Duration::from_secs(2),
             longest_pause: Duration::from_secs(120),
+            longest_mailbox_pause: Duration::from_secs(15 * 60),
+            soft_patience: Duration::from_secs(24 * 3600),
         }
     }
 }
 
-/// Sends the mail that an event causes. The [`Handler`] of the notification worker.
+/// Puts the mail that an event causes into the queue, as the [`Handler`] of the notification worker, and
+/// sends what is due.
 #[derive(Debug)]
 pub struct Notifier<D> {
     pool: PgPool,
     directory: D,
     config: NotifyConfig,
+    mailboxes: Mailboxes,
+    /// Something came into the queue.
+    queued: Notify,
 }
 
 impl<D: Directory> Notifier<D> {
-    /// A worker that keeps its record in the database of `pool`.
+    /// A worker whose queue is in the database of `pool`.
     #[must_use]
     pub fn new(pool: PgPool, directory: D, config: NotifyConfig) -> Self {
-        Self { pool, directory, config }
+        let (mailboxes, queued) = (Mailboxes::default(), Notify::new());
+        Self { pool, directory, config, mailboxes, queued }
     }
 
     /// Sends mails until `stop`, finishing those that are being sent.
@@ -91,111 +116,213 @@ impl<D: Directory> Notifier<D> {
             name: self.config.durable.clone(),
             stream: self.config.stream.clone(),
             events: MailKind::EVENTS.to_vec(),
-            concurrency: CONCURRENCY,
-            // Delivered again only when the lease is over, unless it is put off before.
-            ack_wait: self.config.lease,
+            concurrency: QUEUED_AT_ONCE,
+            ack_wait: QUEUE_PATIENCE,
         };
-        let (pool, handler) = (self.pool.clone(), Arc::new(self));
-        let again = dead_letters::try_again(&*handler, &pool, &*source, &stop);
-        let consumer = Consumer::new(Arc::clone(&source), pool.clone(), client, config);
-        tokio::join!(consumer.run(Arc::clone(&handler), stop.clone()), again);
+        let (pool, this) = (self.pool.clone(), Arc::new(self));
+        let again = dead_letters::try_again(&pool, &stop);
+        let consumer = Consumer::new(source, pool.clone(), client, config);
+        tokio::join!(consumer.run(Arc::clone(&this), stop.clone()), again, this.send_due(&stop));
     }
 
-    /// Sends a mail that we hold the lease of, and says what became of it.
-    async fn send(&self, mail: &Mail) -> Result<Sent, Undelivered> {
-        let order = match self.directory.order_mail(mail.order_id, mail.position).await {
-            Ok(Some(order)) => order,
-            Ok(None) => return Ok(Sent::Skipped),
-            Err(error) => return Err(Undelivered::NotNow(error.to_string())),
+    /// Sends whatever is due, a few mails at a time. When the server takes none, everything rests.
+    async fn send_due(&self, stop: &CancellationToken) {
+        let mut sending = FuturesUnordered::new();
+        let mut away = Backoff::new(self.config.first_pause, self.config.longest_pause);
+        let mut next_look = Instant::now();
+        loop {
+            let room = CONCURRENCY - sending.len();
+            if room > 0 && Instant::now() >= next_look {
+                match ledger::take(&self.pool, room, self.config.lease).await {
+                    Ok(taken) => {
+                        if taken.len() < room {
+                            next_look = Instant::now() + LOOK_INTERVAL;
+                        }
+                        sending.extend(taken.into_iter().map(|taken| self.settle(taken)));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the queue of mails cannot be read");
+                        next_look = Instant::now() + DATABASE_PAUSE;
+                    }
+                }
+            }
+            let is_resting = next_look > Instant::now() + LOOK_INTERVAL;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(settled) = sending.next(), if !sending.is_empty() => match settled {
+                    Server::Away => next_look = Instant::now() + away.pause(),
+                    Server::Takes => away.reset(),
+                    Server::Unknown => {}
+                },
+                () = self.queued.notified(), if !is_resting => next_look = Instant::now(),
+                () = tokio::time::sleep_until(next_look), if sending.len() < CONCURRENCY => {}
+            }
+        }
+        let finished = async { while sending.next().await.is_some() {} };
+        let _in_time_or_not = tokio::time::timeout(STOP_PATIENCE, finished).await;
+    }
+
+    /// Tries to send a mail that we hold the lease of, and records what became of it.
+    async fn settle(&self, taken: Taken) -> Server {
+        let deadline = Instant::now() + self.config.lease;
+        let sent = self.send(&taken).await;
+        let server = match &sent {
+            Ok(()) | Err(Unsendable::Refused(_) | Unsendable::Mailbox { .. }) => Server::Takes,
+            Err(Unsendable::Away(_)) => Server::Away,
+            Err(_) => Server::Unknown,
+        };
+        let recorded = match sent {
+            Ok(()) => self.record_sent(&taken, deadline).await,
+            Err(why) => self.record_unsent(&taken, why).await,
+        };
+        if let Err(error) = recorded {
+            let position = taken.mail.position;
+            tracing::warn!(event.position = position, %error, "a mail's record cannot be reached");
+        }
+        server
+    }
+
+    /// Asks who is to be told, and tells them, each in half of the lease at most: so whoever takes the
+    /// lease over does not meet us at work.
+    async fn send(&self, taken: &Taken) -> Result<(), Unsendable> {
+        let mail = &taken.mail;
+        let quarter = self.config.lease / 4;
+        let asked = self.directory.order_mail(mail.order_id, mail.position);
+        let order = match tokio::time::timeout(quarter, asked).await {
+            Ok(Ok(Some(order))) => order,
+            Ok(Ok(None)) => return Err(Unsendable::Erased),
+            Ok(Err(error)) => return Err(Unsendable::Unknown(error.to_string())),
+            Err(_) => return Err(Unsendable::Unknown("the directory took too long".to_owned())),
         };
         let letter = letter(mail.kind, &order);
         let message = mailer::compose(&self.config.sender, &mail.message_id, &order, letter)
-            .map_err(Undelivered::Refused)?;
-        self.config.mailer.deliver(mail.event_id, &message).await?;
-        Ok(Sent::Accepted)
+            .map_err(Unsendable::Refused)?;
+        let address = order.email.as_str();
+        self.mailboxes.offer(address).map_err(|pause| Unsendable::Resting { pause })?;
+        let offered = self.config.mailer.deliver(mail.event_id, &message);
+        let delivered = tokio::time::timeout(quarter, offered)
+            .await
+            .unwrap_or_else(|_| Err(Undelivered::Away("it took too long".to_owned())));
+        match delivered {
+            Ok(()) => {
+                self.mailboxes.accepted(address);
+                Ok(())
+            }
+            Err(Undelivered::Mailbox(problem)) => {
+                let (first, longest) = (self.config.first_pause, self.config.longest_mailbox_pause);
+                let pause = self.mailboxes.refused(address, first, longest);
+                Err(Unsendable::Mailbox { problem, pause })
+            }
+            Err(Undelivered::Away(problem)) => {
+                self.mailboxes.let_go(address);
+                Err(Unsendable::Away(problem))
+            }
+            Err(Undelivered::Refused(problem)) => {
+                self.mailboxes.let_go(address);
+                Err(Unsendable::Refused(problem))
+            }
+        }
     }
 
-    async fn settle(
-        &self,
-        mail: &Mail,
-        attempt: u64,
-        refusals: u64,
-    ) -> Result<Settled, sqlx::Error> {
-        let deadline = Instant::now() + self.config.lease;
-        // Half of the lease is for sending, so that nobody who takes it over meets us at work.
-        let sent = tokio::time::timeout(self.config.lease / 2, self.send(mail)).await;
-        let (unsent, problem) = match sent {
-            Ok(Ok(Sent::Accepted)) => {
-                self.record_sent(mail, deadline).await?;
-                tracing::info!(
-                    event.position = mail.position, order.id = %mail.order_id,
-                    mail.kind = mail.kind.as_str(), "sent a mail"
-                );
-                return Ok(Settled::Done);
+    async fn record_unsent(&self, taken: &Taken, why: Unsendable) -> Result<(), sqlx::Error> {
+        let (first, longest) = (self.config.first_pause, self.config.longest_mailbox_pause);
+        let (unsent, problem, pause) = match why {
+            Unsendable::Erased => (Unsent::Skipped, "erased".to_owned(), Duration::ZERO),
+            // Nothing was tried, and nothing is to be said.
+            Unsendable::Resting { pause } => {
+                let problem = "its mailbox rests";
+                return ledger::unsent(&self.pool, taken, Unsent::NotNow, problem, pause).await;
             }
-            Ok(Ok(Sent::Skipped)) => (Unsent::Skipped, "erased".to_owned()),
-            Ok(Err(Undelivered::Refused(problem))) if refusals + 1 >= MAX_REFUSALS => {
-                (Unsent::Failed, problem)
+            Unsendable::Unknown(problem) => (Unsent::NotNow, problem, first.min(DIRECTORY_PAUSE)),
+            Unsendable::Away(problem) => (Unsent::NotNow, problem, Duration::ZERO),
+            Unsendable::Mailbox { problem, .. } if taken.soft_for >= self.config.soft_patience => {
+                (Unsent::Failed, problem, Duration::ZERO)
             }
-            Ok(Err(Undelivered::Refused(problem))) => (Unsent::Refused, problem),
-            Ok(Err(Undelivered::NotNow(problem))) => (Unsent::NotNow, problem),
-            Err(_) => (Unsent::NotNow, "it took too long".to_owned()),
+            Unsendable::Mailbox { problem, pause } => (Unsent::Soft, problem, pause),
+            Unsendable::Refused(problem) if taken.refusals + 1 >= MAX_REFUSALS => {
+                (Unsent::Failed, problem, Duration::ZERO)
+            }
+            Unsendable::Refused(problem) => {
+                (Unsent::Refused, problem, pause_after(taken.refusals + 1, first, longest))
+            }
         };
         if unsent == Unsent::Failed {
             // First, so that a mail which nobody offers any more is never without its letter.
-            dead_letters::keep(&self.pool, mail, &problem).await?;
+            dead_letters::keep(&self.pool, &taken.mail, &problem).await?;
         }
-        ledger::unsent(&self.pool, mail.event_id, attempt, unsent, &problem).await?;
-        Ok(self.say(mail, attempt, unsent, &problem))
-    }
-
-    fn say(&self, mail: &Mail, attempt: u64, unsent: Unsent, problem: &str) -> Settled {
-        let (position, kind) = (mail.position, mail.kind.as_str());
-        let order = mail.order_id;
-        match unsent {
-            Unsent::Skipped => {
-                tracing::info!(
-                    event.position = position, order.id = %order, mail.kind = kind,
-                    "sent no mail, the person was erased"
-                );
-                Settled::Done
-            }
-            Unsent::Failed => {
-                tracing::error!(
-                    event.position = position, order.id = %order, mail.kind = kind,
-                    mail.problem = problem, "a mail was refused again and again: it is a dead letter"
-                );
-                Settled::Done
-            }
-            Unsent::NotNow | Unsent::Refused => {
-                tracing::warn!(
-                    event.position = position, order.id = %order, mail.kind = kind,
-                    mail.attempt = attempt, mail.problem = problem,
-                    "a mail was not taken; it is tried again"
-                );
-                let (first, longest) = (self.config.first_pause, self.config.longest_pause);
-                Settled::Again { after: pause_after(attempt, first, longest) }
-            }
-        }
+        ledger::unsent(&self.pool, taken, unsent, &problem, pause).await?;
+        say(taken, unsent, &problem);
+        Ok(())
     }
 
     /// Between acceptance and this record lies the only duplicate that is possible, so the record
     /// is tried for as long as the lease keeps others away.
-    async fn record_sent(&self, mail: &Mail, deadline: Instant) -> Result<(), sqlx::Error> {
+    async fn record_sent(&self, taken: &Taken, deadline: Instant) -> Result<(), sqlx::Error> {
+        let mail = &taken.mail;
         loop {
             match ledger::sent(&self.pool, mail.event_id).await {
                 Err(_) if Instant::now() + RECORD_PAUSE < deadline => {
                     tokio::time::sleep(RECORD_PAUSE).await;
                 }
-                result => return result,
+                Err(error) => return Err(error),
+                Ok(()) => break,
             }
         }
+        tracing::info!(
+            event.position = mail.position, order.id = %mail.order_id,
+            mail.kind = mail.kind.as_str(), "sent a mail"
+        );
+        Ok(())
     }
 }
 
-enum Sent {
-    Accepted,
-    Skipped,
+/// What a try says about the mail server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Server {
+    /// It answers, whatever it thinks of this mail.
+    Takes,
+    /// It takes nobody's mail.
+    Away,
+    /// It was not asked.
+    Unknown,
+}
+
+/// Why a mail was not sent.
+enum Unsendable {
+    /// Nobody is to be told any more.
+    Erased,
+    /// Who is to be told is not known yet.
+    Unknown(String),
+    /// The mailbox was full a moment ago, or is being offered another mail.
+    Resting {
+        pause: Duration,
+    },
+    Mailbox {
+        problem: String,
+        pause: Duration,
+    },
+    Away(String),
+    Refused(String),
+}
+
+fn say(taken: &Taken, unsent: Unsent, problem: &str) {
+    let (position, kind) = (taken.mail.position, taken.mail.kind.as_str());
+    let order = taken.mail.order_id;
+    match unsent {
+        Unsent::Skipped => tracing::info!(
+            event.position = position, order.id = %order, mail.kind = kind,
+            "sent no mail, the person was erased"
+        ),
+        Unsent::Failed => tracing::error!(
+            event.position = position, order.id = %order, mail.kind = kind,
+            mail.problem = problem, "a mail was refused again and again: it is a dead letter"
+        ),
+        Unsent::NotNow | Unsent::Soft | Unsent::Refused => tracing::warn!(
+            event.position = position, order.id = %order, mail.kind = kind,
+            mail.attempt = taken.attempt, mail.problem = problem,
+            "a mail was not taken; it is tried again"
+        ),
+    }
 }
 
 impl<D: Directory> Handler for Notifier<D> {
@@ -213,20 +340,17 @@ impl<D: Directory> Handler for Notifier<D> {
             position: event.position,
             order_id,
             kind,
-            event_type: kind.event_type(),
             message_id: self.config.sender.message_id(event.id),
         };
-        let settled = match ledger::lease(&self.pool, &mail, self.config.lease).await {
-            Ok(Lease::Ours { attempt, refusals }) => self.settle(&mail, attempt, refusals).await,
-            Ok(Lease::Taken { ends_in }) => {
-                Ok(Settled::Again { after: ends_in.max(self.config.first_pause) })
+        match ledger::enqueue(&self.pool, &mail).await {
+            Ok(()) => {
+                self.queued.notify_one();
+                Settled::Done
             }
-            Ok(Lease::Settled) => Ok(Settled::Done),
-            Err(error) => Err(error),
-        };
-        settled.unwrap_or_else(|error| {
-            tracing::warn!(event.position, %error, "a mail's record cannot be reached");
-            Settled::Again { after: DATABASE_PAUSE }
-        })
+            Err(error) => {
+                tracing::warn!(event.position, %error, "a mail cannot be queued");
+                Settled::Again { after: DATABASE_PAUSE }
+            }
+        }
     }
 }

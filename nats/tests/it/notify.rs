@@ -105,14 +105,24 @@ impl Office {
     }
 
     fn notifier(&self, mailer: Mailer, lease: Duration) -> Notifier<People> {
+        self.notifier_with(mailer, |config| config.lease = lease)
+    }
+
+    fn notifier_with(
+        &self,
+        mailer: Mailer,
+        change: impl FnOnce(&mut NotifyConfig),
+    ) -> Notifier<People> {
         let sender = Sender::parse("GoMall <shop@shop.test>").expect("an address");
-        let config = NotifyConfig {
+        let mut config = NotifyConfig {
             stream: self.shop.stream.clone(),
-            lease,
+            lease: Duration::from_secs(10),
             first_pause: Duration::from_millis(50),
             longest_pause: Duration::from_millis(200),
+            longest_mailbox_pause: Duration::from_millis(200),
             ..NotifyConfig::new(sender, mailer)
         };
+        change(&mut config);
         Notifier::new(self.shop.pool.clone(), self.people.clone(), config)
     }
 
@@ -299,6 +309,58 @@ async fn a_mail_server_that_says_later_is_asked_again_and_no_mail_is_given_up() 
     worker.stop().await;
 }
 
+/// More than the stream delivers without an answer.
+const MANY: usize = 1_200;
+
+#[tokio::test]
+async fn a_full_mailbox_stands_in_nobodys_way_however_many_mails_wait_for_it() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let full = new_id();
+    let recipient = address(full);
+    sink.set_mood(Mood::Refusing { recipient, answer: "452 4.2.2 mailbox full" });
+    let worker = office.start(smtp(&sink));
+    for _ in 0..MANY {
+        office.shop.journal.append(full, "OrderPlaced", PLACED);
+    }
+    for _ in 0..5 {
+        office.place();
+    }
+    office.settle(5).await;
+    let (waiting, oldest) =
+        nats::notify::waiting_mails(&office.shop.pool).await.expect("the database is up");
+    assert_eq!(waiting, MANY as u64, "and it is shown");
+    assert!(oldest > Duration::ZERO);
+    assert_eq!(office.count("failed").await, 0);
+    sink.set_mood(Mood::Accepting);
+    office.settle(MANY as i64 + 5).await;
+    assert_eq!(sink.mails().len(), MANY + 5, "each once");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_mailbox_that_stays_full_for_too_long_is_a_dead_letter() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let order = new_id();
+    sink.set_mood(Mood::Refusing { recipient: address(order), answer: "452 4.2.2 mailbox full" });
+    let stop = CancellationToken::new();
+    let notifier = office.notifier_with(smtp(&sink), |config| {
+        config.soft_patience = Duration::from_millis(1_500);
+    });
+    let journal = Arc::clone(&office.shop.journal);
+    let task = tokio::spawn(notifier.run(journal, office.shop.client.clone(), stop.clone()));
+    office.shop.journal.append(order, "OrderPlaced", PLACED);
+    eventually("it is given up", async || office.letters().await == "notify.1 failed 1 smtp 452")
+        .await;
+    assert!(sink.tries() > 1, "it was tried for a while");
+    sink.set_mood(Mood::Accepting);
+    office.decide("retry = true").await;
+    office.settle(1).await;
+    stop.cancel();
+    task.await.expect("it ends in order");
+}
+
 #[tokio::test]
 async fn a_mail_that_is_refused_for_good_is_a_dead_letter_until_it_is_taken_or_given_up() {
     let office = Office::open().await;
@@ -427,9 +489,14 @@ async fn a_mail_that_is_being_sent_is_not_touched_by_another_worker() {
     let event = PublicEvent::try_from(&*office.shop.journal.all()[0]).expect("JSON");
     let other = office.notifier(smtp(&sink), Duration::from_secs(10));
     let settled = other.handle(&Delivery { event, delivered: 1 }).await;
-    assert!(matches!(settled, Settled::Again { .. }), "{settled:?}");
-    assert_eq!(sink.tries(), 1);
+    assert_eq!(settled, Settled::Done, "it is in the queue");
+    let other = office.start(smtp(&sink));
+    // The other one is at work, as its first mail shows.
+    office.place();
+    eventually("the other one sends", async || sink.tries() == 2).await;
+    assert_eq!(office.count("sending").await, 2);
     worker.task.abort();
+    other.task.abort();
 }
 
 #[tokio::test]
