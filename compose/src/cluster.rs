@@ -55,6 +55,7 @@ impl NatsCluster {
                 servers: supervision.servers.clone(),
                 name: NODES[node],
                 routes: Some(Routes { own: routes[node], all: routes.clone() }),
+                users: None,
             };
             Nats::launch(home, None)
         };

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{Doing, StackError};
 use crate::log;
+use crate::nats_users::{self, NatsUsers};
 use crate::ports;
 use crate::privilege::Account;
 use crate::process::{POLL, ServerProcess, Stop, signal};
@@ -50,6 +51,8 @@ pub(crate) struct Home {
     pub(crate) name: &'static str,
     /// How it finds the other nodes of its cluster, if it is one of several.
     pub(crate) routes: Option<Routes>,
+    /// Whom it asks for a password, if anybody.
+    pub(crate) users: Option<NatsUsers>,
 }
 
 /// Where the nodes of a cluster speak to each other, on loopback.
@@ -96,9 +99,24 @@ impl Nats {
         Err(home.not_started(&Failure::Exited))
     }
 
-    /// Where clients connect to. It stays the same when the server is started again.
+    /// Where the shop connects to, with its password if it has one. It stays the same when the server is
+    /// started again.
     pub fn url(&self) -> String {
-        client_url(self.ports.client)
+        self.url_of("shop", |users| &users.shop)
+    }
+
+    /// Where those connect to who only read the stream.
+    pub fn read_url(&self) -> String {
+        self.url_of("analyst", |users| &users.analyst)
+    }
+
+    fn url_of(&self, user: &str, password: fn(&NatsUsers) -> &String) -> String {
+        match &self.home.users {
+            None => client_url(self.ports.client),
+            Some(users) => {
+                format!("nats://{user}:{}@127.0.0.1:{}", password(users), self.ports.client)
+            }
+        }
     }
 
     /// Where the server's monitoring (`/healthz`, `/jsz`, `/varz`) answers over HTTP.
@@ -220,6 +238,7 @@ impl Home {
         fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).doing(doing)?;
         let mut command = self.account.command(&program);
         command.arg("-c").arg(&config);
+        command.envs(self.users.iter().flat_map(NatsUsers::environment));
         let log = log::append(&self.log()).doing(doing)?;
         ServerProcess::spawn(&mut command, log).doing(doing)
     }
@@ -235,8 +254,9 @@ impl Home {
              http: \"127.0.0.1:{monitor}\"\n\
              max_payload: 1MB\n\
              jetstream {{ store_dir: {store} }}\n\
-             {}",
-            self.routes.as_ref().map(|routes| self.cluster_config(routes)).unwrap_or_default()
+             {}{}",
+            self.routes.as_ref().map(|routes| self.cluster_config(routes)).unwrap_or_default(),
+            self.users.as_ref().map_or("", |_| nats_users::CONFIG),
         )
     }
 

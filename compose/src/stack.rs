@@ -11,6 +11,7 @@ use crate::error::{Doing, StackError};
 use crate::guardian::{Guardian, Orders};
 use crate::layout::{self, Ports};
 use crate::nats::{self, Home, Nats};
+use crate::nats_users::NatsUsers;
 use crate::postgres::{self, Cluster, Postgres};
 use crate::privilege::Account;
 use crate::process::{POLL, ProcessId, groups_end_within, name, servers_in, signal, signal_group};
@@ -72,6 +73,8 @@ pub struct StackOptions {
     /// Whether the data directory is removed with the stack. Only for directories that the caller
     /// has made for this purpose.
     pub remove_data: bool,
+    /// The broker's users; none: it asks nobody who they are.
+    pub nats_users: Option<NatsUsers>,
 }
 
 impl StackOptions {
@@ -83,6 +86,7 @@ impl StackOptions {
             owner: Owner::CurrentProcess,
             max_connections: CONNECTIONS,
             remove_data: false,
+            nats_users: None,
         }
     }
 
@@ -150,6 +154,7 @@ impl Stack {
             servers: servers.clone(),
             name: "nats",
             routes: None,
+            users: options.nats_users.clone(),
         };
         let last = Ports::read(data_dir);
         let last_nats = last.map(|p| nats::Ports { client: p.nats, monitor: p.nats_monitor });

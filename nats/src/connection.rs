@@ -25,7 +25,8 @@ pub enum ConnectError {
     Client(#[source] async_nats::ConnectError),
 }
 
-/// A client of one server or of a cluster (addresses separated by commas), known there as `name`.
+/// A client of one server or of a cluster (addresses separated by commas), known there as `name`, with the
+/// user and password of the first address that has them (`nats://user:password@host:4222`).
 ///
 /// Returns at once, also when no server can be reached: the client keeps trying for ever, with
 /// bounded pauses, and everything in this crate waits for it.
@@ -38,7 +39,16 @@ pub async fn connect(addresses: &str, name: &str) -> Result<Client, ConnectError
         .map(|address| address.trim().parse::<ServerAddr>())
         .collect::<Result<Vec<_>, _>>()
         .map_err(ConnectError::Address)?;
-    ConnectOptions::new()
+    // async-nats itself takes no notice of the credentials in an address.
+    let credentials =
+        servers.iter().find_map(|server| Some((server.username()?, server.password()?)));
+    let options = match credentials {
+        Some((user, password)) => {
+            ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+        }
+        None => ConnectOptions::new(),
+    };
+    options
         .name(name)
         .retry_on_initial_connect()
         .max_reconnects(None)

@@ -6,7 +6,7 @@ use crate::server::Listener;
 use crate::settings::DevArgs;
 use crate::shop::{Shop, Workers};
 use anyhow::Context as _;
-use compose::{Stack, StackError, StackOptions};
+use compose::{NatsUsers, Stack, StackError, StackOptions};
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
 use std::fs;
@@ -40,19 +40,25 @@ pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
         let servers = Servers {
             database_url: database_url.reveal().to_owned(),
             nats_url: nats_url.reveal().to_owned(),
+            nats_read_url: None,
         };
         return shop_on(&servers, listener, &args, &data_dir, begun, stop).await;
     }
     let progress = |line: &str| println!("  {line}");
+    let nats_users = Some(nats_users(&data_dir)?);
+    let options = StackOptions { nats_users, ..StackOptions::durable(&data_dir) };
     let stack = tokio::select! {
-        stack = Stack::start(StackOptions::durable(&data_dir), &progress) => stack?,
+        stack = Stack::start(options, &progress) => stack?,
         () = stop.cancelled() => return Ok(()),
     };
     let result = async {
         let fresh = stack.postgres.create_database(DATABASE).await?;
         println!("  database {}", if fresh { "made" } else { "found" });
-        let servers =
-            Servers { database_url: stack.postgres.url(DATABASE), nats_url: stack.nats.url() };
+        let servers = Servers {
+            database_url: stack.postgres.url(DATABASE),
+            nats_url: stack.nats.url(),
+            nats_read_url: Some(stack.nats.read_url()),
+        };
         shop_on(&servers, listener, &args, &data_dir, begun, stop).await
     }
     .await;
@@ -65,6 +71,8 @@ pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
 struct Servers {
     database_url: String,
     nats_url: String,
+    /// For those who only read the stream; none where the broker is the operator's own.
+    nats_read_url: Option<String>,
 }
 
 async fn shop_on(
@@ -75,7 +83,7 @@ async fn shop_on(
     begun: Instant,
     stop: tokio_util::sync::CancellationToken,
 ) -> anyhow::Result<()> {
-    let Servers { database_url, nats_url } = servers;
+    let Servers { database_url, nats_url, nats_read_url } = servers;
     let database = PgConnectOptions::from_str(database_url)
         .map_err(|_| anyhow::anyhow!("DATABASE_URL is not like postgres://user@host/database"))?;
     let pool = crate::pools::connect(&database).await?;
@@ -102,6 +110,7 @@ async fn shop_on(
         "http": url,
         "database_url": database_url,
         "nats_url": nats_url,
+        "nats_read_url": nats_read_url,
         "mail_dir": mail_dir,
         "pid": std::process::id(),
     });
@@ -109,9 +118,25 @@ async fn shop_on(
     serve::serve(shop, listener, &args.http, stop, |url| {
         println!("ready {url}");
         let seconds = begun.elapsed().as_secs_f32();
-        println!("{}", hints(url, database_url, nats_url, &mail_dir, args, password, seconds));
+        let nats = (nats_url.as_str(), nats_read_url.as_deref().unwrap_or(nats_url));
+        println!("{}", hints(url, database_url, nats, &mail_dir, args, password, seconds));
     })
     .await
+}
+
+/// The passwords of the broker's users, made at the first start: only the shop publishes to its stream.
+fn nats_users(data_dir: &Path) -> anyhow::Result<NatsUsers> {
+    let path = data_dir.join("nats-users.json");
+    if let Ok(text) = fs::read_to_string(&path)
+        && let Ok(users) = serde_json::from_str(&text)
+    {
+        return Ok(users);
+    }
+    // A letter first: nats-server would take what begins like a number for one.
+    let invent = || Ok::<_, anyhow::Error>(format!("p{}", invention::invent_password()?));
+    let users = NatsUsers { shop: invent()?, analyst: invent()? };
+    write_private(&path, &serde_json::to_string(&users)?)?;
+    Ok(users)
 }
 
 /// Makes the administrator at the first start; the password that was invented for it, if one was.
@@ -142,7 +167,7 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 fn hints(
     url: &str,
     database_url: &str,
-    nats_url: &str,
+    (nats_url, nats_read_url): (&str, &str),
     mail_dir: &Path,
     args: &DevArgs,
     password: Option<String>,
@@ -161,6 +186,7 @@ The shop is open after {seconds:.1} s. Ctrl-C stops everything; the data stays.
   API docs       {url}/docs
   PostgreSQL     {database_url}
   NATS           {nats_url}
+  to read only   {nats_read_url}
   mails          {}
 
 Try:

@@ -14,6 +14,7 @@ mod cluster;
 mod faults;
 mod owner;
 mod sharing;
+mod users;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

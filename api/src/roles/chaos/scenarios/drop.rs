@@ -34,7 +34,9 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>, length: Duration) -> anyhow::Re
         tokio::time::sleep(LOOK).await;
         let now: i64 = sqlx::query_scalar(
             "select count(*) from pg_stat_activity \
-              where datname = current_database() and state like 'idle in transaction%'",
+              where datname = current_database() and state like 'idle in transaction%' \
+                and (application_name <> 'gomall journal' \
+                     or xact_start < clock_timestamp() - interval '2 seconds')",
         )
         .fetch_one(&mut connection)
         .await?;
