@@ -206,6 +206,10 @@ pub struct ServerArgs {
     /// How many servers of a NATS cluster keep the stream: 1, 3 or 5; the same in all processes.
     #[arg(long, env = "GOMALL_NATS_REPLICAS", default_value = "1", value_parser = parse_replicas)]
     pub nats_replicas: usize,
+    /// The stream that the journal is published to; its subjects, in lower case, begin with the same word.
+    /// Of several shops on one NATS each needs its own.
+    #[arg(long, env = "GOMALL_NATS_STREAM", default_value = "GOMALL", value_parser = stream_name)]
+    pub nats_stream: String,
     /// Where the keys are; all processes of one shop must hold the same.
     #[arg(long, env = "GOMALL_DATA_DIR", default_value = ".gomall")]
     pub data_dir: PathBuf,
@@ -340,4 +344,17 @@ fn parse_replicas(text: &str) -> Result<usize, &'static str> {
 
 fn parse_email(text: &str) -> Result<EmailAddress, domain::InvalidValue> {
     EmailAddress::parse(text)
+}
+/// The longest name of a stream.
+const MAX_STREAM_NAME: usize = 32;
+
+/// A word that is a stream's name and, in lower case, a token of subjects.
+fn stream_name(text: &str) -> Result<String, String> {
+    let is_word =
+        |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if (1..=MAX_STREAM_NAME).contains(&text.len()) && is_word(text) {
+        Ok(text.to_ascii_uppercase())
+    } else {
+        Err(format!("expected 1 to {MAX_STREAM_NAME} letters, digits, - or _"))
+    }
 }

@@ -144,6 +144,14 @@ impl Shop {
             Pools::connect(&database).await?;
         check_schema(&pool).await?;
         let nats_client = nats::connect(&config.nats_url, "gomall").await?;
+        if let Some(epoch) = nats::epoch::another_shops(&pool, &nats_client, &config.stream).await?
+        {
+            anyhow::bail!(
+                "the stream {} on this NATS belongs to another shop (journal {epoch}); give this one a \
+                 name of its own with --nats-stream or GOMALL_NATS_STREAM",
+                config.stream.name
+            );
+        }
         let hints = Hints::open(nats_client.clone(), &config.stream, worker_pool.clone()).await?;
 
         let (journal, writer) =

@@ -71,7 +71,8 @@ pub(super) fn config(
 
 /// What the settings say about the stream.
 pub(super) fn stream(args: &ServerArgs) -> StreamConfig {
-    StreamConfig { replicas: args.nats_replicas, ..StreamConfig::default() }
+    let subject_prefix = args.nats_stream.to_ascii_lowercase();
+    StreamConfig { name: args.nats_stream.clone(), subject_prefix, replicas: args.nats_replicas }
 }
 
 pub(super) fn shop_config(

@@ -212,6 +212,11 @@ impl<S: EventSource> Relay<S> {
         loop {
             let trouble = match self.synchronize(memory).await {
                 Ok(Standing::Copy(copy)) => {
+                    let name = &self.config.stream.name;
+                    let noted = crate::epoch::note_published(&self.pool, name);
+                    if let Err(error) = within(noted).await {
+                        return error.into();
+                    }
                     memory.suspect = None;
                     self.publish(copy, memory).await
                 }

@@ -1,6 +1,6 @@
 //! A stream that tells another history than the journal is left alone, and somebody hears of it.
 
-use crate::support::{Shop, new_id};
+use crate::support::{Shop, database, new_id};
 use compose::testing::eventually;
 use nats::{Divergence, RelayState};
 use uuid::Uuid;
@@ -80,6 +80,28 @@ async fn a_stream_of_another_epoch_is_left_alone() {
     let foreign = Divergence::ForeignEpoch { journal_epoch, stream_epoch };
     assert_eq!(status.state, RelayState::Diverged(foreign));
     assert_eq!(shop.published().await, Some(5));
+}
+
+#[tokio::test]
+async fn a_stream_of_another_shop_is_told_from_one_of_another_history_of_ours() {
+    let shop = Shop::open().await;
+    let look = async |shop: &Shop| {
+        let found = nats::epoch::another_shops(&shop.pool, &shop.client, &shop.stream).await;
+        found.expect("the database is up")
+    };
+    assert_eq!(look(&shop).await, None, "nobody has the name");
+    shop.journal.append_many(3);
+    let mut relay = shop.start_relay();
+    relay.publishes().await;
+    assert_eq!(look(&shop).await, None, "it is ours");
+    let mut stranger = shop.with_journal(&shop.journal);
+    stranger.pool = database().await;
+    // Both databases were made from one template.
+    nats::epoch::begin_anew(&stranger.pool).await.expect("a journal of its own");
+    let epoch = nats::epoch::current(&shop.pool).await.expect("an epoch").to_string();
+    assert_eq!(look(&stranger).await, Some(epoch));
+    nats::epoch::begin_anew(&shop.pool).await.expect("the repair begins");
+    assert_eq!(look(&shop).await, None, "it was ours, and somebody is at it");
 }
 
 /// Puts a stream of so many foreign events in the place of the relay's, and returns the first one.
