@@ -121,6 +121,20 @@ fn connections_that_die_without_a_word_hold_nobody_for_ever_and_everybody_is_tol
 }
 
 #[test]
+fn a_foreign_message_is_not_published_over_and_is_repaired_by_one_command() {
+    let cycle = play("foreign", &["--processes", "1", "--clients", "2"]);
+    assert_eq!(faults(&cycle).len(), 2, "{cycle}");
+    assert_eq!(count(&cycle, "published"), count(&cycle, "events"));
+}
+
+#[test]
+fn a_clock_that_was_ahead_and_comes_back_is_said_and_no_key_is_forgotten() {
+    let cycle = play("clock", &["--seed", "5"]);
+    assert_eq!(faults(&cycle).len(), 4, "{cycle}");
+    assert_eq!(count(&cycle, "published"), count(&cycle, "events"));
+}
+
+#[test]
 fn a_full_disk_loses_nothing_acknowledged() {
     let more = ["--processes", "2", "--clients", "4", "--faults", "2"];
     let Some(cycle) = play_or_skip("disk-full", &more) else { return };

@@ -105,6 +105,13 @@ pub(super) async fn orders(cycle: &Cycle<'_>) -> anyhow::Result<i64> {
     Ok(orders.fetch_one(&mut connection).await?)
 }
 
+/// The sequence of the last message of the stream.
+pub(super) async fn last(cycle: &Cycle<'_>) -> anyhow::Result<u64> {
+    let client = async_nats::connect(cycle.place.stack.nats.url()).await?;
+    let stream = jetstream::new(client).get_stream(StreamConfig::default().name).await?;
+    Ok(stream.cached_info().state.last_sequence)
+}
+
 /// The journal's last position.
 pub(super) async fn head(cycle: &Cycle<'_>) -> anyhow::Result<u64> {
     let mut connection = cycle.ground.connect().await?;

@@ -5,10 +5,12 @@
 //! and a line in [`run`]. A test in `api/tests/chaos.rs` plays it in its short form, and
 //! `docs/operations.md` says what it does and which bug it was seen to find.
 
+mod clock;
 mod cut;
 mod disk_full;
 mod drop;
 mod failover;
+mod foreign;
 mod kill;
 mod orders;
 mod pause;
@@ -59,6 +61,10 @@ pub enum Scenario {
     Failover(ChaosArgs),
     /// Connections die without a word.
     Silence(ChaosArgs),
+    /// Somebody else publishes to the stream.
+    Foreign(ChaosArgs),
+    /// The database's clock was ahead and comes back.
+    Clock(ChaosArgs),
     /// PostgreSQL's disk is full for a while.
     DiskFull(DiskFullArgs),
     /// A process that writes.
@@ -109,6 +115,8 @@ pub(in crate::roles) async fn run(scenario: Scenario) -> anyhow::Result<()> {
         }
         Scenario::Failover(chaos) => play("failover", &chaos, all, failover::cycle).await,
         Scenario::Silence(chaos) => play("silence", &chaos, all, silence::cycle).await,
+        Scenario::Foreign(chaos) => play("foreign", &chaos, all, foreign::cycle).await,
+        Scenario::Clock(chaos) => play("clock", &chaos, all, clock::cycle).await,
         Scenario::DiskFull(DiskFullArgs { chaos, faults, inside }) => match inside {
             None => disk_full::on_own_disk(chaos.json, told_to_stop()?).await,
             Some(directory) => {
