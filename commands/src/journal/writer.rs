@@ -178,7 +178,7 @@ impl Writer {
         loop {
             let (mut later, mut met) = (vec![], None);
             let mut round = parts.into_iter();
-            while let Some(mut part) = round.next() {
+            for mut part in round.by_ref() {
                 let failure = match self.send(&part).await {
                     Ok((outcomes, position)) => {
                         head = Some(part.batch.answer(outcomes, position));
