@@ -243,6 +243,7 @@ impl Writer {
         let patience = self.settings.append_timeout + ANSWER_MARGIN;
         if !matches!(timeout(patience, session.begin_turn()).await, Ok(Ok(()))) {
             // Whoever asked decides without.
+            self.left = Some(session.backend);
             return None;
         }
         self.turn += 1;
@@ -283,11 +284,14 @@ impl Writer {
         let appending = async {
             let answer = batch::send(&mut session.connection, &batch, false, &self.clock).await?;
             session.end_turn("commit").await?;
+            if session.waits_for_standby && answer.0.iter().any(is_old) {
+                session.confirm().await?;
+            }
             Ok::<_, sqlx::Error>(answer)
         };
         let Ok(Ok((outcomes, head))) = timeout(patience, appending).await else {
             // With its connection the turn is over; whether it was committed the usual way finds out.
-            drop(session);
+            self.left = Some(session.backend);
             return self.append_parts(vec![Part { batch, resent: true }]).await;
         };
         self.session = Some(session);
@@ -354,14 +358,17 @@ impl Writer {
     }
 }
 
+/// What another transaction has committed, and may be on one host only.
+fn is_old(outcome: &Appended) -> bool {
+    matches!(outcome, Appended::Replay(_))
+}
+
 async fn append(
     session: &mut Session,
     part: &Part,
     clock: &Clock,
 ) -> Result<(Vec<Appended>, u64), sqlx::Error> {
     let answer = batch::send(&mut session.connection, &part.batch, part.resent, clock).await?;
-    // What another transaction has committed may be on this host only.
-    let is_old = |outcome: &Appended| matches!(outcome, Appended::Replay(_));
     if part.resent || (session.waits_for_standby && answer.0.iter().any(is_old)) {
         session.confirm().await?;
     }
