@@ -135,6 +135,13 @@ fn a_clock_that_was_ahead_and_comes_back_is_said_and_no_key_is_forgotten() {
 }
 
 #[test]
+fn a_thousand_full_mailboxes_stand_in_nobodys_way() {
+    let cycle = play("soft-mail", &["--seed", "5"]);
+    assert_eq!(faults(&cycle).len(), 2, "{cycle}");
+    assert_eq!(count(&cycle, "published"), count(&cycle, "events"));
+}
+
+#[test]
 fn a_full_disk_loses_nothing_acknowledged() {
     let more = ["--processes", "2", "--clients", "4", "--faults", "2"];
     let Some(cycle) = play_or_skip("disk-full", &more) else { return };

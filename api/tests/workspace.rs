@@ -8,6 +8,7 @@ use documents::{Document, root};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// Every crate with the crates of ours that it may depend on, and those that its tests may use
@@ -72,6 +73,56 @@ fn the_readme_has_both_commands_each_on_a_line_of_its_own() {
         let in_code = readme.code_lines().filter(|line| *line == command).count();
         assert_eq!(in_code, 1, "{command}");
     }
+}
+
+/// Two that are the same would keep each other waiting, for reasons that nobody could read.
+#[test]
+fn advisory_locks_are_named_in_one_table() {
+    let table = fs::read_to_string(root().join("domain/src/locks.rs")).expect("the table");
+    let constants =
+        table.lines().filter_map(|line| line.strip_prefix("pub const ")?.split_once(": "));
+    let constants: Vec<_> = constants.map(|(_, kind_and_value)| kind_and_value).collect();
+    let once: BTreeSet<_> = constants.iter().collect();
+    assert!(once.len() >= 5 && once.len() == constants.len(), "{constants:?}");
+    let of_one_number: BTreeSet<String> = constants
+        .iter()
+        .filter_map(|constant| constant.strip_prefix("i64 = "))
+        .map(|value| value.trim_end_matches(';').replace('_', ""))
+        .collect();
+    for (path, source) in sources(&root()) {
+        let mut rest = source.as_str();
+        while let Some((_, call)) = rest.split_once("advisory_") {
+            rest = call;
+            let Some(("lock" | "xact_lock" | "unlock" | "try_lock", argument)) =
+                call.split_once('(')
+            else {
+                continue;
+            };
+            let argument = &argument[..argument.find([',', ')']).unwrap_or(argument.len())];
+            let is_sql = path.ends_with(".sql");
+            let known = argument.starts_with(['$', '{']) && !is_sql
+                || argument.starts_with("hashtextextended") // The tests' own, in another database.
+                || is_sql && of_one_number.contains(argument);
+            assert!(known, "{path}: a lock {argument} that the table does not name");
+        }
+    }
+}
+
+/// Every source file that takes part in the shop, with its text; tests apart.
+fn sources(directory: &Path) -> Vec<(String, String)> {
+    let mut found = vec![];
+    for entry in fs::read_dir(directory).expect("the repository can be read").flatten() {
+        let path = entry.path();
+        let name = entry.file_name().into_string().expect("our files have plain names");
+        if path.is_dir() {
+            let skipped = name.starts_with('.') || ["target", "tests"].contains(&&*name);
+            found.extend(if skipped { vec![] } else { sources(&path) });
+        } else if name.ends_with(".rs") || name.ends_with(".sql") {
+            let text = fs::read_to_string(&path).expect("it can be read");
+            found.push((path.display().to_string(), text));
+        }
+    }
+    found
 }
 
 #[test]

@@ -53,6 +53,24 @@ impl Vault {
         Self { pool, keys }
     }
 
+    /// Sees to it that the person has a key. One statement, so nothing is left open when the caller goes
+    /// away.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn make_key(&self, person: Uuid) -> Result<(), VaultError> {
+        let mut key = [0; 32];
+        fill(&mut key).map_err(|_| VaultError::Cipher)?;
+        sqlx::query(
+            "insert into personal_keys (person_id, key) values ($1, $2) on conflict do nothing",
+        )
+        .bind(person)
+        .bind(key.as_slice())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// Seals a value with the person's key.
     ///
     /// # Errors
@@ -107,13 +125,6 @@ impl Vault {
         self.keys.insert(person, Arc::clone(&key)).await;
         Ok(Some(key))
     }
-}
-
-/// 256 random bits.
-pub(crate) fn fresh_key() -> Result<[u8; 32], VaultError> {
-    let mut key = [0; 32];
-    fill(&mut key).map_err(|_| VaultError::Cipher)?;
-    Ok(key)
 }
 
 fn open_with<T: DeserializeOwned>(key: &LessSafeKey, person: Uuid, ciphertext: &str) -> Option<T> {

@@ -276,7 +276,7 @@ async fn a_hot_item_asked_of_several_processes_refuses_nobody_and_every_command_
     let alone = buses[0].counters().now();
     assert_eq!((alone.conflicts, alone.contended), (0, 0), "one process is in nobody's way");
     for processes in [2, 4] {
-        versions.extend(book(&buses[..processes], 20, 20).await);
+        versions.extend(book(&buses[..processes], 120, 8).await);
     }
     let lost: u64 = buses.iter().map(|bus| bus.counters().now().retried).sum();
     let given_up: u64 = buses.iter().map(|bus| bus.counters().now().contended).sum();

@@ -3,12 +3,16 @@
 mod support;
 
 use commands::journal::{
-    Append, AppendError, Appended, FirstOutcome, JournalReader, Keyed, MAX_EVENT_BYTES, Tail,
+    Append, AppendError, Appended, Expectation, FirstOutcome, JournalReader, Keyed,
+    MAX_EVENT_BYTES, Tail, summarize,
 };
-use domain::{Cursor, EventSource, Filter};
+use domain::{Cursor, EventSource, Filter, RecordedEvent, Tag};
 use futures::TryStreamExt;
+use sqlx::postgres::PgPoolOptions;
 use std::collections::HashSet;
+use std::time::Duration;
 use support::{Database, append, new_id};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -129,12 +133,97 @@ async fn a_refusal_decided_on_stale_state_is_caught() {
     let (mut refusal, _) = append("a", 2, None);
     refusal.events.clear();
     assert_eq!(journal.append(refusal.clone()).await, Ok(Appended::Conflict));
-    refusal.expectations[0].head = Some(first_id);
+    refusal.expectations = append("a", 2, Some(first_id)).0.expectations;
     assert_eq!(
         journal.append(refusal).await,
         Ok(Appended::Done { positions: None, head: 1, recorded_at: None }),
         "a command without events answers the head's position"
     );
+}
+
+fn tag(value: &str) -> Tag {
+    Tag { name: "colour", value: value.to_owned(), person_id: None }
+}
+
+/// A new stream whose event has the tag, if none has it behind `after`.
+fn tagged(id: &str, value: &str, after: u64) -> Append {
+    let (mut append, _) = append(id, 1, None);
+    append.events[0].tags.push(tag(value));
+    append.expectations.push(Expectation::Untagged { tag: tag(value), after });
+    append
+}
+
+async fn tags(database: &Database) -> Vec<(String, i64)> {
+    sqlx::query_as("select tag, position from event_tags order by position, tag")
+        .fetch_all(&database.pool)
+        .await
+        .expect("a query")
+}
+
+#[tokio::test]
+async fn what_was_decided_in_the_belief_that_no_event_has_a_tag_is_refused_when_one_has() {
+    let database = Database::new().await;
+    let (journal, other) = (database.journal(), database.journal());
+    let done = |outcome: Result<Appended, AppendError>| match outcome {
+        Ok(Appended::Done { positions, .. }) => positions,
+        _ => None,
+    };
+    assert_eq!(done(journal.append(tagged("a", "red", 0)).await), Some((1, 1)));
+    assert_eq!(other.append(tagged("b", "red", 0)).await, Ok(Appended::Conflict));
+    assert_eq!(done(other.append(tagged("b", "blue", 0)).await), Some((2, 2)));
+    assert_eq!(done(other.append(tagged("c", "red", 1)).await), Some((3, 3)));
+    // Also who writes nothing, and who writes something else.
+    let mut refusal = tagged("d", "red", 1);
+    refusal.events.clear();
+    assert_eq!(journal.append(refusal.clone()).await, Ok(Appended::Conflict));
+    refusal.expectations = tagged("d", "red", 3).expectations;
+    assert!(matches!(journal.append(refusal).await, Ok(Appended::Done { positions: None, .. })));
+    let expected = [("colour:red", 1), ("colour:blue", 2), ("colour:red", 3)];
+    assert_eq!(tags(&database).await, expected.map(|(tag, position)| (tag.to_owned(), position)));
+}
+
+#[tokio::test]
+async fn commands_of_one_batch_do_not_share_a_tag_that_only_one_may_have() {
+    let database = Database::new().await;
+    let journal = database.journal();
+    // While the lock is held everything gathers into one batch; a stale neighbour makes it go the long way.
+    for (round, stale) in [("1", false), ("2", true)] {
+        let mut lock = database.pool.begin().await.expect("the database is up");
+        let take = sqlx::query("select pg_advisory_xact_lock($1)").bind(domain::locks::APPEND);
+        take.execute(&mut *lock).await.expect("nobody has it for long");
+        let id = |name: &str| format!("{round}-{name}");
+        let (first, _) = append(&id("first"), 1, None);
+        let (neighbour, _) = append(&id("stale"), 2, stale.then(new_id));
+        let neighbour = Append { events: vec![], ..neighbour };
+        let all = async {
+            tokio::join!(
+                journal.append(first),
+                journal.append(neighbour),
+                journal.append(tagged(&id("a"), round, 0)),
+                journal.append(tagged(&id("b"), round, 0)),
+                journal.append(tagged(&id("c"), &id("other"), 0)),
+            )
+        };
+        let let_go = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            lock.commit().await.expect("the database is up");
+        };
+        let (outcomes, ()) = tokio::join!(all, let_go);
+        assert_eq!(outcomes.1 == Ok(Appended::Conflict), stale);
+        assert!(matches!(outcomes.2, Ok(Appended::Done { .. })), "{:?}", outcomes.2);
+        assert_eq!(outcomes.3, Ok(Appended::Conflict));
+        assert!(matches!(outcomes.4, Ok(Appended::Done { .. })), "{:?}", outcomes.4);
+    }
+    // Every tag is at its own event.
+    let misplaced: i64 = sqlx::query_scalar(
+        "select count(*) from event_tags g join events e using (position) \
+         where not e.aggregate_id in ('1-a', '1-c', '2-a', '2-c') \
+            or (g.tag like '%-other') <> (e.aggregate_id like '%-c')",
+    )
+    .fetch_one(&database.pool)
+    .await
+    .expect("a query");
+    assert_eq!((misplaced, tags(&database).await.len()), (0, 4));
 }
 
 #[tokio::test]
@@ -343,13 +432,11 @@ async fn keys_are_forgotten_a_week_at_a_time_after_thirty_days_and_not_before() 
     let known = |days: i32| {
         let pool = database.pool.clone();
         async move {
-            sqlx::query(
-                "select command_outcomes_maintain(now() + make_interval(days => $1), interval '30 days')",
-            )
-            .bind(days)
-            .execute(&pool)
-            .await
-            .expect("maintenance works at any time");
+            sqlx::query("select command_outcomes_maintain(now(), make_interval(days => 30 - $1))")
+                .bind(days)
+                .execute(&pool)
+                .await
+                .expect("maintenance works at any time");
             let known: i64 = sqlx::query_scalar("select count(*) from command_outcomes")
                 .fetch_one(&pool)
                 .await
@@ -364,6 +451,58 @@ async fn keys_are_forgotten_a_week_at_a_time_after_thirty_days_and_not_before() 
     let (mut again, _) = append("a", 1, None);
     again.keyed = Some(keyed);
     assert_eq!(journal.append(again).await, Ok(Appended::Conflict));
+}
+
+#[tokio::test]
+async fn no_key_is_forgotten_by_a_clock_that_is_ahead() {
+    let database = Database::new().await;
+    let (mut first, _) = append("a", 1, None);
+    first.keyed =
+        Some(Keyed { key: new_id(), fingerprint: [7; 32], outcome: Some("{}".to_owned()) });
+    database.journal().append(first).await.expect("the journal is up");
+    let known: i64 = sqlx::query_scalar(
+        "select count(*) from command_outcomes, \
+           command_outcomes_maintain(now() + interval '60 days', interval '30 days')",
+    )
+    .fetch_one(&database.pool)
+    .await
+    .expect("maintenance works at any time");
+    assert_eq!(known, 1);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_partitions_beside_somebody_who_reads_for_long() {
+    /// The function waits for 50 ms; what it would be behind a reader is for ever.
+    const SOON: Duration = Duration::from_secs(5);
+    let database = Database::new().await;
+    let journal = database.journal();
+    let mut dump = database.pool.begin().await.expect("there is a connection");
+    let read = "lock table command_outcomes in access share mode";
+    sqlx::query(read).execute(&mut *dump).await.expect("it can be read");
+
+    // As if the thirty days and more had gone: everything is to be dropped.
+    let maintain = "select command_outcomes_maintain(now(), interval '-60 days')";
+    let (refused, written) = tokio::time::timeout(SOON, async {
+        let mut keyed = append("a", 1, None).0;
+        keyed.keyed =
+            Some(Keyed { key: new_id(), fingerprint: [7; 32], outcome: Some("{}".to_owned()) });
+        journal.append(append("b", 1, None).0).await.expect("the journal is up");
+        tokio::join!(sqlx::query(maintain).execute(&database.pool), journal.append(keyed))
+    })
+    .await
+    .expect("nobody waits for the dump");
+    let refused = refused.expect_err("the dump reads what is to be dropped");
+    let code = refused.as_database_error().and_then(|error| error.code());
+    assert_eq!(code.as_deref(), Some("55P03"), "{refused}");
+    assert!(matches!(written, Ok(Appended::Done { .. })), "{written:?}");
+
+    dump.rollback().await.expect("it ends");
+    sqlx::query(maintain).execute(&database.pool).await.expect("nobody is in the way");
+    let mut another = database.pool.begin().await.expect("there is a connection");
+    let lock = sqlx::query("select pg_advisory_xact_lock($1)").bind(domain::locks::OUTCOMES);
+    lock.execute(&mut *another).await.expect("nobody has it");
+    let beside = tokio::time::timeout(SOON, sqlx::query(maintain).execute(&database.pool)).await;
+    beside.expect("another process is at it").expect("there is nothing left to do");
 }
 
 #[tokio::test]
@@ -420,4 +559,128 @@ async fn two_decisions_on_the_same_state_in_one_batch_cost_the_second_a_conflict
     assert!(matches!(outcomes.0, Ok(Appended::Done { .. })));
     assert_eq!(outcomes.1, Ok(Appended::Conflict));
     assert!(matches!(outcomes.2, Ok(Appended::Done { .. })));
+}
+
+/// What a filter lets pass.
+fn passes(filter: &Filter, event: &RecordedEvent) -> bool {
+    let types = &filter.event_types;
+    (types.is_empty() || types.contains(&event.event_type))
+        && filter.aggregate_type.as_ref().is_none_or(|of| *of == event.aggregate_type)
+        && filter.aggregate_id.as_ref().is_none_or(|of| *of == event.aggregate_id)
+        && filter.until.is_none_or(|until| event.position <= until)
+}
+
+#[tokio::test]
+async fn a_report_finds_its_events_without_reading_the_others() {
+    const EVENTS: u64 = 100_000;
+    /// Three blocks of 4,096 through an index, far less than there is: two for what stands in two places, and
+    /// the last one, which is not full.
+    const MOST_READ: i64 = 2 * 3 * 4_096;
+    let database = Database::new().await;
+    sqlx::query(
+        "insert into events \
+         select n, kind, (n % 997)::text, n, type, '1', '{}', '{}', gen_random_uuid(), now() \
+         from generate_series(1, $1) n, lateral (select \
+           case when n % 10 = 0 then 'order' else 'cart' end as kind, \
+           case when n in (50, 70000) then 'OrderRepainted' when n = 80000 then 'OrderCancelled' when n % 20 = 0 then 'OrderPaid' \
+                when n % 10 = 0 then 'OrderPlaced' when n % 3 = 0 then 'CartOpened' \
+                else 'ItemAdded' end as type) made",
+    )
+    .bind(EVENTS.cast_signed())
+    .execute(&database.pool)
+    .await
+    .expect("nobody else writes");
+    assert_eq!(summarize(&database.pool).await.expect("it can be done"), EVENTS / 4_096);
+    assert_eq!(summarize(&database.pool).await.expect("it can be done"), 0, "once each");
+    sqlx::query("analyze events").execute(&database.pool).await.expect("it can be done");
+    // One connection, which tells what it has read itself.
+    let pool = PgPoolOptions::new().max_connections(1);
+    let pool = pool.connect_with(database.options.clone()).await.expect("it is up");
+    let reader = JournalReader::new(pool.clone(), watch::channel(0).1);
+    let all: Vec<_> = reader.export(0, Filter::default()).try_collect().await.expect("readable");
+    assert_eq!(all.len() as u64, EVENTS);
+    let read = async || -> i64 {
+        sqlx::query("select pg_stat_force_next_flush()").execute(&pool).await.expect("a query");
+        sqlx::query_scalar(
+            "select (t.seq_tup_read + t.idx_tup_fetch + i.read)::bigint from pg_stat_user_tables t, \
+               lateral (select sum(idx_tup_read) as read from pg_stat_user_indexes \
+                        where relid = t.relid) i where t.relname = 'events'",
+        )
+        .fetch_one(&pool)
+        .await
+        .expect("a query")
+    };
+    let types = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let filters = [
+        Filter { event_types: types(&["OrderCancelled"]), ..Filter::default() },
+        Filter { event_types: types(&["OrderDelivered"]), ..Filter::default() },
+        Filter {
+            event_types: types(&["OrderCancelled"]),
+            aggregate_type: Some("cart".to_owned()),
+            ..Filter::default()
+        },
+        Filter { event_types: types(&["OrderPaid", "CartOpened"]), ..Filter::default() },
+        Filter { aggregate_type: Some("order".to_owned()), ..Filter::default() },
+        Filter { aggregate_type: Some("policy".to_owned()), ..Filter::default() },
+        Filter { aggregate_id: Some("90".to_owned()), ..Filter::default() },
+        Filter { aggregate_id: Some("none".to_owned()), ..Filter::default() },
+        Filter {
+            event_types: types(&["OrderPaid", "CartOpened"]),
+            aggregate_type: Some("cart".to_owned()),
+            aggregate_id: Some("90".to_owned()),
+            until: Some(EVENTS / 2),
+        },
+        Filter { until: Some(EVENTS / 2 + 3), ..Filter::default() },
+    ];
+    for filter in filters {
+        for after in [0, EVENTS / 2, EVENTS - 100, EVENTS] {
+            let expected = all.iter().filter(|event| event.position > after);
+            let expected: Vec<_> = expected.filter(|event| passes(&filter, event)).collect();
+            let before = read().await;
+            let page = reader.page(after, 50, &filter).await.expect("it is readable");
+            let page_read = read().await - before;
+            assert_eq!(page.iter().collect::<Vec<_>>(), expected[..expected.len().min(50)]);
+            assert!(page_read <= MOST_READ, "{page_read} for {filter:?} after {after}");
+            let exported: Vec<_> =
+                reader.export(after, filter.clone()).try_collect().await.expect("it is readable");
+            assert_eq!(exported.iter().collect::<Vec<_>>(), expected, "{filter:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_report_of_types_is_whole_whatever_is_known_of_blocks() {
+    let database = Database::new().await;
+    sqlx::query(
+        "insert into events select n, 'order', n::text, 1, \
+           case when n % 1999 = 0 then 'OrderPaid' else 'OrderPlaced' end, \
+           '1', '{}', '{}', gen_random_uuid(), now() from generate_series(5000, 30000) n",
+    )
+    .execute(&database.pool)
+    .await
+    .expect("nobody else writes");
+    let reader = JournalReader::new(database.pool.clone(), watch::channel(0).1);
+    let paid = Filter { event_types: vec!["OrderPaid".to_owned()], ..Filter::default() };
+    let positions = async |after, limit| {
+        let page = reader.page(after, limit, &paid).await.expect("it is readable");
+        page.iter().map(|event| event.position).collect::<Vec<_>>()
+    };
+    let expected: Vec<u64> = (3..=15).map(|n| n * 1999).collect();
+    // Nothing is known of any block; of the full ones; of some that are gone in front.
+    for known in 0..3 {
+        match known {
+            1 => drop(summarize(&database.pool).await.expect("it can be done")),
+            2 => drop(
+                sqlx::query("delete from event_blocks where block < 3")
+                    .execute(&database.pool)
+                    .await
+                    .expect("it can be done"),
+            ),
+            _ => {}
+        }
+        assert_eq!(positions(0, 100).await, expected);
+        assert_eq!(positions(0, 4).await, expected[..4]);
+        assert_eq!(positions(5 * 1999, 4).await, expected[3..7]);
+        assert_eq!(positions(10 * 1999 - 1, 100).await, expected[7..]);
+    }
 }

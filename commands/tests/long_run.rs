@@ -137,7 +137,8 @@ async fn no_commit_tells_anybody_through_postgresql() {
         "select p.proname::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace \
           where n.nspname = 'public' and p.prosrc ~* 'notify' \
          union all \
-         select tgname::text from pg_trigger where not tgisinternal",
+         select tgname::text from pg_trigger where not tgisinternal \
+            and tgrelid in ('events'::regclass, 'command_outcomes'::regclass)",
     )
     .fetch_all(&database.pool)
     .await

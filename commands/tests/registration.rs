@@ -2,12 +2,15 @@
 
 mod support;
 
-use commands::bus::{Bus, ExecuteError, Executed, RequestKey};
-use commands::registration::{Registration, register};
+use commands::bus::{Bus, ExecuteError, Executed, Plan, RequestKey};
+use commands::journal::AppendError;
+use commands::registration::{EmailTaken, Registration, find_by_email, register};
 use commands::vault::Vault;
 use compose::testing::eventually;
-use domain::user::User;
-use domain::{EmailAddress, Locale, RoleName};
+use domain::tag::EMAIL as EMAIL_TAG;
+use domain::user::{User, UserCommand};
+use domain::{EmailAddress, Locale, Profile, RoleName, Tag};
+use std::sync::Arc;
 use support::{Database, context, new_id};
 use uuid::Uuid;
 
@@ -43,66 +46,82 @@ fn code(outcome: Result<Executed, ExecuteError>) -> &'static str {
     }
 }
 
-/// The claim that another process is making: it is there and cannot be seen yet.
-async fn claim_of_another_process(
-    database: &Database,
-    user_id: Uuid,
-) -> sqlx::Transaction<'static, sqlx::Postgres> {
-    let mut transaction = database.pool.begin().await.expect("the database is up");
-    for statement in [
-        "insert into personal_keys (person_id, key) select $1, decode(repeat('07', 32), 'hex') \
-          where $2 <> ''",
-        "insert into email_claims (email, person_id) values ($2, $1)",
-    ] {
-        let insert = sqlx::query(statement).bind(user_id).bind(EMAIL);
-        insert.execute(&mut *transaction).await.expect("nobody has it");
+async fn register_command(vault: &Vault, user_id: Uuid) -> UserCommand {
+    vault.make_key(user_id).await.expect("the database is up");
+    let profile = Profile { email: EmailAddress::parse(EMAIL).expect("an address"), name: None };
+    UserCommand::Register {
+        number: 1,
+        profile: vault.seal(user_id, &profile).await.expect("there is a key"),
+        password: vault.seal(user_id, &"hash".to_owned()).await.expect("there is a key"),
+        locale: Locale::parse("en").expect("a language"),
+        role: RoleName::known("customer"),
     }
-    transaction
 }
 
-async fn somebody_waits_for_it(database: &Database) {
-    eventually("the claim is waited for", || async {
-        let waiting = "select exists (select from pg_locks where locktype = 'transactionid' \
-                                         and not granted)";
-        let waits: bool =
-            sqlx::query_scalar(waiting).fetch_one(&database.pool).await.expect("readable");
-        waits.then_some(())
-    })
-    .await;
+/// Two people, or one person twice, at two processes: both have looked before either is written.
+async fn both_at_once(
+    database: &Database,
+    people: [(Uuid, Option<RequestKey>); 2],
+) -> [Result<Executed, ExecuteError>; 2] {
+    let buses = [database.bus(), database.bus()];
+    let mut lock = database.pool.begin().await.expect("the database is up");
+    let take = sqlx::query("select pg_advisory_xact_lock($1)").bind(domain::locks::APPEND);
+    take.execute(&mut *lock).await.expect("nobody has it for long");
+    let let_go = async {
+        eventually("both wait to append", || async {
+            let waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted \
+                           and database = (select oid from pg_database where datname = current_database())";
+            let waiting: i64 =
+                sqlx::query_scalar(waiting).fetch_one(&database.pool).await.expect("readable");
+            (waiting == 2).then_some(())
+        })
+        .await;
+        lock.commit().await.expect("the database is up");
+    };
+    let [(one, one_key), (other, other_key)] = people;
+    let (one, other, ()) = tokio::join!(
+        sign_up(database, &buses[0], one, EMAIL, one_key),
+        sign_up(database, &buses[1], other, EMAIL, other_key),
+        let_go
+    );
+    [one, other]
 }
 
 #[tokio::test]
 async fn a_registration_at_two_processes_at_once_is_the_owners() {
     let database = Database::new().await;
-    let (bus, user_id) = (database.bus(), new_id());
+    let user_id = new_id();
     let key = Some(RequestKey { key: new_id(), fingerprint: [1; 32] });
-    let claim = claim_of_another_process(&database, user_id).await;
-    let register = sign_up(&database, &bus, user_id, EMAIL, key);
-    let meanwhile = async {
-        somebody_waits_for_it(&database).await;
-        claim.commit().await.expect("the database is up");
-    };
-    let (registered, ()) = tokio::join!(register, meanwhile);
-    let registered = registered.map_err(|error| error.to_string()).expect("it is their own");
-    assert!(!registered.replayed && registered.state::<User>(0).exists());
-    let other = database.bus();
-    let again = sign_up(&database, &other, user_id, EMAIL, key).await.expect("it is their own");
-    assert!(again.replayed && again.positions == registered.positions);
+    let both = both_at_once(&database, [(user_id, key); 2]).await;
+    let mut replayed: Vec<_> = both
+        .into_iter()
+        .map(|one| one.map_err(|error| error.to_string()).expect("it is their own"))
+        .inspect(|one| assert!(one.state::<User>(0).exists()))
+        .map(|one| one.replayed)
+        .collect();
+    replayed.sort_unstable();
+    assert_eq!(replayed, [false, true]);
 }
 
 #[tokio::test]
-async fn an_address_that_somebody_else_is_getting_is_taken() {
+async fn an_address_that_two_people_want_at_once_is_one_persons() {
     let database = Database::new().await;
-    let bus = database.bus();
-    let claim = claim_of_another_process(&database, new_id()).await;
-    let key = Some(RequestKey { key: new_id(), fingerprint: [1; 32] });
-    let register = sign_up(&database, &bus, new_id(), EMAIL, key);
-    let meanwhile = async {
-        somebody_waits_for_it(&database).await;
-        claim.commit().await.expect("the database is up");
-    };
-    let (refused, ()) = tokio::join!(register, meanwhile);
-    assert_eq!(code(refused), "email_taken");
+    for (rounds, keyed) in [(1, false), (2, true)] {
+        let key = || keyed.then(|| RequestKey { key: new_id(), fingerprint: [rounds; 32] });
+        let both = both_at_once(&database, [(new_id(), key()), (new_id(), key())]).await;
+        let (theirs, refused): (Vec<_>, Vec<_>) = both.into_iter().partition(Result::is_ok);
+        assert_eq!(theirs.len(), 1);
+        assert_eq!(refused.into_iter().map(code).collect::<Vec<_>>(), ["email_taken"]);
+        // Both were appended as far as they could be, and what was refused has left nothing.
+        let registered = "select count(*) from events where event_type = 'UserRegistered'";
+        let registered: i64 =
+            sqlx::query_scalar(registered).fetch_one(&database.pool).await.expect("readable");
+        assert_eq!(registered, 1);
+        sqlx::query("truncate events, event_tags, email_claims")
+            .execute(&database.pool)
+            .await
+            .expect("nobody else uses it");
+    }
 }
 
 #[tokio::test]
@@ -116,28 +135,10 @@ async fn a_key_that_was_used_for_another_address_is_used() {
         let refused = sign_up(&database, &bus, user_id, email, other).await.map(drop);
         assert!(matches!(refused, Err(ExecuteError::KeyReused)), "{refused:?}");
     }
-    // Also when the first attempt has got no farther than to its claim.
-    let (cut_off, key) = (new_id(), RequestKey { key: new_id(), fingerprint: [1; 32] });
-    sqlx::query(
-        "insert into personal_keys (person_id, key) values ($1, decode(repeat('07', 32), 'hex'))",
-    )
-    .bind(cut_off)
-    .execute(&database.pool)
-    .await
-    .expect("nobody has it");
-    sqlx::query("insert into email_claims (email, person_id) values ('cut@example.com', $1)")
-        .bind(cut_off)
-        .execute(&database.pool)
-        .await
-        .expect("nobody has it");
-    let other = sign_up(&database, &bus, cut_off, "off@example.com", Some(key)).await.map(drop);
-    assert!(matches!(other, Err(ExecuteError::KeyReused)), "{other:?}");
-    let same = sign_up(&database, &bus, cut_off, "cut@example.com", Some(key)).await;
-    assert!(same.is_ok(), "it goes on");
 }
 
 #[tokio::test]
-async fn a_repetition_claims_nothing_for_somebody_who_was_erased_since() {
+async fn a_repetition_takes_no_address_for_somebody_who_was_erased_since() {
     let database = Database::new().await;
     let (bus, user_id) = (database.bus(), new_id());
     let key = Some(RequestKey { key: new_id(), fingerprint: [1; 32] });
@@ -147,4 +148,96 @@ async fn a_repetition_claims_nothing_for_somebody_who_was_erased_since() {
     assert!(sign_up(&database, &bus, user_id, EMAIL, key).await.expect("it is known").replayed);
     let other = sign_up(&database, &bus, new_id(), EMAIL, None).await;
     assert!(other.is_ok(), "the address is free");
+}
+
+#[tokio::test]
+async fn an_address_that_a_process_of_the_build_before_has_claimed_is_taken() {
+    let database = Database::new().await;
+    let bus = database.bus();
+    let owner = new_id();
+    let claim = async |age: &str| {
+        for statement in [
+            "insert into personal_keys (person_id, key) select $1, decode(repeat('07', 32), 'hex') \
+              where $2 <> '' and $3 <> '' on conflict do nothing",
+            "insert into email_claims (email, person_id, claimed_at) values ($2, $1, now() - $3::interval) \
+             on conflict (email) do update set claimed_at = excluded.claimed_at",
+        ] {
+            let insert = sqlx::query(statement).bind(owner).bind(EMAIL).bind(age);
+            insert.execute(&database.pool).await.expect("the database is up");
+        }
+    };
+    claim("1 second").await;
+    assert_eq!(code(sign_up(&database, &bus, new_id(), EMAIL, None).await), "email_taken");
+    // Its account is as that build makes it.
+    sqlx::query(
+        "insert into events select 1, 'user', $1::text, 1, 'UserRegistered', '1', '{}', '{}', \
+           gen_random_uuid(), now()",
+    )
+    .bind(owner)
+    .execute(&database.pool)
+    .await
+    .expect("the journal is empty");
+    claim("2 hours").await;
+    assert_eq!(code(sign_up(&database, &bus, new_id(), EMAIL, None).await), "email_taken");
+    sqlx::query("delete from events").execute(&database.pool).await.expect("nothing protects it");
+    let theirs = new_id();
+    sign_up(&database, &bus, theirs, EMAIL, None).await.expect("nobody came back for it");
+    let email = EmailAddress::parse(EMAIL).expect("an address");
+    let found = find_by_email(&database.pool, &email).await.expect("readable");
+    assert_eq!(found, Some(theirs));
+}
+
+#[tokio::test]
+async fn a_process_of_the_build_before_finds_who_registers_now() {
+    let database = Database::new().await;
+    let user_id = new_id();
+    sign_up(&database, &database.bus(), user_id, EMAIL, None).await.expect("a fresh address");
+    let claimed: Option<Uuid> =
+        sqlx::query_scalar("select person_id from email_claims where email = $1")
+            .bind(EMAIL)
+            .fetch_optional(&database.pool)
+            .await
+            .expect("readable");
+    assert_eq!(claimed, Some(user_id));
+}
+
+#[tokio::test]
+async fn as_many_events_have_a_tag_as_a_limit_allows_and_no_more() {
+    const MOST: u32 = 3;
+    let database = Database::new().await;
+    let buses = [Arc::new(database.bus()), Arc::new(database.bus())];
+    let vault = Vault::new(database.pool.clone());
+    let mut all = tokio::task::JoinSet::new();
+    for number in 0..16 {
+        let (bus, vault) = (Arc::clone(&buses[number % 2]), vault.clone());
+        all.spawn(async move {
+            let user_id = new_id();
+            let command = register_command(&vault, user_id).await;
+            let tag = Tag { name: EMAIL_TAG, value: "shared".to_owned(), person_id: None };
+            let plan = Plan::new(&context())
+                .step::<User>(user_id.to_string(), command)
+                .tagged(tag.clone())
+                .at_most(MOST, tag, || Box::new(EmailTaken));
+            bus.execute(plan).await
+        });
+    }
+    let (done, refused): (Vec<_>, Vec<_>) =
+        all.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!(done.len(), MOST as usize);
+    assert!(refused.into_iter().all(|refused| code(refused) == "email_taken"));
+    database.assert_gap_free().await;
+}
+
+#[tokio::test]
+async fn an_event_that_has_a_tag_is_not_appended_without_it() {
+    let database = Database::new().await;
+    let (bus, user_id) = (database.bus(), new_id());
+    let vault = Vault::new(database.pool.clone());
+    let command = register_command(&vault, user_id).await;
+    let plan = Plan::new(&context()).step::<User>(user_id.to_string(), command);
+    let refused = bus.execute(plan).await.map(drop);
+    assert!(
+        matches!(refused, Err(ExecuteError::Append(AppendError::Unstorable(_)))),
+        "{refused:?}"
+    );
 }

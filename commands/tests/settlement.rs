@@ -11,6 +11,7 @@ use sqlx::PgPool;
 use std::sync::Arc;
 use support::{Database, new_id, usd};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -28,6 +29,28 @@ impl PaymentProvider for Away {
 
     async fn cancel(&self, _: Uuid) -> ProviderAnswer {
         ProviderAnswer::Unavailable
+    }
+}
+
+/// A process that settles payments, on its own connections.
+struct Settling {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Settling {
+    async fn start(database: &Database) -> Self {
+        let stop = CancellationToken::new();
+        let reader = JournalReader::new(database.pool.clone(), watch::channel(0).1);
+        let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
+        let bus = Arc::new(database.bus());
+        let run = settlement::run(bus, Arc::new(Away), Arc::new(tail), stop.clone());
+        Self { stop, task: tokio::spawn(run) }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("it does not panic");
     }
 }
 
@@ -50,8 +73,9 @@ async fn record(
         payload: payload.to_owned(),
         metadata: "{}".to_owned(),
         event_id,
+        tags: vec![],
     };
-    let expectations = vec![Expectation { stream, head }];
+    let expectations = vec![Expectation::Head { stream, head }];
     let append = Append { expectations, events: vec![event], keyed: None };
     let appended = database.journal().append(append).await.expect("the writer runs");
     assert!(matches!(appended, Appended::Done { .. }), "the stream is as it should be");
@@ -90,16 +114,7 @@ async fn a_payment_that_cannot_be_read_waits_and_the_others_go_on() {
     record(&database, damaged, 2, Some(first), "{}").await;
     record(&database, healthy, 1, None, &requested()).await;
 
-    let stop = CancellationToken::new();
-    let (_nobody, hints) = watch::channel(0);
-    let reader = JournalReader::new(database.pool.clone(), hints);
-    let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
-    let settling = tokio::spawn(settlement::run(
-        Arc::new(database.bus()),
-        Arc::new(Away),
-        Arc::new(tail),
-        stop.clone(),
-    ));
+    let settling = Settling::start(&database).await;
     shows(&database.pool, IN_THE_AIR, &healthy.to_string()).await;
     shows(&database.pool, LETTERS, "settlement.1 failed 1, settlement.2 waiting 0").await;
 
@@ -123,8 +138,7 @@ async fn a_payment_that_cannot_be_read_waits_and_the_others_go_on() {
     retry().await;
     shows(&database.pool, LETTERS, "").await;
     shows(&database.pool, IN_THE_AIR, &healthy.to_string()).await;
-    stop.cancel();
-    settling.await.expect("it does not panic");
+    settling.stop().await;
 }
 
 #[tokio::test]
@@ -133,16 +147,7 @@ async fn payments_of_a_history_that_is_gone_are_not_settled_and_the_others_are()
     let (kept, lost) = (new_id(), new_id());
     record(&database, kept, 1, None, &requested()).await;
     record(&database, lost, 1, None, &requested()).await;
-    let stop = CancellationToken::new();
-    let (_nobody, hints) = watch::channel(0);
-    let reader = JournalReader::new(database.pool.clone(), hints);
-    let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
-    let settling = tokio::spawn(settlement::run(
-        Arc::new(database.bus()),
-        Arc::new(Away),
-        Arc::new(tail),
-        stop.clone(),
-    ));
+    let settling = Settling::start(&database).await;
     shows(&database.pool, IN_THE_AIR, &format!("{kept}, {lost}")).await;
 
     // The rows are ahead of the journal, as when a memory was taken in after a fail-over.
@@ -154,6 +159,30 @@ async fn payments_of_a_history_that_is_gone_are_not_settled_and_the_others_are()
     let new = new_id();
     record(&database, new, 1, None, &requested()).await;
     shows(&database.pool, IN_THE_AIR, &format!("{kept}, {new}")).await;
-    stop.cancel();
-    settling.await.expect("it does not panic");
+    settling.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_newer_build_wrote_is_taken_in_once_a_build_knows_it() {
+    let database = Database::new().await;
+    let (new, damaged) = (new_id(), new_id());
+    record(&database, new, 1, None, &requested()).await;
+    record(&database, damaged, 1, None, r#"{"order_id":17}"#).await;
+    let version = async |version: &str| {
+        sqlx::query("update events set event_version = $1 where position = 1")
+            .bind(version)
+            .execute(&database.pool)
+            .await
+            .expect("nobody protects it");
+    };
+    version("99").await;
+    let older = Settling::start(&database).await;
+    shows(&database.pool, LETTERS, "settlement.1 failed 1, settlement.2 failed 1").await;
+    older.stop().await;
+
+    version("1").await;
+    let newer = Settling::start(&database).await;
+    shows(&database.pool, LETTERS, "settlement.2 failed 1").await;
+    shows(&database.pool, IN_THE_AIR, &new.to_string()).await;
+    newer.stop().await;
 }

@@ -61,7 +61,11 @@ async fn an_append_that_is_held_up_leaves_no_backend_behind_and_commits_nothing_
     assert!(is_done(&take(&journal).await));
     let mine = backends(&database.pool).await;
     let mut holder = database.pool.begin().await.expect("it is up");
-    sqlx::query("select pg_advisory_xact_lock(7366)").execute(&mut *holder).await.expect("free");
+    sqlx::query("select pg_advisory_xact_lock($1)")
+        .bind(domain::locks::APPEND)
+        .execute(&mut *holder)
+        .await
+        .expect("free");
 
     assert_eq!(take(&journal).await, Err(AppendError::Unreachable));
     assert_eq!(backends(&database.pool).await, mine, "the connection is as good as before");

@@ -15,6 +15,8 @@ pub trait EventTypes: DomainEvent + JsonSchema + 'static {
     const TYPES: &'static [(&'static str, u32)];
     /// What older builds wrote and journals still hold.
     const OLDER: &'static [OlderEvent<Self>];
+    /// `(event, name of a tag)`: what events of this type are found by besides their stream.
+    const TAGS: &'static [(&'static str, &'static str)];
 }
 
 /// A version of an event that is no longer written, and how it is read.
@@ -43,7 +45,8 @@ pub trait OlderShape<E>: DeserializeOwned + JsonSchema {
 ///
 /// An event that was written in another shape before lists each of its older versions with the
 /// struct that reads it. Every struct has a `From` into the next one, the last a `From` into the
-/// enum. A version that had another name says so: `1: ItemPutV1 as ItemPut`.
+/// enum. A version that had another name says so: `1: ItemPutV1 as ItemPut`. An event that is found by a
+/// [`Tag`](crate::Tag) says so last: `UserRegistered: 1 tagged EMAIL`.
 ///
 /// ```
 /// # use schemars::JsonSchema;
@@ -87,6 +90,7 @@ macro_rules! event_types {
     ($event:ident { $(
         $variant:ident : $version:literal
         $(<- { $($older:literal : $shape:ident $(as $stored:ident)?),+ $(,)? })?
+        $(tagged $tag:path)?
     ),+ $(,)? }) => {
         impl $crate::EventTypes for $event {
             const TYPES: &'static [(&'static str, u32)] =
@@ -100,6 +104,9 @@ macro_rules! event_types {
                     schema: <$shape as ::schemars::JsonSchema>::json_schema,
                 },
             )+)?)+];
+
+            const TAGS: &'static [(&'static str, &'static str)] =
+                &[$($((stringify!($variant), $tag),)?)+];
         }
 
         $(const _: () = assert!(
@@ -210,7 +217,11 @@ pub struct DecodeError {
     pub reason: Undecodable,
 }
 
-/// Why a stored event cannot be read.
+/// What stands in the words of both ways in which an event of a newer build cannot be read, since the
+/// first build. Whoever kept such words with an event tries it again by them.
+pub const BEYOND_THIS_BUILD: &str = "this build";
+
+/// Why a stored event cannot be read. Two of the words are kept, see [`BEYOND_THIS_BUILD`].
 #[derive(Debug, thiserror::Error)]
 pub enum Undecodable {
     /// The aggregate has no such event: a newer build wrote it.

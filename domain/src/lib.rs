@@ -31,17 +31,19 @@ mod values;
 mod testing;
 
 pub mod cart;
+pub mod locks;
 pub mod order;
 pub mod payment;
 pub mod policy;
 pub mod product;
 pub mod session;
 pub mod stock;
+pub mod tag;
 pub mod user;
 
 pub use event::{
-    AggregateEvents, DecodeError, EventTypes, OlderEvent, OlderShape, Undecodable, decode_event,
-    decode_parsed, encode_event, is_every_version_before, read_older,
+    AggregateEvents, BEYOND_THIS_BUILD, DecodeError, EventTypes, OlderEvent, OlderShape,
+    Undecodable, decode_event, decode_parsed, encode_event, is_every_version_before, read_older,
 };
 pub use facts::Facts;
 pub use id_map::IdMap;
@@ -55,6 +57,7 @@ pub use recorded::{
 };
 pub use rejection::{Rejection, RejectionKind};
 pub use schema::{EventSchema, event_schemas, public_schema};
+pub use tag::Tag;
 pub use timestamp::Timestamp;
 pub use values::{
     Description, EmailAddress, InvalidValue, Locale, Name, Quantity, Reason, RoleName, Sku, Slug,

@@ -22,7 +22,7 @@ mod tables;
 use crate::projection::{ApplyError, Projection};
 use crate::runner::backoff::Backoff;
 use crate::runner::checkpoint;
-use domain::{Cursor, EventSource, SourceError};
+use domain::{Cursor, EventSource, SourceError, locks};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::fmt;
@@ -42,10 +42,6 @@ pub const REBUILD_BATCH_EVENTS: usize = 10_000;
 /// Tries to swap, with pauses that grow to five seconds: some six minutes. Somebody who reads the
 /// tables for longer than that without a break has to be spoken to.
 const SWAP_ATTEMPTS: u32 = 100;
-
-/// The first of the two numbers of the advisory lock that a rebuild holds; the second is the hash
-/// of the projection's name. The workers' class is 7,367.
-const LOCK_CLASS: i32 = 7_368;
 
 /// The server ends our session when it hears nothing for this long: a process that hangs must not
 /// keep the next rebuild out. Far beyond reading and folding one batch.
@@ -234,7 +230,7 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
     async fn prepare(&mut self) -> Result<(), RebuildError> {
         let projection = self.projection.name();
         let locked = sqlx::query_scalar("select pg_try_advisory_lock($1, hashtext($2))")
-            .bind(LOCK_CLASS)
+            .bind(locks::REBUILD)
             .bind(projection)
             .fetch_one(&mut self.conn);
         if !bounded(STEP_TIMEOUT, locked).await? {

@@ -22,7 +22,7 @@ use uuid::Uuid;
 const MAX_ATTEMPTS: u32 = 4;
 
 /// How long finding out what has changed may take.
-const LOOK_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What became of a plan, now or when its key was first used.
 pub struct Executed {
@@ -68,7 +68,8 @@ impl Executed {
 /// Why a plan was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
-    /// The rules forbid it. One rejection a refused step, in the order of the steps; never empty.
+    /// The rules forbid it. One rejection a refused step, in the order of the steps, then one
+    /// a limit that is reached; never empty.
     #[error("refused: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Rejected(Vec<Box<dyn Rejection>>),
     /// The idempotency key was used with another body.
@@ -217,19 +218,23 @@ impl Bus {
 
         let mut expectations: Vec<Expectation> = slots
             .iter()
-            .map(|(stream, slot)| Expectation { stream: stream.clone(), head: head_of(slot) })
+            .map(|(stream, slot)| Expectation::Head { stream: stream.clone(), head: head_of(slot) })
             .collect();
         expectations.extend(unchanged(plan));
+        let (untagged, refusals) = self.count_tags(plan).await?;
+        expectations.extend(untagged);
         let touched: Vec<(StreamKey, u64)> =
             slots.iter().map(|(stream, slot)| (stream.clone(), slot.generation)).collect();
 
-        let (verdict, newest, events) = self.decide_steps(plan, &slots, &facts);
+        let (verdict, newest, events) = self.decide_steps(plan, &slots, &facts, refusals)?;
         // A refusal goes through the writer as well, which knows whether it was made on a state
         // that holds; under its key nothing is kept.
         let outcome = verdict.is_ok().then(|| outcome_text(plan, &newest));
         let keyed = plan.key.map(|key| self.keyed(key, outcome));
+        // What is decided on a decision of a turn goes with it: others of the turn may build on both.
+        let number = slots.values().map(|slot| slot.turn).max().filter(|number| *number > 0);
         let pending =
-            place_in_queue.hand_over_in(Append { expectations, events, keyed }, turn.as_ref())?;
+            place_in_queue.hand_over_in(Append { expectations, events, keyed }, number)?;
         drop(turn);
         let mut due = vec![];
         if verdict.is_ok() {
@@ -288,11 +293,15 @@ impl Bus {
         plan: &Plan,
         slots: &BTreeMap<StreamKey, OwnedMutexGuard<Slot>>,
         facts: &Facts,
-    ) -> (
-        Result<Vec<AnyState>, Vec<Box<dyn Rejection>>>,
-        BTreeMap<StreamKey, AnyState>,
-        Vec<NewEvent>,
-    ) {
+        refusals: Vec<Box<dyn Rejection>>,
+    ) -> Result<
+        (
+            Result<Vec<AnyState>, Vec<Box<dyn Rejection>>>,
+            BTreeMap<StreamKey, AnyState>,
+            Vec<NewEvent>,
+        ),
+        AppendError,
+    > {
         let mut newest: BTreeMap<StreamKey, AnyState> = slots
             .iter()
             .filter_map(|(stream, slot)| Some((stream.clone(), slot.known.clone()?)))
@@ -309,27 +318,28 @@ impl Bus {
                         let event_id = (self.world.new_id)();
                         after.sequence += 1;
                         after.head = Some(event_id);
-                        events.push(place(stream, after.sequence, form, &plan.context, event_id));
+                        events.push(place(stream, after.sequence, form, plan, event_id)?);
                     }
                     newest.insert(stream.clone(), after);
                 }
                 Err(rejection) => rejections.push(rejection),
             }
         }
-        if rejections.is_empty() {
+        rejections.extend(refusals);
+        Ok(if rejections.is_empty() {
             let states = plan.steps.iter().filter_map(|step| newest.get(step.stream()).cloned());
             (Ok(states.collect()), newest, events)
         } else {
             // All or nothing: what the other steps decided is dropped.
             (Err(rejections), newest, vec![])
-        }
+        })
     }
 }
 
 /// What the plan expects to be unchanged.
 pub(super) fn unchanged(plan: &Plan) -> impl Iterator<Item = Expectation> {
     let unchanged = plan.unchanged.iter();
-    unchanged.map(|(stream, head)| Expectation { stream: stream.clone(), head: *head })
+    unchanged.map(|(stream, head)| Expectation::Head { stream: stream.clone(), head: *head })
 }
 
 fn head_of(slot: &Slot) -> Option<Uuid> {

@@ -15,6 +15,9 @@
 //! cannot be made any more (the cart is empty by now, the product is not sold any more) is refused
 //! by [`Bus::refuse`], which asks the writer first.
 //!
+//! **Tags** are expected like streams: a plan may say how many events may have one, whatever their streams.
+//! The count is read with the decision and holds in the append, under the same lock.
+//!
 //! **Snapshots** shorten the loads of long streams. They are written behind the bus's back and are
 //! believed only where they cannot be wrong, so they may be missing, late or deleted.
 
@@ -25,6 +28,7 @@ mod keys;
 mod load;
 mod plan;
 mod snapshots;
+mod tags;
 
 pub use execute::{ExecuteError, Executed};
 pub use fingerprint::FingerprintKey;

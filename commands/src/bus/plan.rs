@@ -1,8 +1,8 @@
 use super::load::{AnyState, LoadError, Loader};
-use crate::journal::NewEvent;
+use crate::journal::{AppendError, NewEvent};
+use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
-use cqrs_es::{Aggregate, DomainEvent};
-use domain::{EventTypes, Facts, Metadata, Rejection, RejectionKind, StreamKey, encode_event};
+use domain::{EventTypes, Facts, Metadata, Rejection, RejectionKind, StreamKey, Tag, encode_event};
 use futures::FutureExt;
 use serde_json::Value;
 use std::any::Any;
@@ -39,8 +39,17 @@ pub struct Plan {
     pub(super) context: Context,
     pub(super) steps: Vec<Box<dyn AnyStep>>,
     pub(super) unchanged: Vec<(StreamKey, Option<Uuid>)>,
+    pub(super) tags: Vec<Tag>,
+    pub(super) limits: Vec<Limit>,
     pub(super) key: Option<RequestKey>,
     pub(super) ids: Value,
+}
+
+/// So many events may have a tag, and no more.
+pub(super) struct Limit {
+    pub(super) tag: Tag,
+    pub(super) most: u32,
+    pub(super) refusal: fn() -> Box<dyn Rejection>,
 }
 
 impl Plan {
@@ -51,6 +60,8 @@ impl Plan {
             context: context.clone(),
             steps: vec![],
             unchanged: vec![],
+            tags: vec![],
+            limits: vec![],
             key: None,
             ids: Value::Null,
         }
@@ -103,6 +114,21 @@ impl Plan {
     #[must_use]
     pub fn unchanged<A: Aggregate>(mut self, id: impl Into<String>, head: Option<Uuid>) -> Self {
         self.unchanged.push((StreamKey { aggregate_type: A::TYPE, aggregate_id: id.into() }, head));
+        self
+    }
+
+    /// The tag for those of the plan's events whose type has one of that name.
+    #[must_use]
+    pub fn tagged(mut self, tag: Tag) -> Self {
+        self.tags.push(tag);
+        self
+    }
+
+    /// Refuses if `most` events have the tag already, in whatever streams: uniqueness, or a limit. Also
+    /// when the last of them is being appended at this very moment by somebody else.
+    #[must_use]
+    pub fn at_most(mut self, most: u32, tag: Tag, refusal: fn() -> Box<dyn Rejection>) -> Self {
+        self.limits.push(Limit { tag, most, refusal });
         self
     }
 
@@ -160,6 +186,8 @@ pub(super) struct StoredForm {
     pub(super) event_type: String,
     pub(super) event_version: String,
     pub(super) payload: String,
+    /// Names of its tags.
+    pub(super) tags: Vec<&'static str>,
 }
 
 struct Step<A: Aggregate> {
@@ -241,33 +269,44 @@ where
     Ok(AnyState::new(loader.load::<A>(&stream.aggregate_id, version).await?))
 }
 
-fn stored_form<E: DomainEvent>(event: &E) -> StoredForm {
+fn stored_form<E: EventTypes>(event: &E) -> StoredForm {
+    let event_type = event.event_type();
+    let tags = E::TAGS.iter().filter(|(tagged, _)| *tagged == event_type).map(|(_, tag)| *tag);
     StoredForm {
-        event_type: event.event_type(),
+        tags: tags.collect(),
+        event_type,
         event_version: event.event_version(),
         payload: encode_event(event).expect("events are plain data and always serialize"),
     }
 }
 
 /// An event in the form in which the journal takes it.
-pub fn new_event<E: DomainEvent>(
+///
+/// # Errors
+/// [`AppendError::Unstorable`] for one that has a tag: nobody says which here.
+pub fn new_event<E: EventTypes>(
     stream: &StreamKey,
     sequence: u64,
     event: &E,
     context: &Context,
     event_id: Uuid,
-) -> NewEvent {
-    place(stream, sequence, stored_form(event), context, event_id)
+) -> Result<NewEvent, AppendError> {
+    place(stream, sequence, stored_form(event), &Plan::new(context), event_id)
 }
 
-/// Gives an event its place, its id and its metadata.
+/// Gives an event its place, its id, its metadata and its tags.
 pub(super) fn place(
     stream: &StreamKey,
     sequence: u64,
     form: StoredForm,
-    context: &Context,
+    plan: &Plan,
     event_id: Uuid,
-) -> NewEvent {
+) -> Result<NewEvent, AppendError> {
+    let tag = |name: &str| plan.tags.iter().find(|tag| tag.name == name).cloned();
+    let missing = |name| AppendError::Unstorable(format!("{} without its {name}", form.event_type));
+    let tags = form.tags.iter().map(|name| tag(name).ok_or_else(|| missing(name)));
+    let tags = tags.collect::<Result<Vec<_>, _>>()?;
+    let context = &plan.context;
     let metadata = Metadata {
         event_id,
         actor: context.actor.clone(),
@@ -275,7 +314,7 @@ pub(super) fn place(
         causation_id: context.causation_id,
         traceparent: context.traceparent.clone(),
     };
-    NewEvent {
+    Ok(NewEvent {
         stream: stream.clone(),
         sequence,
         event_type: form.event_type,
@@ -283,5 +322,6 @@ pub(super) fn place(
         payload: form.payload,
         metadata: serde_json::to_string(&metadata).expect("metadata is plain data"),
         event_id,
-    }
+        tags,
+    })
 }

@@ -1,10 +1,11 @@
-//! One call of `journal_append_v3`: how a batch is gathered, bound and read back.
+//! One call of `journal_append_v4`: how a batch is gathered, bound and read back.
 
 use super::clock::{Clock, MAX_OFFSET};
 use super::{
-    Append, AppendError, Appended, FirstOutcome, Job, MAX_EVENT_BYTES, MAX_EVENTS_PER_COMMAND,
+    Append, AppendError, Appended, Expectation, FirstOutcome, Job, MAX_EVENT_BYTES,
+    MAX_EVENTS_PER_COMMAND,
 };
-use domain::StreamKey;
+use domain::{StreamKey, Tag};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::{HashMap, HashSet};
@@ -21,8 +22,9 @@ const MAX_COMMANDS: usize = 512;
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 const APPEND: &str = "select cmd, status, first_position, last_position, first_fingerprint, \
-     first_outcome, head_position, written_at from journal_append_v3($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-     $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)";
+     first_outcome, head_position, written_at from journal_append_v4($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+     $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, \
+     $28, $29, $30)";
 
 /// How far the database's clock may be behind the last event before nothing is appended any more:
 /// more than clocks of a primary and its standby differ, and less than anybody's time limit. What is
@@ -47,7 +49,9 @@ pub(super) fn check(append: &Append) -> Result<(), AppendError> {
         }
     }
     let texts = append.events.iter().flat_map(|event| {
-        [&event.payload, &event.metadata, &event.stream.aggregate_id, &event.event_type]
+        let texts =
+            [&event.payload, &event.metadata, &event.stream.aggregate_id, &event.event_type];
+        texts.into_iter().chain(event.tags.iter().map(|tag| &tag.value))
     });
     // PostgreSQL's text holds no NUL byte. The escape stays legal in a `json` column but could
     // not be read out of it, so it is refused as well.
@@ -76,14 +80,17 @@ pub(super) struct Batch {
     keys: HashSet<Uuid>,
     /// The last event that this batch adds to a stream.
     heads: HashMap<StreamKey, Uuid>,
+    /// The tags of its events.
+    tags: HashSet<Tag>,
     bytes: usize,
 }
 
 impl Batch {
     /// Takes the job in, or gives it back when it has to wait for the next batch: the batch is
     /// full, holds the same key already (its outcome must be durable before it can be replayed), or
-    /// changes a stream that the job saw as it was before (the database compares expectations with
-    /// what was there before the batch; after it, the job meets the conflict that it deserves).
+    /// changes a stream, or uses a tag, that the job saw as it was before (the database compares
+    /// expectations with what was there before the batch; after it, the job meets the conflict that it
+    /// deserves).
     #[expect(clippy::result_large_err, reason = "the job is handed back, not an error report")]
     pub(super) fn offer(&mut self, job: Job) -> Result<(), Job> {
         let bytes: usize =
@@ -91,9 +98,11 @@ impl Batch {
         let key = job.append.keyed.as_ref().map(|keyed| keyed.key);
         let full = self.jobs.len() >= MAX_COMMANDS
             || (!self.jobs.is_empty() && self.bytes + bytes > MAX_BYTES);
-        let overtaken = job.append.expectations.iter().any(|expectation| {
-            let head = self.heads.get(&expectation.stream);
-            head.is_some_and(|head| expectation.head != Some(*head))
+        let overtaken = job.append.expectations.iter().any(|expectation| match expectation {
+            Expectation::Head { stream, head } => {
+                self.heads.get(stream).is_some_and(|newest| *head != Some(*newest))
+            }
+            Expectation::Untagged { tag, .. } => self.tags.contains(tag),
         });
         if full || overtaken || key.is_some_and(|key| self.keys.contains(&key)) {
             return Err(job);
@@ -101,6 +110,7 @@ impl Batch {
         self.keys.extend(key);
         let heads = job.append.events.iter().map(|event| (event.stream.clone(), event.event_id));
         self.heads.extend(heads);
+        self.tags.extend(job.append.events.iter().flat_map(|event| event.tags.iter().cloned()));
         self.bytes += bytes;
         self.jobs.push(job);
         Ok(())
@@ -148,6 +158,8 @@ pub(super) async fn send(
     let mut last_event: Vec<Option<i32>> = Vec::with_capacity(jobs.len());
     let (mut c_cmd, mut c_prev, mut c_type, mut c_id, mut c_head) =
         (vec![], vec![], vec![], vec![], vec![]);
+    let (mut t_cmd, mut t_tag, mut t_after) = (vec![], vec![], vec![]);
+    let (mut g_event, mut g_tag, mut g_person) = (vec![], vec![], vec![]);
     let (mut e_cmd, mut e_type, mut e_id, mut e_sequence) = (vec![], vec![], vec![], vec![]);
     let (mut e_name, mut e_version, mut e_payload, mut e_metadata, mut e_event_id) =
         (vec![], vec![], vec![], vec![], vec![]);
@@ -164,12 +176,21 @@ pub(super) async fn send(
         first_event.push((own > 0).then_some(before + 1));
         last_event.push((own > 0).then_some(before + own));
         for expectation in &job.append.expectations {
-            c_cmd.push(cmd);
-            let previous = expectation.head.and_then(|head| decided_in.get(&head).copied());
-            c_prev.push(previous.unwrap_or(0));
-            c_type.push(expectation.stream.aggregate_type);
-            c_id.push(expectation.stream.aggregate_id.as_str());
-            c_head.push(expectation.head);
+            match expectation {
+                Expectation::Head { stream, head } => {
+                    c_cmd.push(cmd);
+                    let previous = head.and_then(|head| decided_in.get(&head).copied());
+                    c_prev.push(previous.unwrap_or(0));
+                    c_type.push(stream.aggregate_type);
+                    c_id.push(stream.aggregate_id.as_str());
+                    c_head.push(*head);
+                }
+                Expectation::Untagged { tag, after } => {
+                    t_cmd.push(cmd);
+                    t_tag.push(tag.to_string());
+                    t_after.push(i64::try_from(*after).unwrap_or(i64::MAX));
+                }
+            }
         }
         for event in &job.append.events {
             e_cmd.push(cmd);
@@ -181,6 +202,11 @@ pub(super) async fn send(
             e_payload.push(event.payload.as_str());
             e_metadata.push(event.metadata.as_str());
             e_event_id.push(event.event_id);
+            for tag in &event.tags {
+                g_event.push(count(e_cmd.len()));
+                g_tag.push(tag.to_string());
+                g_person.push(tag.person_id);
+            }
         }
         decided_in.extend(job.append.events.iter().map(|event| (event.event_id, cmd)));
     }
@@ -197,6 +223,9 @@ pub(super) async fn send(
         .bind(c_type)
         .bind(c_id)
         .bind(c_head)
+        .bind(t_cmd)
+        .bind(t_tag)
+        .bind(t_after)
         .bind(e_cmd)
         .bind(e_type)
         .bind(e_id)
@@ -206,6 +235,9 @@ pub(super) async fn send(
         .bind(e_payload)
         .bind(e_metadata)
         .bind(e_event_id)
+        .bind(g_event)
+        .bind(g_tag)
+        .bind(g_person)
         .bind(keyed)
         .bind(resent)
         .bind(clock.here())
@@ -236,7 +268,7 @@ fn all_done(jobs: &[Job], row: &PgRow) -> Result<(Vec<Appended>, u64), sqlx::Err
 fn each(jobs: usize, rows: &[PgRow]) -> Result<(Vec<Appended>, u64), sqlx::Error> {
     if rows.len() != jobs {
         return Err(sqlx::Error::Protocol(format!(
-            "journal_append_v3 answered {} of {jobs} commands",
+            "journal_append_v4 answered {} of {jobs} commands",
             rows.len(),
         )));
     }
@@ -283,7 +315,7 @@ fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
             }))
         }
         "conflict" => Ok(Appended::Conflict),
-        other => Err(sqlx::Error::Protocol(format!("journal_append_v3 answered {other:?}"))),
+        other => Err(sqlx::Error::Protocol(format!("journal_append_v4 answered {other:?}"))),
     }
 }
 

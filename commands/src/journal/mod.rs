@@ -1,7 +1,7 @@
 //! The journal: an append-only list of events in PostgreSQL with one gap-free global order.
 //!
 //! One writer task per process owns a connection and appends whatever is waiting by one call of
-//! the database function `journal_append_v3` (`migrations/0013_append_v3.sql`). While one batch
+//! the database function `journal_append_v4` (`migrations/0019_tags.sql`). While one batch
 //! commits, the next one gathers; there is no timer. Dropping a caller's future changes nothing:
 //! once queued, a command belongs to the writer.
 
@@ -11,6 +11,7 @@ mod clock;
 mod failure;
 pub mod housekeeping;
 mod read;
+mod report;
 mod session;
 mod store;
 mod tail;
@@ -19,13 +20,14 @@ mod writer;
 pub use acknowledged::AcknowledgedKey;
 pub use clock::{Clock, MAX_OFFSET};
 pub use read::{JournalReader, ReadError};
+pub use report::summarize;
 pub use store::JournalEventStore;
 pub use tail::{OtherHistory, TOLD_LOST_EVENTS, Tail};
 pub use writer::WriterSettings;
 
 use crate::counters::Counters;
 use acknowledged::Acknowledged;
-use domain::{StreamKey, Timestamp};
+use domain::{StreamKey, Tag, Timestamp};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
@@ -65,15 +67,27 @@ pub struct NewEvent {
     pub metadata: String,
     /// Fresh for every attempt: a refused attempt's id must never be taken for the next one's.
     pub event_id: Uuid,
+    /// What it can be found by besides its stream, each once.
+    pub tags: Vec<Tag>,
 }
 
-/// What a decision saw of a stream: the id of its last event, or none when it was empty.
+/// What a decision saw, and what must still be so when its events are appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expectation {
-    /// The stream.
-    pub stream: StreamKey,
-    /// The last event's id.
-    pub head: Option<Uuid>,
+pub enum Expectation {
+    /// The last event of a stream.
+    Head {
+        /// The stream.
+        stream: StreamKey,
+        /// The last event's id, or none when it was empty.
+        head: Option<Uuid>,
+    },
+    /// No event has the tag behind a position.
+    Untagged {
+        /// The tag.
+        tag: Tag,
+        /// The position of the last event with the tag that was seen, 0 when there was none.
+        after: u64,
+    },
 }
 
 /// An idempotency key with what is recorded under it.
@@ -92,7 +106,7 @@ pub struct Keyed {
 /// whether what the decision saw still holds (nothing to do, a refusal).
 #[derive(Debug, Clone, Default)]
 pub struct Append {
-    /// Every stream that the decision saw.
+    /// Every stream that the decision saw, and every tag.
     pub expectations: Vec<Expectation>,
     /// What it decided, in order.
     pub events: Vec<NewEvent>,
@@ -158,7 +172,8 @@ pub enum AppendError {
 
 pub(crate) struct Job {
     append: Append,
-    /// The turn that it was decided in, if nobody else could append meanwhile.
+    /// The turn that it was decided in, if nobody else could append meanwhile. One that is over means
+    /// nothing.
     turn: Option<u64>,
     reply: oneshot::Sender<Result<Appended, AppendError>>,
 }
@@ -292,15 +307,15 @@ impl Place<'_> {
         self.hand_over_in(append, None)
     }
 
-    /// The same, for what was decided in a turn.
+    /// The same, for what was decided in a turn, or on what was decided in one.
     pub(crate) fn hand_over_in(
         self,
         append: Append,
-        turn: Option<&Turn>,
+        turn: Option<u64>,
     ) -> Result<Pending, AppendError> {
         batch::check(&append)?;
         let (reply, outcome) = oneshot::channel();
-        self.0.send(Job { append, turn: turn.map(Turn::number), reply });
+        self.0.send(Job { append, turn, reply });
         Ok(Pending(outcome))
     }
 }

@@ -1,11 +1,10 @@
-//! Reading the journal: by position, by stream, filtered.
+//! Reading the journal by position and by stream.
 
 use super::batch::unsigned;
 use domain::{
-    Cursor, EventSource, Filter, MAX_BATCH_BYTES, RecordedEvent, SourceError, StreamKey, Timestamp,
-    batch_is_full,
+    Cursor, EventSource, MAX_BATCH_BYTES, RecordedEvent, SourceError, StreamKey, Timestamp,
 };
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, TryStreamExt};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 use std::ops::RangeInclusive;
@@ -19,16 +18,12 @@ use uuid::Uuid;
 /// away; this bounds what that costs.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-const COLUMNS: &str = "position, aggregate_type, aggregate_id, sequence, event_type, \
+pub(super) const COLUMNS: &str = "position, aggregate_type, aggregate_id, sequence, event_type, \
      event_version, payload::text as payload, metadata::text as metadata, event_id, recorded_at";
 
 /// The longest that a reader waits for a batch; the largest takes a second. What is late is dropped with
 /// its connection, which may have died without a word.
 const READ_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The longest that somebody waits for a page of a report, which may have to scan for it: shorter than
-/// a request may take.
-const PAGE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Between two looks of a reader, at least: whoever is woken for nothing again and again must not keep
 /// the database busy. Far below what anybody waits for.
@@ -47,7 +42,7 @@ pub enum ReadError {
 
 /// Reads the journal. Cheap to clone.
 pub struct JournalReader {
-    pool: PgPool,
+    pub(super) pool: PgPool,
     hint: watch::Receiver<u64>,
     /// What ended the last wait, unless that was its time.
     woken: Mutex<Option<Woken>>,
@@ -136,63 +131,6 @@ impl JournalReader {
         Ok(place.map(|(position, at)| (unsigned(position), at.into())))
     }
 
-    /// At most `limit` events after `after` that pass the filter, in order of position, and none behind
-    /// the one with which they are [`MAX_BATCH_BYTES`] or more.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn page(
-        &self,
-        after: u64,
-        limit: usize,
-        filter: &Filter,
-    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        let query = page_query();
-        let rows = sqlx::query(&query)
-            .bind(signed(after))
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .bind(signed(filter.until.unwrap_or(u64::MAX)))
-            .bind(&filter.event_types)
-            .bind(&filter.aggregate_type)
-            .bind(&filter.aggregate_id)
-            .fetch(&self.pool);
-        Ok(within(PAGE_PATIENCE, read_batch(rows, 0)).await?)
-    }
-
-    /// Everything after `after` that passes the filter, up to the end of the journal as it was at
-    /// the start: bounded memory, for downloads. A database error ends the stream as an error,
-    /// never as if it were complete; so does another journal that took this one's place meanwhile.
-    pub fn export(
-        &self,
-        after: u64,
-        filter: Filter,
-    ) -> impl Stream<Item = Result<Arc<RecordedEvent>, ReadError>> + Send + 'static {
-        let reader = self.clone();
-        let pages = futures::stream::try_unfold(Some(Cursor::at(after)), move |after| {
-            let (reader, filter) = (reader.clone(), filter.clone());
-            async move {
-                let Some(after) = after else { return Ok(None) };
-                let page = reader.page(after.position, EXPORT_PAGE, &filter).await?;
-                // Asked after the page, so that what the page is from is what is asked.
-                reader.still_holds(after).await?;
-                let is_last = !batch_is_full(&page, EXPORT_PAGE);
-                let next = page.last().filter(|_| !is_last).map(|event| Cursor::behind(event));
-                Ok::<_, ReadError>(Some((page, next)))
-            }
-        });
-        pages.map_ok(|page| futures::stream::iter(page).map(Ok)).try_flatten()
-    }
-
-    async fn still_holds(&self, cursor: Cursor) -> Result<(), ReadError> {
-        let Some(event_id) = cursor.event_id else { return Ok(()) };
-        let there: Option<Uuid> =
-            sqlx::query_scalar("select event_id from events where position = $1")
-                .bind(signed(cursor.position))
-                .fetch_optional(&self.pool)
-                .await?;
-        if there == Some(event_id) { Ok(()) } else { Err(ReadError::OtherHistory) }
-    }
-
     /// The events from `from` to `until`; what stands at `known` is read already.
     async fn read(
         &self,
@@ -214,21 +152,7 @@ impl JournalReader {
     }
 }
 
-/// Events in one query of an export.
-const EXPORT_PAGE: usize = 1_000;
-
-fn page_query() -> String {
-    // Generic on purpose: one statement for every filter, planned by the primary key.
-    format!(
-        "select {COLUMNS} from events where position > $1 and position <= $3 \
-         and (cardinality($4::text[]) = 0 or event_type = any($4)) \
-         and ($5::text is null or aggregate_type = $5) \
-         and ($6::text is null or aggregate_id = $6) \
-         order by position limit $2"
-    )
-}
-
-async fn within<T>(
+pub(super) async fn within<T>(
     patience: Duration,
     asked: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
@@ -239,7 +163,7 @@ async fn within<T>(
 /// Rows until those behind `known` are [`MAX_BATCH_BYTES`]. Those behind are thrown away as they
 /// arrive: to make the database count would cost every batch, this costs only those of uncommonly
 /// large events.
-async fn read_batch(
+pub(super) async fn read_batch(
     mut rows: impl Stream<Item = Result<PgRow, sqlx::Error>> + Unpin,
     known: u64,
 ) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
@@ -274,7 +198,7 @@ pub(super) fn read_event(row: &PgRow) -> Result<Arc<RecordedEvent>, sqlx::Error>
 }
 
 /// Positions beyond PostgreSQL's bigint are asked for as "everything".
-fn signed(position: u64) -> i64 {
+pub(super) fn signed(position: u64) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)
 }
 

@@ -1,6 +1,7 @@
 //! The writer's connection: how it is opened, what is to be known of it, and how it is left.
 
 use super::clock::Clock;
+use domain::locks;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection, Row};
 use std::time::Duration;
@@ -78,10 +79,11 @@ impl Session {
         Ok(())
     }
 
-    /// Begins a transaction with the lock of `journal_append_v3`: nobody appends until its end.
+    /// Begins a transaction with the lock of `journal_append_v4`: nobody appends until its end.
     pub(super) async fn begin_turn(&mut self) -> Result<(), sqlx::Error> {
         sqlx::query("begin").execute(&mut self.connection).await?;
-        sqlx::query("select pg_advisory_xact_lock(7366)").execute(&mut self.connection).await?;
+        let lock = sqlx::query("select pg_advisory_xact_lock($1)").bind(locks::APPEND);
+        lock.execute(&mut self.connection).await?;
         Ok(())
     }
 

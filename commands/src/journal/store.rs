@@ -104,7 +104,8 @@ where
         let mut envelopes = Vec::with_capacity(events.len());
         for (event, sequence) in events.into_iter().zip(context.sequence + 1..) {
             let event_id = (self.world.new_id)();
-            appended.push(new_event(&stream, sequence, &event, &envelope_context, event_id));
+            let placed = new_event(&stream, sequence, &event, &envelope_context, event_id);
+            appended.push(placed.map_err(|error| AggregateError::UnexpectedError(error.into()))?);
             envelopes.push(EventEnvelope {
                 aggregate_id: context.aggregate_id.clone(),
                 sequence: usize::try_from(sequence).unwrap_or(usize::MAX),
@@ -113,7 +114,7 @@ where
             });
         }
         let append = Append {
-            expectations: vec![Expectation { stream, head: context.head }],
+            expectations: vec![Expectation::Head { stream, head: context.head }],
             events: appended,
             keyed: None,
         };

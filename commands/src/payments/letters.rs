@@ -1,8 +1,8 @@
 //! Events that settlement cannot take in, as dead letters. Each payment is a lane: its later events
 //! wait, those of other payments go on.
 
-use domain::RecordedEvent;
-use sqlx::PgConnection;
+use domain::{BEYOND_THIS_BUILD, RecordedEvent};
+use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeSet;
 
 /// Settlement's name among the dead letters.
@@ -77,6 +77,19 @@ pub(super) async fn wanted(conn: &mut PgConnection) -> Result<Vec<Wanted>, sqlx:
     .await?;
     let wanted = wanted.into_iter();
     Ok(wanted.map(|(position, lane, given_up)| Wanted { position, lane, given_up }).collect())
+}
+
+/// Asks for another try of what a build before this one did not know: this one may know it.
+pub(super) async fn ask_for_newer(pool: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update dead_letters set retry = true \
+         where consumer = $1 and status = 'failed' and position($2 in reason) > 0",
+    )
+    .bind(CONSUMER)
+    .bind(BEYOND_THIS_BUILD)
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 /// The event had its effect.

@@ -76,8 +76,16 @@ pub async fn run(
     let pool = bus.journal().pool().clone();
     let follow = async {
         let mut failures = 0;
+        let mut asked = false;
         while !cancel.is_cancelled() {
-            let followed = within(FOLLOW_PATIENCE, follow_once(&pool, &*source)).await;
+            let followed = within(FOLLOW_PATIENCE, async {
+                if !asked {
+                    letters::ask_for_newer(&pool).await?;
+                    asked = true;
+                }
+                follow_once(&pool, &*source).await
+            });
+            let followed = followed.await;
             failures = if followed.is_err() { failures + 1 } else { 0 };
             match followed {
                 Ok(Some(position)) => {

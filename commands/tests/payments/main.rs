@@ -311,14 +311,15 @@ async fn an_order_that_waits_for_a_payment_that_has_ended_is_freed_by_the_next_a
             .fetch_one(&shop.database.pool)
             .await
             .expect("it was asked for");
-    let event =
-        |sequence, event: &PaymentEvent| new_event(&stream, sequence, event, &context(), new_id());
+    let event = |sequence, event: &PaymentEvent| {
+        new_event(&stream, sequence, event, &context(), new_id()).expect("no tags")
+    };
     let code = "captured_other_amount".to_owned();
     let events = vec![
         event(2, &PaymentEvent::PaymentCaptured { amount: usd(500) }),
         event(3, &PaymentEvent::PaymentOrphaned { code, amount: None }),
     ];
-    let expectations = vec![Expectation { stream: stream.clone(), head: Some(head) }];
+    let expectations = vec![Expectation::Head { stream: stream.clone(), head: Some(head) }];
     let append = Append { expectations, events, keyed: None };
     let appended = shop.database.journal().append(append).await.expect("the writer runs");
     assert!(matches!(appended, Appended::Done { .. }));

@@ -119,8 +119,9 @@ pub(crate) fn append(id: &str, sequence: u64, head: Option<Uuid>) -> (Append, Uu
         payload: "{}".to_owned(),
         metadata: "{}".to_owned(),
         event_id,
+        tags: vec![],
     };
-    let expectations = vec![Expectation { stream: stream(id), head }];
+    let expectations = vec![Expectation::Head { stream: stream(id), head }];
     (Append { expectations, events: vec![event], keyed: None }, event_id)
 }
 

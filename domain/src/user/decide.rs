@@ -21,8 +21,6 @@ pub enum UserCommand {
         /// Their first role.
         role: RoleName,
     },
-    /// Make sure that nobody ever registers under this id.
-    AbandonRegistration,
     /// Change name, e-mail or language.
     ChangeProfile {
         /// The new profile, whole.
@@ -111,8 +109,7 @@ impl User {
         command: UserCommand,
         _facts: &Facts,
     ) -> Result<Vec<UserEvent>, UserRejection> {
-        let makes_account =
-            matches!(command, UserCommand::Register { .. } | UserCommand::AbandonRegistration);
+        let makes_account = matches!(command, UserCommand::Register { .. });
         match (self.erased, self.exists(), makes_account) {
             (true, _, _) if command == UserCommand::Erase => return Ok(vec![]),
             (true, _, _) | (false, false, false) => return Err(UserRejection::NotFound),
@@ -127,9 +124,6 @@ impl User {
                 check_grantable(&role)?;
                 let registered = UserEvent::UserRegistered { number, profile, password, locale };
                 Ok(vec![registered, UserEvent::RoleGranted { role }])
-            }
-            UserCommand::AbandonRegistration => {
-                Ok(unless(self.abandoned, UserEvent::UserRegistrationAbandoned {}))
             }
             UserCommand::ChangeProfile { profile, locale } => {
                 let same = self.profile.as_ref() == Some(&profile)

@@ -1,3 +1,4 @@
+use crate::tag::EMAIL;
 use crate::{Locale, Profile, Reason, RoleName, Sealed, SealedSecret, Timestamp, event_types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ pub enum UserEvent {
         locale: Locale,
     },
     /// The account under this id will never be: whoever asked for it did not finish in time, and
-    /// the e-mail address was given to somebody else.
+    /// the e-mail address was given to somebody else. Not written any more.
     UserRegistrationAbandoned {},
     /// Name, e-mail or language changed.
     ProfileChanged {
@@ -55,7 +56,7 @@ pub enum UserEvent {
 }
 
 event_types!(UserEvent {
-    UserRegistered: 1,
+    UserRegistered: 1 tagged EMAIL,
     UserRegistrationAbandoned: 1,
     ProfileChanged: 1,
     PasswordChanged: 1,

@@ -5,6 +5,7 @@
 //! and one that hangs, or whose machine is gone, within two seconds. Two holders for a moment do no
 //! harm, see the [parent](super).
 
+use domain::locks;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::sync::Arc;
@@ -12,9 +13,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The first half of the lock's key, "relay"; the second is the stream's name. The journal's own
-/// lock has a key of the other kind, so they never meet.
-const LOCK_CLASS: i32 = 7367;
 /// How often others ask for the lock.
 const POLL: Duration = Duration::from_millis(250);
 /// How often the holder is heard from.
@@ -56,7 +54,7 @@ impl Contender {
             // which keeps the whole database from being vacuumed.
             let ours: bool = patiently(
                 sqlx::query_scalar("select pg_try_advisory_lock($1, hashtext($2))")
-                    .bind(LOCK_CLASS)
+                    .bind(locks::RELAY)
                     .bind(&self.stream)
                     .fetch_one(&mut connection),
             )

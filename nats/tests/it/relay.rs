@@ -289,6 +289,29 @@ async fn a_journal_that_was_cut_in_front_gives_a_stream_that_begins_there() {
 }
 
 #[tokio::test]
+async fn a_journal_that_is_cut_in_front_leaves_its_stream_unless_that_has_holes() {
+    let shop = Shop::open().await;
+    shop.journal.append_many(120);
+    shop.fill_by_hand(|_| false).await;
+    let cut = shop.with_journal(&shop.journal.cut_in_front(101));
+    let stream = async || shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");
+    let state = async || {
+        let info = stream().await.cached_info().clone();
+        (info.state.first_sequence, info.state.messages)
+    };
+    let mut relay = cut.start_relay();
+    relay.publishes().await;
+    assert_eq!(state().await, (1, 120), "what the journal has no more, the stream keeps");
+    drop(relay);
+
+    // Messages from before the cut must not stand in for one behind it.
+    stream().await.delete_message(110).await.expect("nothing denies it");
+    let _relay = cut.start_relay();
+    eventually("it is complete", async || state().await == (101, 20)).await;
+    cut.check_copy().await;
+}
+
+#[tokio::test]
 async fn an_event_that_is_too_large_goes_out_as_a_stub_at_its_position() {
     let shop = Shop::open().await;
     shop.journal.append_many(1);

@@ -42,6 +42,15 @@ impl Journal {
         journal
     }
 
+    /// The same history from a position on, as it is left when what came before was cut away.
+    pub(crate) fn cut_in_front(&self, first: u64) -> Arc<Self> {
+        let journal = Self::new();
+        for event in self.all().iter().filter(|event| event.position >= first) {
+            journal.push(RecordedEvent::clone(event));
+        }
+        journal
+    }
+
     pub(crate) fn push(&self, event: RecordedEvent) {
         let mut events = self.events.lock().expect("no test panics while it holds the lock");
         self.head.send_replace(event.position);

@@ -2,14 +2,9 @@
 
 use crate::projection::Projection;
 use crate::status::Status;
-use domain::Cursor;
+use domain::{Cursor, locks};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
-
-/// The first of the two numbers of every advisory lock that a projection's worker takes; the
-/// second is the hash of the projection's name. The journal's lock has one big number, which is
-/// another space.
-const LOCK_CLASS: i32 = 7_367;
 
 /// What a worker needs to know of the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
@@ -138,7 +133,7 @@ pub(super) async fn settle(
 /// Takes the projection's lock for as long as the connection lives; false while another has it.
 pub(super) async fn try_lead(conn: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("select pg_try_advisory_lock($1, hashtext($2))")
-        .bind(LOCK_CLASS)
+        .bind(locks::PROJECTION)
         .bind(name)
         .fetch_one(conn)
         .await

@@ -5,7 +5,7 @@ use super::worker::Interrupted;
 use crate::lanes::{self, Buried};
 use crate::projection::Projection;
 use crate::status::Status;
-use domain::{Cursor, EventSource, RecordedEvent};
+use domain::{BEYOND_THIS_BUILD, Cursor, EventSource, RecordedEvent};
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -83,6 +83,23 @@ pub(super) async fn retry<S: EventSource>(
     .await?;
     checkpoint::settle(&mut transaction, projection, row).await?;
     transaction.commit().await?;
+    Ok(())
+}
+
+/// Asks for another try of what a build before this one did not know: this one may know it. If not, that
+/// costs one attempt for each leader.
+pub(super) async fn ask_for_newer(
+    conn: &mut PgConnection,
+    projection: &dyn Projection,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update dead_letters set retry = true \
+         where consumer = $1 and status = 'failed' and position($2 in reason) > 0",
+    )
+    .bind(projection.name())
+    .bind(BEYOND_THIS_BUILD)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

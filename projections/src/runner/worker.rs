@@ -2,7 +2,7 @@ use super::Options;
 use super::backoff::Backoff;
 use super::batch::{self, Batch, Outcome};
 use super::checkpoint::{self, Checkpoint};
-use super::retry::retry;
+use super::retry::{self, retry};
 use crate::checkpoints::Checkpoints;
 use crate::projection::Projection;
 use crate::rebuild::{Progress, REBUILD_BATCH_EVENTS, RebuildError, RebuildOptions, rebuild};
@@ -235,6 +235,7 @@ impl Worker {
             let Some(healed) = healed else { return Ok(()) };
             healed?;
         }
+        bounded(retry::ask_for_newer(conn, self.projection)).await?;
         self.follow(conn, source.as_ref(), cancel).await
     }
 

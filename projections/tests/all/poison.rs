@@ -2,11 +2,13 @@ use crate::support::{History, PATIENCE, Running, database, id, name, options, qu
 use crate::support::{sku, usd};
 use crate::tally::{self, Mishap, Tally};
 use compose::testing::eventually;
+use domain::RecordedEvent;
 use domain::cart::CartEvent;
 use domain::policy::PolicyEvent;
 use projections::dead_letters::{self, DeadLetterId, DeadLetterStatus, Decided};
 use projections::list_projections;
-use projections::{Checkpoints, Limit, Options, ProjectionStatus, Status, carts, permissions};
+use projections::permissions;
+use projections::{Checkpoints, Limit, Options, Projection, ProjectionStatus, Status, carts};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -102,6 +104,31 @@ async fn a_damaged_event_parks_its_cart_only_and_is_never_skipped() {
     assert_eq!(unknown, Decided::Unknown, "nothing to retry");
     running.stop().await;
     cancel.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_newer_build_wrote_is_applied_once_a_build_knows_it() {
+    let pool = database().await;
+    let mut history = History::default();
+    fill(&mut history, 1);
+    let newer = history.head();
+    history.record("cart", id(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
+    let source = history.source();
+    let known = source.event(newer);
+    source.replace(RecordedEvent { event_version: "99".to_owned(), ..known.clone() });
+    let carts: &[&dyn Projection] = &[&carts::Carts];
+    let running = Running::start(options(&pool, carts), source.clone());
+    let letters =
+        async || dead_letters::list(&pool, None, Limit::MAX).await.expect("a query").items;
+    eventually("all of the cart waits", || async { letters().await.len() == 2 }).await;
+    running.stop().await;
+
+    source.replace(known);
+    let running = Running::start(options(&pool, carts), source);
+    eventually("nothing waits", || async { letters().await.is_empty() }).await;
+    let cart = carts::by_owner(&pool, id(1)).await.expect("a query").expect("a cart");
+    assert_eq!((cart.lines.len(), cart.version), (0, 3));
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,5 @@
-//! A mail server that takes everything, remembers which mails it took and when, and can keep a
-//! sender waiting for its answer.
+//! A mail server that takes everything, remembers which mails it took and when, can keep a sender waiting
+//! for its answer, and has mailboxes that are full for a while.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +42,8 @@ struct Shared {
     taken: Mutex<Vec<Arrival>>,
     /// What the next sender falls into.
     hold: Mutex<Option<Hold>>,
+    /// How the addresses begin whose mailboxes are full.
+    full: Mutex<Option<&'static str>>,
 }
 
 struct Hold {
@@ -84,6 +86,11 @@ impl Mailbox {
         *self.shared.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(hold);
         Held { caught, _let_go: let_go }
     }
+
+    /// The mailboxes whose addresses begin so are full from now on; or none is.
+    pub(super) fn be_full(&self, full: Option<&'static str>) {
+        *self.shared.full.lock().unwrap_or_else(PoisonError::into_inner) = full;
+    }
 }
 
 impl Drop for Mailbox {
@@ -96,6 +103,11 @@ impl Shared {
     fn take(&self, message_id: String) {
         let arrival = Arrival { message_id, at: Instant::now() };
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(arrival);
+    }
+
+    fn is_full(&self, recipient: &str) -> bool {
+        let full = *self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        full.is_some_and(|full| recipient.starts_with(full))
     }
 
     /// Returns when the sender may be answered.
@@ -127,6 +139,11 @@ async fn converse(client: TcpStream, mails: &Shared) -> std::io::Result<()> {
                 mails.take(message_id.unwrap_or_default());
                 mails.hold().await;
                 b"250 accepted\r\n"
+            }
+            "RCPT"
+                if line.split_once('<').is_some_and(|(_, recipient)| mails.is_full(recipient)) =>
+            {
+                b"452 the mailbox is full\r\n"
             }
             "QUIT" => return write.write_all(b"221 bye\r\n").await,
             _ => b"250 OK\r\n",

@@ -85,6 +85,16 @@ pub(super) async fn beyond_the_cursor(cycle: &Cycle<'_>) -> anyhow::Result<Vec<i
     Ok(positions.fetch_all(&mut connection).await?)
 }
 
+/// How many mails somebody has tried to send that wait.
+pub(super) async fn tried(cycle: &Cycle<'_>) -> anyhow::Result<usize> {
+    let mut connection = cycle.ground.connect().await?;
+    let tried: i64 =
+        sqlx::query_scalar("select count(*) from mails where state <> 'sent' and attempts > 0")
+            .fetch_one(&mut connection)
+            .await?;
+    Ok(usize::try_from(tried)?)
+}
+
 /// How many orders wait for their mail, and all mails that are recorded as sent.
 async fn recorded(cycle: &Cycle<'_>) -> anyhow::Result<(i64, Vec<Sent>)> {
     let mut connection = cycle.ground.connect().await?;

@@ -1,19 +1,24 @@
 //! A customer who orders again and again through HTTP, and asks at the other process, under the same
 //! key, when one does not answer.
 
+use super::LOOK;
+use super::cycle::Cycle;
+use super::staff::Staff;
 use anyhow::Context as _;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
-/// What is ordered: a sample product of which there is enough.
-const SKU: &str = "notebook";
+/// What is ordered, one customer after the other: sample products, of which there are a thousand pieces.
+const SKUS: [&str; 3] = ["notebook", "mouse-pad", "sweatshirt"];
 
-/// The most orders of one customer: there are a thousand pieces.
-const MAX_ORDERS: u32 = 100;
+/// The most orders of one customer: there have to be enough pieces for a dozen of them.
+pub(super) const MAX_ORDERS: u32 = 100;
 
 /// How long an answer is waited for.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
@@ -24,23 +29,78 @@ const TRIES: u32 = 60;
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// Customers who order at once.
+pub(super) struct Shoppers {
+    enough: Arc<AtomicBool>,
+    shopping: JoinSet<anyhow::Result<Vec<Uuid>>>,
+}
+
+impl Shoppers {
+    /// Those of these numbers begin to order.
+    pub(super) fn start(
+        cycle: &Cycle<'_>,
+        staff: &Staff,
+        numbers: Range<u64>,
+    ) -> anyhow::Result<Self> {
+        Self::start_for(cycle, staff, numbers, "customer")
+    }
+
+    /// The same; each order's mails go to a mailbox of its own, whose address begins so.
+    pub(super) fn start_for(
+        cycle: &Cycle<'_>,
+        staff: &Staff,
+        numbers: Range<u64>,
+        mailbox: &'static str,
+    ) -> anyhow::Result<Self> {
+        let (enough, mut shopping) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+        for number in numbers {
+            let client = Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build()?;
+            let (shops, seed) = (staff.addresses(), cycle.seed);
+            let shopper = Shopper { client, shops, seed, number, mailbox };
+            shopping.spawn(shopper.shop(Arc::clone(&enough)));
+        }
+        Ok(Self { enough, shopping })
+    }
+
+    /// Lets them finish the order that they are at; the ids of all orders that were acknowledged.
+    pub(super) async fn finish(
+        self,
+        cycle: &Cycle<'_>,
+        staff: &mut Staff,
+    ) -> anyhow::Result<Vec<Uuid>> {
+        self.enough.store(true, Ordering::Relaxed);
+        self.end(cycle, staff).await
+    }
+
+    /// Waits until each has ordered as often as it may.
+    pub(super) async fn end(
+        mut self,
+        cycle: &Cycle<'_>,
+        staff: &mut Staff,
+    ) -> anyhow::Result<Vec<Uuid>> {
+        let mut told = vec![];
+        while !self.shopping.is_empty() {
+            staff.supervise(cycle).await?;
+            if let Ok(Some(orders)) = tokio::time::timeout(LOOK, self.shopping.join_next()).await {
+                told.extend(orders??);
+            }
+        }
+        Ok(told)
+    }
+}
+
 /// A customer and the processes that serve.
-pub(super) struct Shopper {
+struct Shopper {
     client: Client,
     shops: Vec<String>,
     seed: u64,
     number: u64,
+    mailbox: &'static str,
 }
 
 impl Shopper {
-    /// Customer `number` of a cycle.
-    pub(super) fn new(shops: Vec<String>, seed: u64, number: u64) -> anyhow::Result<Self> {
-        let client = Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build()?;
-        Ok(Self { client, shops, seed, number })
-    }
-
     /// Orders until it is enough; the ids of all orders that were acknowledged.
-    pub(super) async fn shop(self, enough: Arc<AtomicBool>) -> anyhow::Result<Vec<Uuid>> {
+    async fn shop(self, enough: Arc<AtomicBool>) -> anyhow::Result<Vec<Uuid>> {
         let email = format!("chaos-{}@example.com", self.number);
         let account = json!({"email": email, "password": "a quite long password"});
         let registered = self.post("/api/v1/auth/register", None, self.key(0), &account).await?;
@@ -50,11 +110,13 @@ impl Shopper {
             if enough.load(Ordering::Relaxed) {
                 break;
             }
-            let line = json!({"sku": SKU, "quantity": 1});
+            let sku = SKUS[usize::try_from(self.number)? % SKUS.len()];
+            let line = json!({"sku": sku, "quantity": 1});
+            let body = self.body(number);
             let (cart, checkout) = (self.key(2 * number), self.key(2 * number + 1));
             self.post("/api/v1/me/cart/lines", Some(&token), cart, &line).await?;
-            let order = self.post("/api/v1/checkouts", Some(&token), checkout, &body()).await?;
-            let again = self.post("/api/v1/checkouts", Some(&token), checkout, &body()).await?;
+            let order = self.post("/api/v1/checkouts", Some(&token), checkout, &body).await?;
+            let again = self.post("/api/v1/checkouts", Some(&token), checkout, &body).await?;
             let id = |order: &Value| order["order"]["id"].as_str().and_then(|id| id.parse().ok());
             let first: Uuid = id(&order).context("an order has an id")?;
             anyhow::ensure!(id(&again) == Some(first), "one key gave {first} and {again}");
@@ -102,14 +164,14 @@ impl Shopper {
     fn key(&self, number: u32) -> Uuid {
         Uuid::from_u64_pair(self.seed, self.number << 32 | u64::from(number))
     }
-}
-
-fn body() -> Value {
-    json!({
-        "email": "customer@example.com",
-        "shipping_address": {
-            "name": "Ada Lovelace", "street": "12 St James's Square", "city": "London",
-            "zip": "01234", "country": "GB",
-        },
-    })
+    /// What is said at a checkout.
+    fn body(&self, number: u32) -> Value {
+        json!({
+            "email": format!("{}-{}-{number}@example.com", self.mailbox, self.number),
+            "shipping_address": {
+                "name": "Ada Lovelace", "street": "12 St James's Square", "city": "London",
+                "zip": "01234", "country": "GB",
+            },
+        })
+    }
 }

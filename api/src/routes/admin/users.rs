@@ -227,7 +227,6 @@ async fn keeping_an_administrator(
         UserCommand::RevokeRole { role } => role.as_str() == ADMIN,
         UserCommand::Ban { .. } | UserCommand::Erase => true,
         UserCommand::Register { .. }
-        | UserCommand::AbandonRegistration
         | UserCommand::ChangeProfile { .. }
         | UserCommand::ChangePassword { .. }
         | UserCommand::GrantRole { .. }

@@ -4,15 +4,11 @@
 
 use super::super::check::{Evidence, Violation};
 use super::super::cycle::Cycle;
-use super::super::shopper::Shopper;
+use super::super::gather;
+use super::super::shopper::Shoppers;
 use super::super::staff::{Duty, Staff};
-use super::super::{LOOK, gather, patiently};
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::task::JoinSet;
-use uuid::Uuid;
 
 /// Customers at once.
 const SHOPPERS: u64 = 3;
@@ -27,16 +23,11 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
     let database = [("DATABASE_URL", cycle.ground.url.as_str())];
     cycle.start("seed", &["seed"], &database)?.ends_well().await?;
     let mut staff = Staff::start(cycle, &[Duty::Serve, Duty::Project, Duty::Relay]).await?;
-    let enough = Arc::new(AtomicBool::new(false));
-    let mut shoppers = JoinSet::new();
-    for number in 1..=SHOPPERS {
-        let shopper = Shopper::new(staff.addresses(), cycle.seed, number)?;
-        shoppers.spawn(shopper.shop(Arc::clone(&enough)));
-    }
+    let shoppers = Shoppers::start(cycle, &staff, 1..SHOPPERS + 1)?;
     let mut found = vec![];
     for days in [1, 20] {
         let before = gather::orders(cycle).await?;
-        ordered(cycle, before).await?;
+        gather::more_orders(cycle, before).await?;
         shift(cycle, days).await?;
         cycle.fault(format!("the clock was {days} days ahead and comes back"));
         found.extend(refuses(&staff.addresses(), days).await?);
@@ -45,15 +36,8 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
         cycle.fault("the times are set right");
     }
     let before = gather::orders(cycle).await?;
-    ordered(cycle, before).await?;
-    enough.store(true, Ordering::Relaxed);
-    let mut told: Vec<Uuid> = vec![];
-    while !shoppers.is_empty() {
-        staff.supervise(cycle).await?;
-        if let Ok(Some(orders)) = tokio::time::timeout(LOOK, shoppers.join_next()).await {
-            told.extend(orders??);
-        }
-    }
+    gather::more_orders(cycle, before).await?;
+    let told = shoppers.finish(cycle, &mut staff).await?;
     let mut evidence = gather::journal(cycle).await?;
     if gather::orders(cycle).await? != i64::try_from(told.len())? {
         let what = format!("{} were acknowledged", told.len());
@@ -64,21 +48,20 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
     Ok(evidence)
 }
 
-/// Waits until there are more orders than so many.
-async fn ordered(cycle: &Cycle<'_>, before: i64) -> anyhow::Result<()> {
-    patiently("an order", async || {
-        anyhow::ensure!(gather::orders(cycle).await? > before, "nobody orders");
-        Ok(())
-    })
-    .await
-}
-
 /// Moves everything that was written so far, keys included, in one transaction with the lock of the append.
+/// Every read model has it by then: one that shows a time that is set right later shows a wrong one.
 async fn shift(cycle: &Cycle<'_>, days: i32) -> anyhow::Result<()> {
     let mut connection = cycle.ground.connect().await?;
     let by = format!("recorded_at + interval '{days} days'");
+    let lock = domain::locks::APPEND;
     let statements = format!(
-        "begin; select pg_advisory_xact_lock(7366); \
+        "begin; set local statement_timeout = '10s'; select pg_advisory_xact_lock({lock}); \
+         do $$ begin \
+           while exists (select from projections p \
+                         where p.position < (select max(e.position) from events e)) loop \
+             perform pg_sleep(0.01); \
+           end loop; \
+         end $$; \
          update events set recorded_at = {by}; update command_outcomes set recorded_at = {by}; commit"
     );
     sqlx::raw_sql(&statements).execute(&mut connection).await?;

@@ -7,7 +7,7 @@
 
 use super::super::check::{Evidence, Violation};
 use super::super::cycle::Cycle;
-use super::super::shopper::Shopper;
+use super::super::shopper::Shoppers;
 use super::super::staff::{Duty, Staff};
 use super::super::{LOOK, gather, mails, patiently, rows};
 use anyhow::Context as _;
@@ -15,11 +15,8 @@ use rand::Rng;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::process::Command;
-use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// Customers at once.
@@ -71,26 +68,13 @@ async fn order(
     staff: &mut Staff,
     part: u64,
 ) -> anyhow::Result<BTreeSet<Uuid>> {
-    let enough = Arc::new(AtomicBool::new(false));
-    let mut shoppers = JoinSet::new();
-    for number in 1..=SHOPPERS {
-        let shopper = Shopper::new(staff.addresses(), cycle.seed, part * SHOPPERS + number)?;
-        shoppers.spawn(shopper.shop(Arc::clone(&enough)));
-    }
-    let until = Instant::now() + ORDERING.mul_f64(cycle.rng.random_range(0.3..1.0));
-    let mut told = BTreeSet::new();
+    let numbers = part * SHOPPERS + 1..(part + 1) * SHOPPERS + 1;
     let before = gather::orders(cycle).await?;
-    while !shoppers.is_empty() {
-        staff.supervise(cycle).await?;
-        // At least one order, however slow the machine is.
-        if Instant::now() >= until && gather::orders(cycle).await.unwrap_or(before) > before {
-            enough.store(true, Ordering::Relaxed);
-        }
-        if let Ok(Some(orders)) = tokio::time::timeout(LOOK, shoppers.join_next()).await {
-            told.extend(orders??);
-        }
-    }
-    Ok(told)
+    let shoppers = Shoppers::start(cycle, staff, numbers)?;
+    tokio::time::sleep(ORDERING.mul_f64(cycle.rng.random_range(0.3..1.0))).await;
+    // At least one order, however slow the machine is.
+    gather::more_orders(cycle, before).await?;
+    Ok(shoppers.finish(cycle, staff).await?.into_iter().collect())
 }
 
 /// Waits until whatever follows the journal is at its end.

@@ -15,6 +15,7 @@ mod kill;
 mod orders;
 mod pause;
 mod silence;
+mod soft_mail;
 mod stream;
 mod writers;
 
@@ -65,6 +66,8 @@ pub enum Scenario {
     Foreign(ChaosArgs),
     /// The database's clock was ahead and comes back.
     Clock(ChaosArgs),
+    /// A thousand mailboxes are full.
+    SoftMail(ChaosArgs),
     /// PostgreSQL's disk is full for a while.
     DiskFull(DiskFullArgs),
     /// A process that writes.
@@ -117,6 +120,7 @@ pub(in crate::roles) async fn run(scenario: Scenario) -> anyhow::Result<()> {
         Scenario::Silence(chaos) => play("silence", &chaos, all, silence::cycle).await,
         Scenario::Foreign(chaos) => play("foreign", &chaos, all, foreign::cycle).await,
         Scenario::Clock(chaos) => play("clock", &chaos, all, clock::cycle).await,
+        Scenario::SoftMail(chaos) => play("soft-mail", &chaos, all, soft_mail::cycle).await,
         Scenario::DiskFull(DiskFullArgs { chaos, faults, inside }) => match inside {
             None => disk_full::on_own_disk(chaos.json, told_to_stop()?).await,
             Some(directory) => {

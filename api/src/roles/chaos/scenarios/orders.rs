@@ -6,21 +6,17 @@ use super::super::check::{Evidence, Violation};
 use super::super::crew::{Crew, Manner};
 use super::super::cycle::Cycle;
 use super::super::proxy::{Moment, Point, Then, Trap};
-use super::super::shopper::Shopper;
+use super::super::shopper::Shoppers;
 use super::super::staff::{Duty, Staff};
-use super::super::{LOOK, mails, patiently};
+use super::super::{LOOK, gather, mails};
 use super::MAX_FAULTS;
-use anyhow::Context as _;
 use async_nats::jetstream;
 use clap::Args;
 use nats::StreamConfig;
 use rand::Rng;
 use rand::seq::SliceRandom;
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// Customers at once.
@@ -102,12 +98,7 @@ pub(super) async fn cycle(
     let mut staff = Staff::start(cycle, &duties).await?;
     let mut crew = Crew::start(cycle, &cycle.urls()[..1], Manner::default())?;
     crew.at_work().await?;
-    let enough = Arc::new(AtomicBool::new(false));
-    let mut shoppers = JoinSet::new();
-    for number in 1..=SHOPPERS {
-        let shopper = Shopper::new(staff.addresses(), cycle.seed, number)?;
-        shoppers.spawn(shopper.shop(Arc::clone(&enough)));
-    }
+    let shoppers = Shoppers::start(cycle, &staff, 1..SHOPPERS + 1)?;
 
     let mut schedule = FAULTS.to_vec();
     if mailers {
@@ -124,12 +115,7 @@ pub(super) async fn cycle(
         staff.supervise(cycle).await?;
     }
 
-    patiently("a customer's first order", async || {
-        let mut connection = cycle.ground.connect().await?;
-        let ordered = sqlx::query("select from events where event_type = 'OrderPlaced' limit 1");
-        ordered.fetch_optional(&mut connection).await?.context("nobody has ordered yet")
-    })
-    .await?;
+    gather::more_orders(cycle, 0).await?;
     for _ in 0..AGAIN_TRIES {
         if let Some(what) = deliver_again(cycle, &staff).await? {
             cycle.fault(what);
@@ -137,14 +123,7 @@ pub(super) async fn cycle(
         }
     }
 
-    enough.store(true, Ordering::Relaxed);
-    let mut told = vec![];
-    while !shoppers.is_empty() {
-        staff.supervise(cycle).await?;
-        if let Ok(Some(orders)) = tokio::time::timeout(LOOK, shoppers.join_next()).await {
-            told.extend(orders??);
-        }
-    }
+    let told = shoppers.finish(cycle, &mut staff).await?;
     crew.enough().await?;
     let mut evidence = crew.finish(cycle).await?;
     let mut found = judge_orders(cycle, &told).await?;

@@ -5,16 +5,12 @@
 
 use super::super::check::{Evidence, Violation};
 use super::super::cycle::Cycle;
-use super::super::shopper::Shopper;
+use super::super::shopper::Shoppers;
 use super::super::staff::{Duty, Staff};
-use super::super::{LOOK, gather, patiently, rows};
+use super::super::{LOOK, gather, rows};
 use anyhow::Context as _;
 use serde_json::Value;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
-use uuid::Uuid;
 
 /// Customers at once.
 const SHOPPERS: u64 = 3;
@@ -30,13 +26,8 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
     let database = [("DATABASE_URL", cycle.ground.url.as_str())];
     cycle.start("seed", &["seed"], &database)?.ends_well().await?;
     let mut staff = Staff::start(cycle, &[Duty::Serve, Duty::Project, Duty::Relay]).await?;
-    let enough = Arc::new(AtomicBool::new(false));
-    let mut shoppers = JoinSet::new();
-    for number in 1..=SHOPPERS {
-        let shopper = Shopper::new(staff.addresses(), cycle.seed, number)?;
-        shoppers.spawn(shopper.shop(Arc::clone(&enough)));
-    }
-    ordered(cycle, 0).await?;
+    let shoppers = Shoppers::start(cycle, &staff, 1..SHOPPERS + 1)?;
+    gather::more_orders(cycle, 0).await?;
 
     staff.be_silent(true);
     cycle.fault("nobody is answered");
@@ -46,14 +37,7 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
     let before = gather::orders(cycle).await?;
     found.extend(goes_on(cycle, &staff, before).await?);
 
-    enough.store(true, Ordering::Relaxed);
-    let mut told: Vec<Uuid> = vec![];
-    while !shoppers.is_empty() {
-        staff.supervise(cycle).await?;
-        if let Ok(Some(orders)) = tokio::time::timeout(LOOK, shoppers.join_next()).await {
-            told.extend(orders??);
-        }
-    }
+    let told = shoppers.finish(cycle, &mut staff).await?;
     let mut evidence = gather::journal(cycle).await?;
     if gather::orders(cycle).await? != i64::try_from(told.len())? {
         let what = format!("{} were acknowledged", told.len());
@@ -62,15 +46,6 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
     evidence.found = found;
     staff.settle(cycle, &mut evidence).await?;
     Ok(evidence)
-}
-
-/// Waits until there are more orders than so many.
-async fn ordered(cycle: &Cycle<'_>, before: i64) -> anyhow::Result<()> {
-    patiently("an order", async || {
-        anyhow::ensure!(gather::orders(cycle).await? > before, "nobody orders");
-        Ok(())
-    })
-    .await
 }
 
 /// Every process that serves has to say that PostgreSQL does not answer.
