@@ -43,7 +43,7 @@ pub(crate) struct Remembered {
 /// Forgets whatever is of another history, each time that the tail finds one, until `stop`.
 pub(crate) async fn watch(
     tail: Tail,
-    remembered: Remembered,
+    remembered: Arc<Remembered>,
     pool: PgPool,
     stop: CancellationToken,
 ) {

@@ -44,6 +44,7 @@ pub mod seed;
 pub mod server;
 pub mod settings;
 pub mod shop;
+pub mod supervisor;
 pub mod telemetry;
 
 pub use roles::main;

@@ -15,10 +15,11 @@ use crate::pools::{self, Pools};
 use crate::progress::{self, Stuck};
 use crate::provider::HttpProvider;
 use crate::sandbox::{self, SandboxSettings, WebhookSecret};
+use crate::supervisor::{Supervisor, Tasks};
 use crate::telemetry::{self, Metrics};
 use anyhow::Context as _;
 use axum::Router;
-use commands::bus::{Bus, World};
+use commands::bus::{Bus, EVENTS_BETWEEN_SNAPSHOTS, World};
 use commands::journal::{Journal, JournalReader, OtherHistory, Tail, WriterSettings, housekeeping};
 use commands::numbers::Numbers;
 use commands::payments::settlement;
@@ -33,7 +34,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -118,9 +118,10 @@ pub struct Shop {
     pub stuck: watch::Receiver<Stuck>,
     /// The broker's client, to see whether it is there.
     pub nats: async_nats::Client,
-    workers: JoinSet<()>,
+    /// The tasks of this process.
+    pub tasks: Tasks,
+    supervisor: Supervisor,
     stop: CancellationToken,
-    writer: JoinHandle<()>,
 }
 
 /// The real clock and real ids.
@@ -137,7 +138,7 @@ impl Shop {
     /// When something that the shop cannot be without is missing. NATS is not: it may come later.
     pub async fn start(config: ShopConfig) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
-        let mut workers = JoinSet::new();
+        let mut supervisor = Supervisor::new(stop.clone());
         let world = world();
         let database = pools::session(&config.database);
         let Pools { requests: pool, workers: worker_pool, reports } =
@@ -156,41 +157,69 @@ impl Shop {
 
         let (journal, writer) =
             Journal::start(pool.clone(), database.clone(), WriterSettings::default(), world.now);
-        let woken = wake_up(&journal, &hints, &stop, &mut workers);
+        supervisor.vital("writer", writer);
+        let woken = wake_up(&journal, &hints, &mut supervisor);
         let reader = JournalReader::new(pool.clone(), woken.subscribe());
         let followed = JournalReader::new(worker_pool.clone(), woken.subscribe());
-        let tail = Tail::start(followed, stop.child_token()).await?;
+        let (tail, follow) = Tail::open(followed, stop.child_token()).await?;
+        supervisor.vital("tail", tokio::spawn(follow));
         let end = tail.end();
         let keys = Keys::load(&config.keys)?;
-        let bus = Arc::new(Bus::new(journal, world, keys.fingerprints()));
+        let (bus, snapshots) =
+            Bus::open(EVENTS_BETWEEN_SNAPSHOTS, journal, world, keys.fingerprints());
+        let bus = Arc::new(bus);
+        supervisor.watch("snapshots", true, move |stop| {
+            let snapshots = snapshots.clone();
+            async move {
+                stop.run_until_cancelled(snapshots.run()).await;
+            }
+        });
         let vault = Vault::new(pool.clone());
-        let checkpoints = Checkpoints::start(database.clone(), stop.child_token());
+        let checkpoints = Checkpoints::unread();
+        supervisor.watch("checkpoints", true, {
+            let (checkpoints, database) = (checkpoints.clone(), database.clone());
+            move |stop| {
+                let (checkpoints, database) = (checkpoints.clone(), database.clone());
+                async move { checkpoints.poll(database, stop).await }
+            }
+        });
 
         let metrics = Arc::new(Metrics::new()?);
         metrics.events_seen(end.position);
         telemetry::show_write_side(&metrics, bus.counters());
-        workers.spawn(count_events(Arc::clone(&metrics), tail.head(), stop.clone()));
-        workers.spawn(dead_letters::count(Arc::clone(&metrics), worker_pool.clone(), stop.clone()));
+        supervisor.tasks().show(&metrics);
+        supervisor.watch("event_counter", true, {
+            let (metrics, head) = (Arc::clone(&metrics), tail.head());
+            move |stop| count_events(Arc::clone(&metrics), head.clone(), stop)
+        });
+        supervisor.watch("dead_letter_counter", true, {
+            let (metrics, pool) = (Arc::clone(&metrics), worker_pool.clone());
+            move |stop| dead_letters::count(Arc::clone(&metrics), pool.clone(), stop)
+        });
         telemetry::show_projections(&metrics, &checkpoints);
         telemetry::show_history(&metrics, tail.other_history());
 
         let access = Arc::new(AccessCache::new(Arc::new(JournalAccess(Arc::clone(&bus)))));
         let unread = CompiledPolicy::compile(&Policy::default(), 0)?;
         let policy = Arc::new(LivePolicy::new(unread));
-        workers.spawn(access::follow(
-            Arc::clone(&bus),
-            tail.clone(),
-            end,
-            Arc::clone(&access),
-            Arc::clone(&policy),
-            stop.clone(),
-        ));
-        workers.spawn(access::confirm(
-            Arc::clone(&bus),
-            reader.clone(),
-            Arc::clone(&policy),
-            stop.clone(),
-        ));
+        supervisor.watch("access", true, {
+            let (bus, tail, access) = (Arc::clone(&bus), tail.clone(), Arc::clone(&access));
+            let (policy, mut first) = (Arc::clone(&policy), Some(end));
+            move |stop| {
+                let after = first.take().unwrap_or_else(|| {
+                    // What happened meanwhile is not known; what is remembered may be from before.
+                    let end = tail.end();
+                    access.forget_all();
+                    end
+                });
+                let (bus, access, policy) = (bus.clone(), access.clone(), policy.clone());
+                access::follow(bus, tail.clone(), after, access, policy, stop)
+            }
+        });
+        supervisor.watch("rules", true, {
+            let (bus, reader, policy) = (Arc::clone(&bus), reader.clone(), Arc::clone(&policy));
+            move |stop| access::confirm(bus.clone(), reader.clone(), policy.clone(), stop)
+        });
 
         let [variant_numbers, user_numbers, order_numbers] = [
             Numbers::of_variants(pool.clone()),
@@ -205,7 +234,11 @@ impl Shop {
             numbers: [&variant_numbers, &user_numbers, &order_numbers].map(Arc::clone),
             woken,
         };
-        workers.spawn(history::watch(tail.clone(), remembered, worker_pool.clone(), stop.clone()));
+        let remembered = Arc::new(remembered);
+        supervisor.watch("history", true, {
+            let (tail, pool) = (tail.clone(), worker_pool.clone());
+            move |stop| history::watch(tail.clone(), Arc::clone(&remembered), pool.clone(), stop)
+        });
 
         let (provider_url, webhook_secret, provider_pages) = match config.provider {
             Provider::Http(url) => (url, None, Router::new()),
@@ -213,8 +246,7 @@ impl Shop {
             Provider::Sandbox { shop_url, webhook_secret } => {
                 let secret = Some(*webhook_secret);
                 let (url, pages) =
-                    start_sandbox(pool.clone(), shop_url, secret.clone(), &stop, &mut workers)
-                        .await?;
+                    start_sandbox(pool.clone(), shop_url, secret.clone(), &mut supervisor)?;
                 (url, secret, pages)
             }
         };
@@ -224,43 +256,58 @@ impl Shop {
         let relay_config = RelayConfig { stream: config.stream.clone(), ..RelayConfig::default() };
         let relay =
             Relay::new(Arc::clone(&source), worker_pool.clone(), nats_client.clone(), relay_config);
-        let relay_status = relay.status();
-        if config.workers.relay {
+        let (relay_status, relay) = (relay.status(), Arc::new(relay));
+        let Workers { relay: relays, project: projects, notify: notifies, settle: settles } =
+            config.workers;
+        if relays {
             telemetry::show_relay(&metrics, &relay_status, &checkpoints.journal_head());
-            workers.spawn(relay.run(stop.clone()));
         }
-        if config.workers.project {
+        supervisor.watch("relay", relays, move |stop| {
+            let relay = Arc::clone(&relay);
+            async move { relay.run(stop).await }
+        });
+        for projection in projections::ALL.iter().copied() {
             let options = projections::Options::new(&worker_pool, checkpoints.clone());
-            workers.spawn(projections::run(options, Arc::clone(&source), stop.clone()));
+            let source = Arc::clone(&source);
+            supervisor.watch(projection.name(), projects, move |stop| {
+                let (options, source) = (options.clone(), Arc::clone(&source));
+                async move { projections::run_one(projection, &options, source, stop).await }
+            });
         }
-        if config.workers.settle {
-            workers.spawn(housekeeping::run(worker_pool.clone(), stop.clone()));
-            workers.spawn(settlement::run(
-                Arc::clone(&bus),
-                Arc::clone(&provider),
-                Arc::clone(&source),
-                stop.clone(),
-            ));
-        }
-        if config.workers.notify {
-            let directory = ReadModelDirectory {
-                pool: worker_pool.clone(),
-                checkpoints: checkpoints.clone(),
-                vault: vault.clone(),
-            };
-            let mut notify = NotifyConfig::new(config.mail_sender, config.mailer);
-            notify.stream = config.stream.clone();
-            let notifier = Notifier::new(worker_pool.clone(), directory, notify);
-            workers.spawn(notifier.run(Arc::clone(&source), nats_client.clone(), stop.clone()));
-        }
+        supervisor.watch("housekeeping", settles, {
+            let pool = worker_pool.clone();
+            move |stop| housekeeping::run(pool.clone(), stop)
+        });
+        supervisor.watch("settlement", settles, {
+            let (bus, provider, source) = (bus.clone(), provider.clone(), source.clone());
+            move |stop| settlement::run(bus.clone(), provider.clone(), source.clone(), stop)
+        });
+        let directory = ReadModelDirectory {
+            pool: worker_pool.clone(),
+            checkpoints: checkpoints.clone(),
+            vault: vault.clone(),
+        };
+        let mut notify = NotifyConfig::new(config.mail_sender, config.mailer);
+        notify.stream = config.stream.clone();
+        let notifier = Arc::new(Notifier::new(worker_pool.clone(), directory, notify));
+        supervisor.watch("notifier", notifies, {
+            let (source, nats_client) = (Arc::clone(&source), nats_client.clone());
+            move |stop| Arc::clone(&notifier).run(source.clone(), nats_client.clone(), stop)
+        });
 
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let passwords = Passwords::new(config.password_min_chars, cores)
             .map_err(|error| anyhow::anyhow!("no password can be hashed: {error}"))?;
         let other_history = tail.other_history();
         let (stuck, stands_still) = watch::channel(Stuck::new());
-        let watched = (checkpoints.clone(), tail.clone(), relay_status.clone());
-        workers.spawn(progress::watch(watched.0, watched.1, watched.2, stuck, stop.clone()));
+        supervisor.watch("progress", true, {
+            let (checkpoints, tail) = (checkpoints.clone(), tail.clone());
+            let relay = relay_status.clone();
+            move |stop| {
+                let relay = relay.clone();
+                progress::watch(checkpoints.clone(), tail.clone(), relay, stuck.clone(), stop)
+            }
+        });
         let app = Arc::new(App {
             bus,
             vault,
@@ -290,25 +337,45 @@ impl Shop {
             other_history,
             stuck: stands_still,
             nats: nats_client,
-            workers,
+            tasks: supervisor.tasks(),
+            supervisor,
             stop,
-            writer,
         })
+    }
+
+    /// Cancelled when `stop` is, and when a task has ended that the process cannot be without.
+    #[must_use]
+    pub fn until_lost(&self, stop: CancellationToken) -> CancellationToken {
+        let (either, lost) = (stop.child_token(), self.tasks.lost());
+        let told = either.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = lost.cancelled() => told.cancel(),
+                () = told.cancelled() => {}
+            }
+        });
+        either
     }
 
     /// Stops the workers, which finish what is under way, and then the journal's writer. Call it
     /// when no request is served any more.
-    pub async fn stop(mut self) {
+    ///
+    /// # Errors
+    /// When it stops because a task has ended that the process cannot be without.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         self.stop.cancel();
-        let all = async { while self.workers.join_next().await.is_some() {} };
-        if tokio::time::timeout(WORKERS_STOP, all).await.is_err() {
+        if tokio::time::timeout(WORKERS_STOP, self.supervisor.finish()).await.is_err() {
             warn!("some workers did not finish in time; what they left is done at the next start");
-            self.workers.shutdown().await;
+            self.supervisor.end();
         }
         drop(self.app);
         // The writer ends when nobody can hand it anything any more.
-        if tokio::time::timeout(WORKERS_STOP, self.writer).await.is_err() {
+        if tokio::time::timeout(WORKERS_STOP, self.supervisor.finish_vital()).await.is_err() {
             error!("the journal's writer did not finish its queue in time");
+        }
+        match self.tasks.lost().is_cancelled() {
+            true => anyhow::bail!("a task has ended that this process cannot be without"),
+            false => Ok(()),
         }
     }
 }
@@ -329,37 +396,60 @@ pub(crate) async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
 
 /// One channel that says how far the journal is, whoever wrote it: this process's writer at once,
 /// other processes through NATS. What neither says the readers' polling finds.
-fn wake_up(
-    journal: &Journal,
-    hints: &Hints,
-    stop: &CancellationToken,
-    workers: &mut JoinSet<()>,
-) -> watch::Sender<u64> {
-    let (woken, _) = watch::channel(0);
-    let told = woken.clone();
-    let (mut local, mut remote) = (journal.head(), hints.subscribe());
-    let (publisher, stop) = (hints.publisher(), stop.clone());
-    workers.spawn(async move {
-        loop {
-            let position = tokio::select! {
-                () = stop.cancelled() => return,
-                changed = local.changed() => {
-                    // The writer has gone: the process is about to.
-                    if changed.is_err() { return }
-                    let position = *local.borrow_and_update();
-                    publisher.publish(position);
-                    position
-                }
-                Ok(()) = remote.changed() => *remote.borrow_and_update(),
-            };
-            told.send_if_modified(|known| {
-                let newer = position > *known;
-                *known = position.max(*known);
-                newer
-            });
+fn wake_up(journal: &Journal, hints: &Hints, supervisor: &mut Supervisor) -> watch::Sender<u64> {
+    let woken = watch::Sender::new(0);
+    let (ours, theirs) = (watch::Sender::new(0), watch::Sender::new(0));
+    supervisor.watch("hint_sender", true, {
+        let (hints, ours) = (hints.clone(), ours.clone());
+        move |stop| {
+            let (hints, ours) = (hints.clone(), ours.subscribe());
+            async move {
+                stop.run_until_cancelled(hints.send(ours)).await;
+            }
         }
     });
+    supervisor.watch("hint_receiver", true, {
+        let (hints, theirs) = (hints.clone(), theirs.clone());
+        move |stop| {
+            let (hints, theirs) = (hints.clone(), theirs.clone());
+            async move {
+                stop.run_until_cancelled(hints.receive(&theirs)).await;
+            }
+        }
+    });
+    supervisor.watch("wake_up", true, {
+        let (head, woken) = (journal.head(), woken.clone());
+        move |stop| pass_on(head.clone(), theirs.subscribe(), ours.clone(), woken.clone(), stop)
+    });
     woken
+}
+
+/// Tells `woken` of every position that is new, and `ours` of those that this process has written.
+async fn pass_on(
+    mut local: watch::Receiver<u64>,
+    mut remote: watch::Receiver<u64>,
+    ours: watch::Sender<u64>,
+    woken: watch::Sender<u64>,
+    stop: CancellationToken,
+) {
+    loop {
+        let position = tokio::select! {
+            () = stop.cancelled() => return,
+            changed = local.changed() => {
+                // The writer has gone: the process is about to.
+                if changed.is_err() { return stop.cancelled().await }
+                let position = *local.borrow_and_update();
+                ours.send_replace(position);
+                position
+            }
+            Ok(()) = remote.changed() => *remote.borrow_and_update(),
+        };
+        woken.send_if_modified(|known| {
+            let newer = position > *known;
+            *known = position.max(*known);
+            newer
+        });
+    }
 }
 
 async fn count_events(
@@ -379,15 +469,16 @@ async fn count_events(
     }
 }
 
-async fn start_sandbox(
+/// The address of a sandbox on a free port of loopback, and its pages for customers.
+fn start_sandbox(
     pool: PgPool,
     shop_url: String,
     webhook_secret: Option<WebhookSecret>,
-    stop: &CancellationToken,
-    workers: &mut JoinSet<()>,
+    supervisor: &mut Supervisor,
 ) -> anyhow::Result<(String, Router)> {
-    let listener =
-        TcpListener::bind("127.0.0.1:0").await.context("no free port for the sandbox")?;
+    // Kept, so that one that is started again has the same port.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("no port for the sandbox")?;
+    listener.set_nonblocking(true)?;
     let url = format!("http://{}", listener.local_addr()?);
     // A customer is sent to the shop's own address, which a restart does not change.
     let webhook_url = format!("{shop_url}/api/v1/webhooks/payments/sandbox");
@@ -398,10 +489,16 @@ async fn start_sandbox(
         delay: sandbox::DEFAULT_DELAY,
     };
     let pages = sandbox::pages(pool.clone(), &settings);
-    let stop = stop.clone();
-    workers.spawn(async move {
-        if let Err(error) = sandbox::serve(listener, pool, settings, stop).await {
-            error!(%error, "the payment sandbox has stopped");
+    supervisor.watch("sandbox", true, move |stop| {
+        let (listener, pool, settings) = (listener.try_clone(), pool.clone(), settings.clone());
+        async move {
+            let served = async {
+                let listener = TcpListener::from_std(listener?)?;
+                anyhow::Ok(sandbox::serve(listener, pool, settings, stop).await?)
+            };
+            if let Err(error) = served.await {
+                error!(%error, "the payment sandbox has stopped");
+            }
         }
     });
     Ok((url, pages))

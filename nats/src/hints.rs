@@ -59,22 +59,25 @@ impl Hints {
     /// Starts a task that sends hints until every clone of the publisher is dropped.
     #[must_use]
     pub fn publisher(&self) -> HintPublisher {
-        let (latest, mut hints) = watch::channel(0);
-        let Self { client, subject, epoch, .. } = self.clone();
-        tokio::spawn(async move {
-            while hints.changed().await.is_ok() {
-                let position = *hints.borrow_and_update();
-                // While disconnected the client would keep messages for later, when they are stale.
-                if client.connection_state() == State::Connected {
-                    let text = format!("{} {position}", *epoch.borrow());
-                    if let Err(error) = client.publish(subject.clone(), text.into()).await {
-                        tracing::debug!(%error, "a hint was lost");
-                    }
-                }
-                tokio::time::sleep(SHORTEST_INTERVAL).await;
-            }
-        });
+        let (latest, hints) = watch::channel(0);
+        let this = self.clone();
+        tokio::spawn(async move { this.send(hints).await });
         HintPublisher { latest: Arc::new(latest) }
+    }
+
+    /// Sends each new position as a hint until nobody can say one any more.
+    pub async fn send(&self, mut positions: watch::Receiver<u64>) {
+        while positions.changed().await.is_ok() {
+            let position = *positions.borrow_and_update();
+            // While disconnected the client would keep messages for later, when they are stale.
+            if self.client.connection_state() == State::Connected {
+                let text = format!("{} {position}", *self.epoch.borrow());
+                if let Err(error) = self.client.publish(self.subject.clone(), text.into()).await {
+                    tracing::debug!(%error, "a hint was lost");
+                }
+            }
+            tokio::time::sleep(SHORTEST_INTERVAL).await;
+        }
     }
 
     /// The position of the last hint of any process of this shop, 0 before the first. Every hint
@@ -83,31 +86,34 @@ impl Hints {
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         let (latest, receiver) = watch::channel(0);
         let this = self.clone();
-        tokio::spawn(async move {
-            let mut asked = None;
-            loop {
-                if let Ok(mut hints) = this.client.subscribe(this.subject.clone()).await {
-                    tokio::select! {
-                        () = latest.closed() => return,
-                        () = async {
-                            while let Some(hint) = hints.next().await {
-                                if let Some((epoch, position)) = parse(&hint.payload)
-                                    && this.is_ours(epoch, &mut asked).await
-                                {
-                                    latest.send_replace(position);
-                                }
-                            }
-                        } => {}
-                    }
-                }
-                // Only a client that was closed gets here; a lost connection is resumed for us.
+        tokio::spawn(async move { this.receive(&latest).await });
+        receiver
+    }
+
+    /// Tells `latest` the position of every hint until nobody listens any more.
+    pub async fn receive(&self, latest: &watch::Sender<u64>) {
+        let mut asked = None;
+        loop {
+            if let Ok(mut hints) = self.client.subscribe(self.subject.clone()).await {
                 tokio::select! {
                     () = latest.closed() => return,
-                    () = tokio::time::sleep(RESUBSCRIBE_PAUSE) => {}
+                    () = async {
+                        while let Some(hint) = hints.next().await {
+                            if let Some((epoch, position)) = parse(&hint.payload)
+                                && self.is_ours(epoch, &mut asked).await
+                            {
+                                latest.send_replace(position);
+                            }
+                        }
+                    } => {}
                 }
             }
-        });
-        receiver
+            // Only a client that was closed gets here; a lost connection is resumed for us.
+            tokio::select! {
+                () = latest.closed() => return,
+                () = tokio::time::sleep(RESUBSCRIBE_PAUSE) => {}
+            }
+        }
     }
 
     /// Whether a hint is about our journal; asks the database when it cannot be known otherwise.

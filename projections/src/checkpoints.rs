@@ -61,18 +61,27 @@ impl Checkpoints {
     /// nobody's wait; it ends with `cancel`. Must be called within a Tokio runtime.
     #[must_use]
     pub fn start(connect: PgConnectOptions, cancel: CancellationToken) -> Self {
-        let checkpoints = Self(Arc::new(Shared {
+        let checkpoints = Self::unread();
+        let poller = checkpoints.clone();
+        tokio::spawn(async move { poller.poll(connect, cancel).await });
+        checkpoints
+    }
+
+    /// Nothing is known until somebody [polls](Self::poll).
+    #[must_use]
+    pub fn unread() -> Self {
+        Self(Arc::new(Shared {
             positions: watch::Sender::new(BTreeMap::new()),
             journal_head: watch::Sender::new(None),
             waiting: AtomicUsize::new(0),
             look_now: Notify::new(),
-        }));
-        let poller = checkpoints.clone();
-        tokio::spawn(async move {
-            // Abandoning a look is harmless: the connection goes with it.
-            cancel.run_until_cancelled(poller.poll(connect)).await;
-        });
-        checkpoints
+        }))
+    }
+
+    /// Reads the checkpoints on a connection of its own until `cancel`. Abandoning it is harmless: the
+    /// connection goes with it.
+    pub async fn poll(&self, connect: PgConnectOptions, cancel: CancellationToken) {
+        cancel.run_until_cancelled(self.poll_for_ever(connect)).await;
     }
 
     /// Returns as soon as the projection has reached the position.
@@ -127,7 +136,7 @@ impl Checkpoints {
         self.0.positions.send_if_modified(|positions| advance(positions, projection, position));
     }
 
-    async fn poll(&self, connect: PgConnectOptions) {
+    async fn poll_for_ever(&self, connect: PgConnectOptions) {
         let connect = connect.application_name("gomall checkpoints");
         loop {
             let looked = async {

@@ -91,15 +91,18 @@ impl fmt::Debug for Options {
 pub async fn run<S: EventSource>(options: Options, source: Arc<S>, cancel: CancellationToken) {
     let mut workers = JoinSet::new();
     for projection in options.projections {
-        let worker = Worker::new(*projection, &options);
-        workers.spawn(worker.run(source.clone(), cancel.clone()));
+        let (options, source, cancel) = (options.clone(), source.clone(), cancel.clone());
+        workers.spawn(async move { run_one(*projection, &options, source, cancel).await });
     }
-    while let Some(ended) = workers.join_next().await {
-        if let Err(error) = ended
-            && error.is_panic()
-        {
-            // Workers catch what projections do wrong; this would be a fault of the worker itself.
-            tracing::error!(%error, "a projection's worker has ended; restart this process");
-        }
-    }
+    while workers.join_next().await.is_some() {}
+}
+
+/// The same for one of them.
+pub async fn run_one<S: EventSource>(
+    projection: &'static dyn Projection,
+    options: &Options,
+    source: Arc<S>,
+    cancel: CancellationToken,
+) {
+    Worker::new(projection, options).run(source, cancel).await;
 }

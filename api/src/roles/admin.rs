@@ -13,7 +13,7 @@ pub(super) async fn seed(args: ServerArgs) -> anyhow::Result<()> {
     let shop = Shop::start(serve::config(&args, Workers::NONE, None)?).await?;
     seed::default_policy(&shop.app).await?;
     seed::sample_catalogue(&shop.app).await?;
-    shop.stop().await;
+    shop.stop().await?;
     println!("the sample catalogue is there");
     Ok(())
 }
@@ -23,7 +23,7 @@ pub(super) async fn create(args: AdminArgs) -> anyhow::Result<()> {
     seed::default_policy(&shop.app).await?;
     let password = invent_password()?;
     let created = seed::administrator(&shop.app, &args.email, &password).await?;
-    shop.stop().await;
+    shop.stop().await?;
     anyhow::ensure!(created, "there is an account with this address; see `gomall admin reset`");
     println!("administrator {} with the password {password}", args.email);
     Ok(())
@@ -45,7 +45,7 @@ pub(super) async fn reset(args: AdminArgs) -> anyhow::Result<()> {
         traceparent: None,
     };
     app.bus.execute(Plan::new(&context).step::<User>(user_id.to_string(), change)).await?;
-    shop.stop().await;
+    shop.stop().await?;
     println!("administrator {} with the password {password}", args.email);
     Ok(())
 }

@@ -38,6 +38,7 @@ pub(super) async fn serve(
     ready: impl FnOnce(&str),
 ) -> anyhow::Result<()> {
     let url = listener.url();
+    let stop = shop.until_lost(stop);
     let service = Service::new(&shop, args.is_limited(), args.proxies());
     let serving = service.serve(listener, stop.clone());
     service.wait_until_ready(&stop).await;
@@ -46,8 +47,7 @@ pub(super) async fn serve(
     }
     serving.await?;
     drop(service);
-    shop.stop().await;
-    Ok(())
+    shop.stop().await
 }
 
 /// What the settings say about the shop's parts.

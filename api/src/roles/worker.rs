@@ -28,7 +28,7 @@ pub(super) async fn run(args: WorkerArgs, workers: Workers) -> anyhow::Result<()
     if let Some(url) = url {
         println!("ready {url}");
     }
+    let stop = shop.until_lost(stop);
     operations.serve(listener, stop).await;
-    shop.stop().await;
-    Ok(())
+    shop.stop().await
 }

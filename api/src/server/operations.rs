@@ -8,6 +8,7 @@ use crate::readiness::Readiness;
 use crate::routes::root::{Root, operations_router};
 use crate::settings::OperationsArgs;
 use crate::shop::Shop;
+use crate::supervisor::Tasks;
 use crate::telemetry::Metrics;
 use ::nats::{RelayState, RelayStatus};
 use commands::journal::OtherHistory;
@@ -51,6 +52,7 @@ pub struct Operations {
     relay: watch::Receiver<RelayStatus>,
     other_history: watch::Receiver<OtherHistory>,
     stuck: watch::Receiver<Stuck>,
+    tasks: Tasks,
 }
 
 impl Operations {
@@ -67,6 +69,7 @@ impl Operations {
             relay,
             other_history,
             stuck: shop.stuck.clone(),
+            tasks: shop.tasks.clone(),
         }
     }
 
@@ -93,9 +96,10 @@ impl Operations {
     pub(super) fn root(&self, shows_metrics: bool) -> Arc<Root> {
         let (nats, relay) = (self.nats.clone(), self.relay.clone());
         let (other_history, stuck) = (self.other_history.clone(), self.stuck.clone());
+        let tasks = self.tasks.clone();
         Arc::new(Root {
             readiness: Arc::clone(&self.readiness),
-            degraded: Box::new(move || degraded(&nats, &relay, &other_history, &stuck)),
+            degraded: Box::new(move || degraded(&nats, &relay, &other_history, &stuck, &tasks)),
             metrics: Arc::clone(&self.metrics),
             shows_metrics,
         })
@@ -108,6 +112,7 @@ fn degraded(
     relay: &watch::Receiver<RelayStatus>,
     other_history: &watch::Receiver<OtherHistory>,
     stuck: &watch::Receiver<Stuck>,
+    tasks: &Tasks,
 ) -> Vec<&'static str> {
     let mut degraded = vec![];
     if nats.connection_state() != async_nats::connection::State::Connected {
@@ -120,6 +125,7 @@ fn degraded(
         degraded.push("journal");
     }
     degraded.extend(stuck.borrow().iter());
+    degraded.extend(tasks.unsound());
     degraded.sort_unstable();
     degraded.dedup();
     degraded

@@ -34,7 +34,7 @@ pub use execute::{ExecuteError, Executed};
 pub use fingerprint::FingerprintKey;
 pub use load::{LoadError, Loaded, fold};
 pub use plan::{Context, Plan, RequestKey, VersionConflict, new_event};
-pub use snapshots::EVENTS_BETWEEN_SNAPSHOTS;
+pub use snapshots::{EVENTS_BETWEEN_SNAPSHOTS, SnapshotWriter};
 
 use crate::counters::Counters;
 use crate::journal::Journal;
@@ -80,11 +80,24 @@ impl Bus {
         world: World,
         fingerprints: FingerprintKey,
     ) -> Self {
+        let (bus, writer) = Self::open(events, journal, world, fingerprints);
+        tokio::spawn(async move { writer.run().await });
+        bus
+    }
+
+    /// The same with the task, for a caller that keeps it running.
+    #[must_use]
+    pub fn open(
+        events: u64,
+        journal: Journal,
+        world: World,
+        fingerprints: FingerprintKey,
+    ) -> (Self, SnapshotWriter) {
         let (pool, counters) = (journal.pool().clone(), Arc::clone(journal.counters()));
         let repository = PostgresEventRepository::new(pool.clone());
-        let snapshots = Snapshots::start(pool, events, Arc::clone(&counters));
+        let (snapshots, writer) = Snapshots::new(pool, events, Arc::clone(&counters));
         let loader = Loader::new(repository, snapshots, Arc::clone(&counters));
-        Self { journal, loader, cache: Cache::new(), world, fingerprints, counters }
+        (Self { journal, loader, cache: Cache::new(), world, fingerprints, counters }, writer)
     }
 
     /// The journal that the bus appends to.

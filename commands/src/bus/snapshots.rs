@@ -11,7 +11,7 @@ use domain::{STATE_VERSION, StreamKey};
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -61,11 +61,11 @@ pub(super) struct Snapshots {
 }
 
 impl Snapshots {
-    /// Starts the writing task, which ends when this is dropped and the queue is empty.
-    pub(super) fn start(pool: PgPool, every: u64, counters: Arc<Counters>) -> Self {
+    /// With the task that writes them.
+    pub(super) fn new(pool: PgPool, every: u64, counters: Arc<Counters>) -> (Self, SnapshotWriter) {
         let (queue, due) = mpsc::channel(QUEUED_SNAPSHOTS);
-        tokio::spawn(write_all(pool.clone(), due, counters));
-        Self { pool, queue, every: every.max(1) }
+        let writer = SnapshotWriter { pool: pool.clone(), due: Arc::new(due.into()), counters };
+        (Self { pool, queue, every: every.max(1) }, writer)
     }
 
     /// Whether a decision that took a stream from `before` to `after` is the one of so many that asks.
@@ -108,26 +108,38 @@ impl Snapshots {
     }
 }
 
-async fn write_all(pool: PgPool, mut due: mpsc::Receiver<Due>, counters: Arc<Counters>) {
-    while let Some(Due { stream, state }) = due.recv().await {
-        let Some(head) = state.head else { continue };
-        let Ok(text) = (state.encode)(&*state.state) else { continue };
-        if text.len() > MAX_STATE_BYTES {
-            continue;
+/// Writes the snapshots that a bus asks for. Cheap to clone; one of them works at a time.
+#[derive(Clone)]
+pub struct SnapshotWriter {
+    pool: PgPool,
+    due: Arc<Mutex<mpsc::Receiver<Due>>>,
+    counters: Arc<Counters>,
+}
+
+impl SnapshotWriter {
+    /// Works until the bus is dropped and its queue is empty. Can be stopped and run again at any time.
+    pub async fn run(&self) {
+        let mut due = self.due.lock().await;
+        while let Some(Due { stream, state }) = due.recv().await {
+            let Some(head) = state.head else { continue };
+            let Ok(text) = (state.encode)(&*state.state) else { continue };
+            if text.len() > MAX_STATE_BYTES {
+                continue;
+            }
+            let written = sqlx::query(WRITE)
+                .bind(stream.aggregate_type)
+                .bind(&stream.aggregate_id)
+                .bind(i64::try_from(state.sequence).unwrap_or(i64::MAX))
+                .bind(head)
+                .bind(STATE_VERSION)
+                .bind(text)
+                .execute(&self.pool)
+                .await;
+            match written {
+                Ok(done) => self.counters.snapshots.fetch_add(done.rows_affected(), Relaxed),
+                // The next one will do; the database's absence is told by those who need it.
+                Err(_) => continue,
+            };
         }
-        let written = sqlx::query(WRITE)
-            .bind(stream.aggregate_type)
-            .bind(&stream.aggregate_id)
-            .bind(i64::try_from(state.sequence).unwrap_or(i64::MAX))
-            .bind(head)
-            .bind(STATE_VERSION)
-            .bind(text)
-            .execute(&pool)
-            .await;
-        match written {
-            Ok(done) => counters.snapshots.fetch_add(done.rows_affected(), Relaxed),
-            // The next one will do; the database's absence is told by those who need it.
-            Err(_) => continue,
-        };
     }
 }

@@ -89,13 +89,26 @@ impl Tail {
         reader: JournalReader,
         cancel: CancellationToken,
     ) -> Result<Self, SourceError> {
+        let (tail, follow) = Self::open(reader, cancel).await?;
+        tokio::spawn(follow);
+        Ok(tail)
+    }
+
+    /// The same with the task as a future that the caller runs.
+    ///
+    /// # Errors
+    /// [`SourceError`] when the journal cannot be read at all.
+    pub async fn open(
+        reader: JournalReader,
+        cancel: CancellationToken,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + use<>), SourceError> {
         let end = reader.end().await.map_err(SourceError::unavailable)?;
         let recent = Arc::new(RwLock::new(Recent::at(end)));
         let (head_sender, head) = watch::channel(end.position);
         let (other_sender, other_history) = watch::channel(OtherHistory::default());
         let tail = Self { reader, recent, head, other_history };
-        tokio::spawn(follow(tail.clone(), head_sender, other_sender, cancel));
-        Ok(tail)
+        let follow = follow(tail.clone(), head_sender, other_sender, cancel);
+        Ok((tail, follow))
     }
 
     /// The last position that is known to be readable here. Goes back where the journal did.

@@ -74,7 +74,7 @@ impl<S: EventSource> Auditor<S> {
         let relay = Relay::new(source, pool, client, config);
         let stop = CancellationToken::new();
         let _stops = stop.clone().drop_guard();
-        tokio::spawn(relay.run(stop));
+        tokio::spawn(async move { relay.run(stop).await });
         let (mut reached, mut progress_at) = (0, Instant::now());
         loop {
             let stream = existing(&self.jetstream(), &self.config.name).await;

@@ -57,19 +57,26 @@ struct Row {
     soft_seconds: f64,
 }
 
-/// Takes the lease on mails that are due, the oldest first, at most so many. What another worker is
-/// taking is not waited for.
+/// Takes the lease on mails that are due, at most so many: first those that nobody has tried, then those
+/// that are tried again, the oldest first. What another worker is taking is not waited for.
 pub(super) async fn take(
     pool: &PgPool,
     most: usize,
     lease: Duration,
 ) -> Result<Vec<Taken>, sqlx::Error> {
     let rows = sqlx::query_as(
-        "update mails set state = 'sending', attempts = attempts + 1,
+        "with fresh as (
+           select event_id from mails
+            where state = 'waiting' and attempts = 0 and lease_until <= clock_timestamp()
+            order by lease_until limit $1 for update skip locked),
+         again as (
+           select event_id from mails
+            where state in ('waiting', 'sending') and attempts > 0
+              and lease_until <= clock_timestamp()
+            order by lease_until limit $1 - (select count(*) from fresh) for update skip locked)
+         update mails set state = 'sending', attempts = attempts + 1,
                           lease_until = clock_timestamp() + make_interval(secs => $2)
-          where event_id in (select event_id from mails
-                              where state in ('waiting', 'sending') and lease_until <= clock_timestamp()
-                              order by lease_until limit $1 for update skip locked)
+          where event_id in (select event_id from fresh union all select event_id from again)
          returning event_id, position, order_id, kind, message_id, attempts, refusals,
                    coalesce(extract(epoch from clock_timestamp() - soft_since), 0)::float8
                      as soft_seconds",

@@ -107,7 +107,7 @@ impl<D: Directory> Notifier<D> {
 
     /// Sends mails until `stop`, finishing those that are being sent.
     pub async fn run<S: EventSource>(
-        self,
+        self: Arc<Self>,
         source: Arc<S>,
         client: Client,
         stop: CancellationToken,
@@ -119,10 +119,9 @@ impl<D: Directory> Notifier<D> {
             concurrency: QUEUED_AT_ONCE,
             ack_wait: QUEUE_PATIENCE,
         };
-        let (pool, this) = (self.pool.clone(), Arc::new(self));
-        let again = dead_letters::try_again(&pool, &stop);
-        let consumer = Consumer::new(source, pool.clone(), client, config);
-        tokio::join!(consumer.run(Arc::clone(&this), stop.clone()), again, this.send_due(&stop));
+        let again = dead_letters::try_again(&self.pool, &stop);
+        let consumer = Consumer::new(source, self.pool.clone(), client, config);
+        tokio::join!(consumer.run(Arc::clone(&self), stop.clone()), again, self.send_due(&stop));
     }
 
     /// Sends whatever is due, a few mails at a time. When the server takes none, everything rests.

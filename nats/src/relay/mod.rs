@@ -177,7 +177,7 @@ impl<S: EventSource> Relay<S> {
 
     /// Works until `stop`. Nothing has to be finished then: whoever is next goes on from what the
     /// stream holds.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(&self, stop: CancellationToken) {
         let _stopped = stop.run_until_cancelled(self.work()).await;
         self.stand_by();
     }

@@ -100,7 +100,8 @@ impl Office {
         let notifier = self.notifier(mailer, lease);
         let stop = CancellationToken::new();
         let journal = Arc::clone(&self.shop.journal);
-        let task = tokio::spawn(notifier.run(journal, self.shop.client.clone(), stop.clone()));
+        let task =
+            tokio::spawn(Arc::new(notifier).run(journal, self.shop.client.clone(), stop.clone()));
         Worker { stop, task }
     }
 
@@ -339,6 +340,29 @@ async fn a_full_mailbox_stands_in_nobodys_way_however_many_mails_wait_for_it() {
 }
 
 #[tokio::test]
+async fn a_mail_that_nobody_has_tried_goes_before_those_that_are_tried_again() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let new = new_id();
+    // All of them are due, the new one last.
+    sqlx::query(
+        "insert into mails (event_id, position, order_id, kind, state, lease_until, attempts, message_id) \
+         select gen_random_uuid(), n, case when n = 300 then $1 else gen_random_uuid() end, 'order_confirmation', \
+                'waiting', now() - interval '1 hour' + n * interval '1 second', (n < 300)::int, n::text \
+           from generate_series(1, 300) n",
+    )
+    .bind(new)
+    .execute(&office.shop.pool)
+    .await
+    .expect("the queue is empty");
+    let worker = office.start(smtp(&sink));
+    office.settle(300).await;
+    let place = sink.mails().iter().position(|mail| mail.recipient == address(new));
+    assert!(place.is_some_and(|place| place < 16), "it came as number {place:?}");
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_mailbox_that_stays_full_for_too_long_is_a_dead_letter() {
     let office = Office::open().await;
     let sink = Sink::start().await;
@@ -349,7 +373,8 @@ async fn a_mailbox_that_stays_full_for_too_long_is_a_dead_letter() {
         config.soft_patience = Duration::from_millis(1_500);
     });
     let journal = Arc::clone(&office.shop.journal);
-    let task = tokio::spawn(notifier.run(journal, office.shop.client.clone(), stop.clone()));
+    let task =
+        tokio::spawn(Arc::new(notifier).run(journal, office.shop.client.clone(), stop.clone()));
     office.shop.journal.append(order, "OrderPlaced", PLACED);
     eventually("it is given up", async || office.letters().await == "notify.1 failed 1 smtp 452")
         .await;

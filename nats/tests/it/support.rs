@@ -210,7 +210,10 @@ impl Shop {
     pub(crate) fn start_relay(&self) -> Running {
         let relay = self.relay();
         let status = relay.status();
-        Running { status, task: tokio::spawn(relay.run(CancellationToken::new())) }
+        Running {
+            status,
+            task: tokio::spawn(async move { relay.run(CancellationToken::new()).await }),
+        }
     }
 
     /// A stream of ours that somebody made without our configuration.

@@ -71,7 +71,8 @@ impl Copying {
         let relay = Relay::new(Arc::new(reader), pool.clone(), client.clone(), config);
         let (mut status, stop) = (relay.status(), CancellationToken::new());
         let begun = Instant::now();
-        let working = tokio::spawn(relay.run(stop.clone()));
+        let told = stop.clone();
+        let working = tokio::spawn(async move { relay.run(told).await });
         status.wait_for(|status| status.published_position >= Some(*head)).await?;
         let round = self.0.per_second(begun);
         stop.cancel();

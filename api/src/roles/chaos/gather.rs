@@ -3,7 +3,6 @@
 use super::account::{Account, Moved};
 use super::check::{Evidence, Message, Outcome, Row};
 use super::cycle::Cycle;
-use super::patiently;
 use anyhow::Context as _;
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
 use cqrs_es::Aggregate as _;
@@ -104,15 +103,6 @@ pub(super) async fn orders(cycle: &Cycle<'_>) -> anyhow::Result<i64> {
     let mut connection = cycle.ground.connect().await?;
     let orders = sqlx::query_scalar("select count(*) from events where event_type = 'OrderPlaced'");
     Ok(orders.fetch_one(&mut connection).await?)
-}
-
-/// Waits until there are more orders than so many.
-pub(super) async fn more_orders(cycle: &Cycle<'_>, before: i64) -> anyhow::Result<()> {
-    patiently("an order", async || {
-        anyhow::ensure!(orders(cycle).await? > before, "nobody orders");
-        Ok(())
-    })
-    .await
 }
 
 /// The sequence of the last message of the stream.

@@ -1,16 +1,16 @@
 //! A customer who orders again and again through HTTP, and asks at the other process, under the same
 //! key, when one does not answer.
 
-use super::LOOK;
 use super::cycle::Cycle;
 use super::staff::Staff;
+use super::{LOOK, PATIENCE, gather};
 use anyhow::Context as _;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -33,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct Shoppers {
     enough: Arc<AtomicBool>,
     shopping: JoinSet<anyhow::Result<Vec<Uuid>>>,
+    /// What those said who have finished.
+    told: Vec<Uuid>,
 }
 
 impl Shoppers {
@@ -59,7 +61,24 @@ impl Shoppers {
             let shopper = Shopper { client, shops, seed, number, mailbox };
             shopping.spawn(shopper.shop(Arc::clone(&enough)));
         }
-        Ok(Self { enough, shopping })
+        Ok(Self { enough, shopping, told: vec![] })
+    }
+
+    /// Waits until there are more orders than `before`; says why when a customer has given up.
+    pub(super) async fn more_orders(
+        &mut self,
+        cycle: &Cycle<'_>,
+        before: i64,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while gather::orders(cycle).await? <= before {
+            if let Some(ended) = self.shopping.try_join_next() {
+                self.told.extend(ended??);
+            }
+            anyhow::ensure!(Instant::now() < deadline, "nobody orders");
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// Lets them finish the order that they are at; the ids of all orders that were acknowledged.
@@ -78,7 +97,7 @@ impl Shoppers {
         cycle: &Cycle<'_>,
         staff: &mut Staff,
     ) -> anyhow::Result<Vec<Uuid>> {
-        let mut told = vec![];
+        let mut told = self.told;
         while !self.shopping.is_empty() {
             staff.supervise(cycle).await?;
             if let Ok(Some(orders)) = tokio::time::timeout(LOOK, self.shopping.join_next()).await {

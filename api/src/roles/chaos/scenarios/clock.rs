@@ -23,11 +23,11 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
     let database = [("DATABASE_URL", cycle.ground.url.as_str())];
     cycle.start("seed", &["seed"], &database)?.ends_well().await?;
     let mut staff = Staff::start(cycle, &[Duty::Serve, Duty::Project, Duty::Relay]).await?;
-    let shoppers = Shoppers::start(cycle, &staff, 1..SHOPPERS + 1)?;
+    let mut shoppers = Shoppers::start(cycle, &staff, 1..SHOPPERS + 1)?;
     let mut found = vec![];
     for days in [1, 20] {
         let before = gather::orders(cycle).await?;
-        gather::more_orders(cycle, before).await?;
+        shoppers.more_orders(cycle, before).await?;
         shift(cycle, days).await?;
         cycle.fault(format!("the clock was {days} days ahead and comes back"));
         found.extend(refuses(&staff.addresses(), days).await?);
@@ -36,7 +36,7 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
         cycle.fault("the times are set right");
     }
     let before = gather::orders(cycle).await?;
-    gather::more_orders(cycle, before).await?;
+    shoppers.more_orders(cycle, before).await?;
     let told = shoppers.finish(cycle, &mut staff).await?;
     let mut evidence = gather::journal(cycle).await?;
     if gather::orders(cycle).await? != i64::try_from(told.len())? {

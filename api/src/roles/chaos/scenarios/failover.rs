@@ -70,10 +70,10 @@ async fn order(
 ) -> anyhow::Result<BTreeSet<Uuid>> {
     let numbers = part * SHOPPERS + 1..(part + 1) * SHOPPERS + 1;
     let before = gather::orders(cycle).await?;
-    let shoppers = Shoppers::start(cycle, staff, numbers)?;
+    let mut shoppers = Shoppers::start(cycle, staff, numbers)?;
     tokio::time::sleep(ORDERING.mul_f64(cycle.rng.random_range(0.3..1.0))).await;
     // At least one order, however slow the machine is.
-    gather::more_orders(cycle, before).await?;
+    shoppers.more_orders(cycle, before).await?;
     Ok(shoppers.finish(cycle, staff).await?.into_iter().collect())
 }
 

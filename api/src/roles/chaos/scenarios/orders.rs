@@ -8,7 +8,7 @@ use super::super::cycle::Cycle;
 use super::super::proxy::{Moment, Point, Then, Trap};
 use super::super::shopper::Shoppers;
 use super::super::staff::{Duty, Staff};
-use super::super::{LOOK, gather, mails};
+use super::super::{LOOK, mails};
 use super::MAX_FAULTS;
 use async_nats::jetstream;
 use clap::Args;
@@ -98,7 +98,7 @@ pub(super) async fn cycle(
     let mut staff = Staff::start(cycle, &duties).await?;
     let mut crew = Crew::start(cycle, &cycle.urls()[..1], Manner::default())?;
     crew.at_work().await?;
-    let shoppers = Shoppers::start(cycle, &staff, 1..SHOPPERS + 1)?;
+    let mut shoppers = Shoppers::start(cycle, &staff, 1..SHOPPERS + 1)?;
 
     let mut schedule = FAULTS.to_vec();
     if mailers {
@@ -115,7 +115,7 @@ pub(super) async fn cycle(
         staff.supervise(cycle).await?;
     }
 
-    gather::more_orders(cycle, 0).await?;
+    shoppers.more_orders(cycle, 0).await?;
     for _ in 0..AGAIN_TRIES {
         if let Some(what) = deliver_again(cycle, &staff).await? {
             cycle.fault(what);

@@ -26,8 +26,8 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
     let database = [("DATABASE_URL", cycle.ground.url.as_str())];
     cycle.start("seed", &["seed"], &database)?.ends_well().await?;
     let mut staff = Staff::start(cycle, &[Duty::Serve, Duty::Project, Duty::Relay]).await?;
-    let shoppers = Shoppers::start(cycle, &staff, 1..SHOPPERS + 1)?;
-    gather::more_orders(cycle, 0).await?;
+    let mut shoppers = Shoppers::start(cycle, &staff, 1..SHOPPERS + 1)?;
+    shoppers.more_orders(cycle, 0).await?;
 
     staff.be_silent(true);
     cycle.fault("nobody is answered");

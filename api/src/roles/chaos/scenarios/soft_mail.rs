@@ -37,8 +37,8 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
     let waiting = patiently("the mails", refused).await?;
     cycle.fault(format!("{waiting} mailboxes are full"));
 
-    let shoppers = Shoppers::start_for(cycle, &staff, FULL + 1..FULL + OTHERS + 1, "open")?;
-    gather::more_orders(cycle, i64::try_from(told.len())?).await?;
+    let mut shoppers = Shoppers::start_for(cycle, &staff, FULL + 1..FULL + OTHERS + 1, "open")?;
+    shoppers.more_orders(cycle, i64::try_from(told.len())?).await?;
     let others = shoppers.finish(cycle, &mut staff).await?;
     let mut found = vec![];
     let deadline = Instant::now() + SOON;
