@@ -19,6 +19,10 @@ const IDLE_POLL: Duration = Duration::from_millis(100);
 /// The least pause between two looks, however many ask for one: bounds what waiting costs.
 const LEAST_PAUSE: Duration = Duration::from_millis(2);
 
+/// So many times as long as a look took is the pause after it, at least. Looks take long when dead rows
+/// pile up, because somebody reads an old snapshot for hours.
+const PAUSE_PER_LOOK: u32 = 9;
+
 /// The pause after the database could not be asked.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
@@ -147,9 +151,12 @@ impl Checkpoints {
                 self.0.positions.send_replace(fresh.positions.into_iter().collect());
                 self.0.journal_head.send_replace(Some(fresh.head));
                 let mut unstored = BTreeMap::new();
+                let mut took = Duration::ZERO;
                 loop {
-                    self.pause().await;
+                    self.pause(took).await;
+                    let begun = Instant::now();
                     let seen = bounded(look(&mut conn)).await?;
+                    took = begun.elapsed();
                     self.0
                         .journal_head
                         .send_if_modified(|head| head.replace(seen.head) != Some(seen.head));
@@ -172,8 +179,8 @@ impl Checkpoints {
         }
     }
 
-    async fn pause(&self) {
-        tokio::time::sleep(LEAST_PAUSE).await;
+    async fn pause(&self, took: Duration) {
+        tokio::time::sleep(LEAST_PAUSE.max(took * PAUSE_PER_LOOK)).await;
         let waited = self.0.waiting.load(Ordering::Acquire) > 0;
         let pause = if waited { WAITED_POLL } else { IDLE_POLL };
         // Either outcome means "look now".

@@ -1,7 +1,7 @@
 //! One batch of events: applied with the checkpoint, or taken apart until the event is found that
 //! cannot be applied.
 
-use super::checkpoint;
+use super::checkpoint::{self, Checkpoint};
 use super::worker::Interrupted;
 use crate::lanes::{self, Buried};
 use crate::projection::{ApplyError, Projection};
@@ -12,14 +12,14 @@ use std::sync::Arc;
 
 /// What became of a batch.
 pub(super) enum Outcome {
-    /// Everything up to here is in the rows.
-    Applied { cursor: Cursor },
+    /// Everything up to the checkpoint is in the rows.
+    Applied { row: Checkpoint },
     /// The checkpoint was not where we believed, or the events are not in this database's journal.
     Lost,
     /// Nothing was applied; take this many events next.
     Split { events: usize },
     /// An event cannot be applied, and nothing after it may be; everything before it is.
-    Parked { before: Cursor },
+    Parked { row: Checkpoint },
 }
 
 /// Consecutive events from the source.
@@ -29,12 +29,12 @@ pub(super) struct Batch<'a> {
     /// Those that concern the projection; never empty either.
     pub(super) relevant: Vec<Arc<RecordedEvent>>,
     /// The checkpoint. What lies between it and the first event does not concern the projection.
-    pub(super) checkpoint: Cursor,
+    pub(super) checkpoint: &'a Checkpoint,
 }
 
 impl Batch<'_> {
     fn end(&self) -> Cursor {
-        self.events.last().map_or(self.checkpoint, |event| Cursor::behind(event))
+        self.events.last().map_or(self.checkpoint.cursor(), |event| Cursor::behind(event))
     }
 
     /// Directly before an event of the batch.
@@ -43,7 +43,7 @@ impl Batch<'_> {
         match before {
             Some(before) => Cursor::behind(before),
             // What is passed over between the checkpoint and the batch is not at hand.
-            None if self.checkpoint.position + 1 == event.position => self.checkpoint,
+            None if self.checkpoint.position + 1 == event.position => self.checkpoint.cursor(),
             None => Cursor::at(event.position - 1),
         }
     }
@@ -58,7 +58,7 @@ pub(super) async fn apply(
     let cursor = batch.end();
     let mut transaction = conn.begin().await?;
     let moved = checkpoint::advance(&mut transaction, projection, batch.checkpoint, cursor).await?;
-    let Some(status) = moved else {
+    let Some((status, ctid)) = moved else {
         transaction.rollback().await?;
         return Ok(Outcome::Lost);
     };
@@ -66,7 +66,11 @@ pub(super) async fn apply(
     let error = match lanes::apply(projection, &mut transaction, &batch.relevant, some_parked).await
     {
         Ok(()) => match transaction.commit().await {
-            Ok(()) => return Ok(Outcome::Applied { cursor }),
+            Ok(()) => {
+                let mut row = Checkpoint { ctid, ..batch.checkpoint.clone() };
+                row.set(cursor);
+                return Ok(Outcome::Applied { row });
+            }
             // A deferred constraint speaks up only here.
             Err(error) => ApplyError::Database(error),
         },
@@ -113,7 +117,7 @@ async fn bury(
     let position = event.position;
     let mut transaction = conn.begin().await?;
     let mut row = checkpoint::lock(&mut transaction, projection.name()).await?;
-    let stands = row.version == projection.version() && row.cursor() == batch.checkpoint;
+    let stands = row.version == projection.version() && row.cursor() == batch.checkpoint.cursor();
     let is_stored = checkpoint::is_in_journal(&mut transaction, Cursor::behind(event)).await?;
     if !stands || !is_stored || row.status == Status::Parked {
         transaction.rollback().await?;
@@ -122,17 +126,17 @@ async fn bury(
     let outcome = match lanes::bury(projection, &mut transaction, event, reason).await? {
         Buried::LeftOut | Buried::LaneParked => {
             row.set(Cursor::behind(event));
-            Outcome::Applied { cursor: row.cursor() }
+            Outcome::Applied { row: row.clone() }
         }
         Buried::Blocks => {
             lanes::keep(projection, &mut transaction, event, None, "failed", reason).await?;
             // Directly before it, which is where a retry looks for it.
             row.set(batch.before(event));
             row.status = Status::Parked;
-            Outcome::Parked { before: row.cursor() }
+            Outcome::Parked { row: row.clone() }
         }
     };
-    checkpoint::settle(&mut transaction, projection, row).await?;
+    checkpoint::settle(&mut transaction, projection, &row).await?;
     transaction.commit().await?;
     tracing::error!(
         projection.name = projection.name(),

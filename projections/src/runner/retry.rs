@@ -81,7 +81,7 @@ pub(super) async fn retry<S: EventSource>(
     .bind(projection.name())
     .execute(&mut *transaction)
     .await?;
-    checkpoint::settle(&mut transaction, projection, row).await?;
+    checkpoint::settle(&mut transaction, projection, &row).await?;
     transaction.commit().await?;
     Ok(())
 }

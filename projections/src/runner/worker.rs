@@ -103,7 +103,8 @@ struct Stand {
 impl Stand {
     fn at(row: Checkpoint) -> Self {
         let now = Instant::now();
-        Self { row, loaded_at: now, seen: row.cursor(), stored_at: now }
+        let seen = row.cursor();
+        Self { row, loaded_at: now, seen, stored_at: now }
     }
 
     /// Somebody else may have moved the checkpoint; what was seen beyond the old one counts no more.
@@ -123,9 +124,9 @@ impl Stand {
         self.seen = to;
     }
 
-    fn store(&mut self, cursor: Cursor) {
-        self.row.set(cursor);
-        self.seen = cursor;
+    fn store(&mut self, row: Checkpoint) {
+        self.seen = row.cursor();
+        self.row = row;
     }
 
     fn is_stored(&self) -> bool {
@@ -340,21 +341,21 @@ impl Worker {
             self.done(end.position);
             return Ok(());
         }
-        let batch = Batch { events, relevant, checkpoint: stand.row.cursor() };
+        let batch = Batch { events, relevant, checkpoint: &stand.row };
         let applied = timeout(self.batch_patience, batch::apply(self.projection, conn, &batch));
         let Ok(applied) = applied.await else {
             self.was_late(events.len());
             return Err(Interrupted::DatabaseTimeout);
         };
         match applied? {
-            Outcome::Applied { cursor } => {
-                stand.store(cursor);
-                self.done(cursor.position);
+            Outcome::Applied { row } => {
+                let position = row.position;
+                stand.store(row);
+                self.done(position);
             }
             Outcome::Split { events } => self.next_events = events.max(1),
-            Outcome::Parked { before } => {
-                stand.store(before);
-                stand.row.status = Status::Parked;
+            Outcome::Parked { row } => {
+                stand.store(row);
                 self.next_events = self.most_events;
             }
             Outcome::Lost => self.reload_after_loss(conn, stand).await?,
@@ -389,9 +390,12 @@ impl Worker {
         if stand.is_stored() {
             return Ok(());
         }
-        let advanced = checkpoint::advance(conn, self.projection, stand.row.cursor(), stand.seen);
+        let advanced = checkpoint::advance(conn, self.projection, &stand.row, stand.seen);
         match bounded(advanced).await? {
-            Some(_) => stand.store(stand.seen),
+            Some((_, ctid)) => {
+                stand.row.ctid = ctid;
+                stand.row.set(stand.seen);
+            }
             None => self.reload_after_loss(conn, stand).await?,
         }
         Ok(())

@@ -1,5 +1,6 @@
 use crate::support::{History, PATIENCE, Running, Source, database, options};
 use crate::tally::{self, Mishap, Tally};
+use crate::trail::{self, Trail};
 use compose::testing::eventually;
 use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use projections::{Checkpoints, Options, Projection, list_projections};
@@ -323,4 +324,53 @@ async fn what_may_pass_is_tried_again_and_parks_nothing() {
     tally::create_table(&pool).await;
     watch_to_the_end(&pool, &history).await;
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_moves_at_the_same_cost_while_somebody_reads_an_old_snapshot() {
+    const BATCHES: u64 = 100;
+    /// Pages of its table that a worker may touch in so many batches. It passes over all fifty that are full of
+    /// dead rows a few times, when it begins and once a second, and not for every batch.
+    const MOST_PAGES: i64 = 20 * BATCHES.cast_signed();
+    let pool = database().await;
+    let (_, projections) = Trail::leak();
+    trail::create_table(&pool).await;
+    let mut history = History::default();
+    let source = Arc::new(Source::default());
+    Running::start(options(&pool, projections), source.clone()).stop().await;
+    let mut dump = pool.begin().await.expect("it is up");
+    for statement in ["set transaction isolation level repeatable read", "select 1"] {
+        sqlx::query(statement).execute(&mut *dump).await.expect("a statement");
+    }
+    sqlx::raw_sql(
+        "do $$ begin for i in 1..5000 loop \
+           update projections set updated_at = now() where name = 'trail'; commit; \
+         end loop; end $$",
+    )
+    .execute(&pool)
+    .await
+    .expect("nobody keeps the row for long");
+    // Sessions tell what they touched when they end.
+    let pages = async || -> i64 {
+        pool.acquire().await.expect("it is up").close().await.expect("it is up");
+        let touched = "select (heap_blks_hit + heap_blks_read)::bigint from pg_statio_user_tables \
+                       where relname = 'projections'";
+        sqlx::query_scalar(touched).fetch_one(&pool).await.expect("a query")
+    };
+    let before = pages().await;
+    let running = Running::start(options(&pool, projections), source.clone());
+    for number in 1..=BATCHES {
+        let head = history.head();
+        trail::step(&mut history, 1);
+        source.append(history.after(head));
+        eventually("it is applied", || async {
+            let rows = trail::rows(&pool).await;
+            rows.values().map(Vec::len).sum::<usize>() as u64 == number
+        })
+        .await;
+    }
+    running.stop().await;
+    let touched = pages().await - before;
+    assert!(touched <= MOST_PAGES, "{touched} pages");
+    dump.rollback().await.expect("it is up");
 }
