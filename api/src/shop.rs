@@ -3,6 +3,8 @@
 //! Nothing else knows how the parts fit. The order of starting is the order of dependence; the
 //! order of stopping is its reverse, so that no part loses what it needs while it finishes.
 
+mod wake_up;
+
 use crate::access::{self, JournalAccess};
 use crate::app::App;
 use crate::auth::{AccessTokens, KeyPaths, Keys, Passwords, RefreshTokens};
@@ -158,7 +160,7 @@ impl Shop {
         let (journal, writer) =
             Journal::start(pool.clone(), database.clone(), WriterSettings::default(), world.now);
         supervisor.vital("writer", writer);
-        let woken = wake_up(&journal, &hints, &mut supervisor);
+        let woken = wake_up::start(&journal, &hints, &mut supervisor);
         let reader = JournalReader::new(pool.clone(), woken.subscribe());
         let followed = JournalReader::new(worker_pool.clone(), woken.subscribe());
         let (tail, follow) = Tail::open(followed, stop.child_token()).await?;
@@ -391,64 +393,6 @@ pub(crate) async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
     match missing {
         None => Ok(()),
         Some(one) => anyhow::bail!("migration {} is missing; run `gomall migrate`", one.version),
-    }
-}
-
-/// One channel that says how far the journal is, whoever wrote it: this process's writer at once,
-/// other processes through NATS. What neither says the readers' polling finds.
-fn wake_up(journal: &Journal, hints: &Hints, supervisor: &mut Supervisor) -> watch::Sender<u64> {
-    let woken = watch::Sender::new(0);
-    let (ours, theirs) = (watch::Sender::new(0), watch::Sender::new(0));
-    supervisor.watch("hint_sender", true, {
-        let (hints, ours) = (hints.clone(), ours.clone());
-        move |stop| {
-            let (hints, ours) = (hints.clone(), ours.subscribe());
-            async move {
-                stop.run_until_cancelled(hints.send(ours)).await;
-            }
-        }
-    });
-    supervisor.watch("hint_receiver", true, {
-        let (hints, theirs) = (hints.clone(), theirs.clone());
-        move |stop| {
-            let (hints, theirs) = (hints.clone(), theirs.clone());
-            async move {
-                stop.run_until_cancelled(hints.receive(&theirs)).await;
-            }
-        }
-    });
-    supervisor.watch("wake_up", true, {
-        let (head, woken) = (journal.head(), woken.clone());
-        move |stop| pass_on(head.clone(), theirs.subscribe(), ours.clone(), woken.clone(), stop)
-    });
-    woken
-}
-
-/// Tells `woken` of every position that is new, and `ours` of those that this process has written.
-async fn pass_on(
-    mut local: watch::Receiver<u64>,
-    mut remote: watch::Receiver<u64>,
-    ours: watch::Sender<u64>,
-    woken: watch::Sender<u64>,
-    stop: CancellationToken,
-) {
-    loop {
-        let position = tokio::select! {
-            () = stop.cancelled() => return,
-            changed = local.changed() => {
-                // The writer has gone: the process is about to.
-                if changed.is_err() { return stop.cancelled().await }
-                let position = *local.borrow_and_update();
-                ours.send_replace(position);
-                position
-            }
-            Ok(()) = remote.changed() => *remote.borrow_and_update(),
-        };
-        woken.send_if_modified(|known| {
-            let newer = position > *known;
-            *known = position.max(*known);
-            newer
-        });
     }
 }
 

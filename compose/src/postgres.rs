@@ -195,6 +195,11 @@ impl Postgres {
         }
     }
 
+    /// Whether the server has ended without having been stopped.
+    pub(crate) async fn has_died(&self) -> bool {
+        self.process.lock().await.as_mut().is_some_and(|server| server.exited().is_some())
+    }
+
     /// [`stop`](Self::stop) and [`start`](Self::start).
     pub async fn restart(&self) -> Result<(), StackError> {
         self.stop().await;

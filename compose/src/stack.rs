@@ -1,5 +1,6 @@
 //! One PostgreSQL and one nats-server, started and stopped together.
 
+use std::convert::Infallible;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -101,6 +102,9 @@ impl StackOptions {
     }
 }
 
+/// How often servers are looked at that may have died: far below what their clients wait for.
+const DEATH_POLL: Duration = Duration::from_millis(250);
+
 /// A running PostgreSQL and nats-server.
 ///
 /// [`stop`](Self::stop) ends both in order. Dropping it ends them at once and blocks for some tens
@@ -169,6 +173,26 @@ impl Stack {
         };
         ports.write(data_dir)?;
         Ok(Self { supervision, postgres, nats })
+    }
+
+    /// Starts a server again that died, on its port and with its data, for as long as the future is
+    /// polled; `told` hears of every try. One that was stopped stays stopped.
+    pub async fn keep_running(&self, told: impl Fn(&str)) -> Infallible {
+        loop {
+            tokio::time::sleep(DEATH_POLL).await;
+            if self.postgres.has_died().await {
+                told("PostgreSQL has died; it is started again");
+                if let Err(error) = self.postgres.start().await {
+                    told(&error.to_string());
+                }
+            }
+            if self.nats.has_died().await {
+                told("nats-server has died; it is started again");
+                if let Err(error) = self.nats.start().await {
+                    told(&error.to_string());
+                }
+            }
+        }
     }
 
     /// Stops both servers, at the same time and in order: at most five seconds. The data stays,

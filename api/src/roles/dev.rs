@@ -59,7 +59,11 @@ pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
             nats_url: stack.nats.url(),
             nats_read_url: Some(stack.nats.read_url()),
         };
-        shop_on(&servers, listener, &args, &data_dir, begun, stop).await
+        // Cancelled by its own end: a server that dies meanwhile is started again.
+        tokio::select! {
+            done = shop_on(&servers, listener, &args, &data_dir, begun, stop) => done,
+            never = stack.keep_running(|what| tracing::error!("{what}")) => match never {},
+        }
     }
     .await;
     stack.stop().await;

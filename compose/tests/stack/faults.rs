@@ -1,10 +1,15 @@
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use compose::Durability;
 use compose::testing::private;
 use sqlx::{Connection, PgConnection};
 
 use crate::{connect, processes_mentioning, publish, published, remember, remembered};
+
+/// Longer than any recovery of a small cluster.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn postgres_survives_every_way_of_being_stopped() {
@@ -40,6 +45,42 @@ async fn nats_comes_back_on_its_port_with_its_streams_unless_it_is_wiped() {
     assert_eq!(published(&stack).await, Some(1));
     stack.nats.wipe().await.expect("it starts empty");
     assert_eq!(published(&stack).await, None);
+}
+
+#[tokio::test]
+async fn a_server_that_dies_is_started_again_and_one_that_was_stopped_is_not() {
+    let stack = private(Durability::Volatile).await;
+    stack.postgres.create_database("shop").await.expect("it is created");
+    remember(&stack, 1).await;
+    publish(&stack, "one").await;
+    let dies = async {
+        for pid in [stack.postgres.pid().await, stack.nats.pid().await] {
+            let pid = pid.expect("it runs").to_string();
+            let killed = Command::new("kill").args(["-9", &pid]).status().expect("kill is there");
+            assert!(killed.success());
+        }
+        // Those who look for it find it again, on its port and with what it had.
+        let again = async |url: String| {
+            while PgConnection::connect(&url).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, again(stack.postgres.url("shop"))).await.expect("in time");
+        remember(&stack, 2).await;
+        let broker = async || async_nats::connect(stack.nats.url()).await.is_err();
+        while broker().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(published(&stack).await, Some(1));
+        stack.nats.stop().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(stack.nats.pid().await.is_none());
+    };
+    tokio::select! {
+        () = dies => {}
+        never = stack.keep_running(|_| {}) => match never {},
+    }
+    assert_eq!(remembered(&stack).await, [1, 2]);
 }
 
 #[tokio::test]
