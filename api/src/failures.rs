@@ -1,6 +1,7 @@
 //! How the failures of the crates below become problems: the rest of the one error map.
 
-use crate::http::Problem;
+use crate::application::Failure;
+use crate::http::{FieldError, Problem};
 use commands::bus::{ExecuteError, LoadError};
 use commands::journal::{AppendError, ReadError};
 use commands::vault::VaultError;
@@ -12,6 +13,32 @@ const CONTENDED_RETRY_SECONDS: u64 = 1;
 
 /// When to come back while clocks disagree: somebody has to set them right.
 const CLOCK_RETRY_SECONDS: u64 = 60;
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Execute(error) => error.into(),
+            Failure::Load(error) => error.into(),
+            Failure::Vault(error) => error.into(),
+            Failure::Query(error) => error.into(),
+            Failure::Read(error) => error.into(),
+            Failure::Refused(rejection) => rejection.into(),
+            Failure::Invalid { field, code, message } => {
+                Self::field(FieldError::at(format!("/{field}"), code, message))
+            }
+            Failure::NotFound => Self::not_found(),
+            Failure::BadCredentials => Self::bad_credentials(),
+            Failure::Unauthenticated(why) => Self::unauthenticated(why),
+            Failure::Banned => Self::banned(),
+            Failure::KeyReused => Self::idempotency_key_reused(),
+            Failure::InProgress => Self::request_in_progress(),
+            Failure::Behind => Self::projection_behind(),
+            Failure::Overloaded => Self::overloaded(),
+            Failure::Unavailable(error) => Self::unavailable(&*error),
+            Failure::Internal(error) => Self::internal(&*error),
+        }
+    }
+}
 
 impl From<ExecuteError> for Problem {
     fn from(error: ExecuteError) -> Self {

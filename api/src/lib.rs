@@ -15,13 +15,14 @@
 //! | [`openapi`] | how is that described? |
 //! | [`telemetry`] | what can be seen of it? |
 //! | [`server`] | how are connections served and ended? |
-//! | [`shop`], [`app`] | how do the parts of a shop fit together? |
+//! | [`application`] | what can be done, whichever edge asks? |
+//! | [`shop`] | how do the parts of a shop fit together? |
 //! | [`settings`], [`roles`] | what does one process do, and how is it told? |
 //!
 //! The next route is a function in a module of [`routes`]; the recipe is there.
 
 pub mod access;
-pub mod app;
+pub mod application;
 pub mod auth;
 mod database;
 mod dead_letters;

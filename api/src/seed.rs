@@ -2,7 +2,7 @@
 //! the sample catalogue. Every part is done once and may be asked for again.
 
 use crate::access::POLICY_ID;
-use crate::app::App;
+use crate::application::App;
 use anyhow::Context as _;
 use commands::bus::{Context, ExecuteError, Plan};
 use commands::registration::{self, Registration};

@@ -6,13 +6,12 @@
 mod wake_up;
 
 use crate::access::{self, JournalAccess};
-use crate::app::App;
+use crate::application::{App, InFlight};
 use crate::auth::{AccessTokens, KeyPaths, Keys, Passwords, RefreshTokens};
 use crate::dead_letters;
 use crate::directory::ReadModelDirectory;
 use crate::guard::{AccessCache, LivePolicy};
 use crate::history::{self, Remembered};
-use crate::http::InFlight;
 use crate::pools::{self, Pools};
 use crate::progress::{self, Stuck};
 use crate::provider::HttpProvider;

@@ -176,7 +176,7 @@ async fn a_question_finds_what_was_captured_whatever_it_is() {
         .await
         .expect("the sandbox's books");
     eventually("settlement has asked", || async {
-        let order = customer.get(&path).await;
+        let order = customer.get_once_at(&path, placed.position()).await;
         (order.expect(StatusCode::OK)["payment_status"] == "failed").then_some(())
     })
     .await;

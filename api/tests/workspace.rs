@@ -75,6 +75,48 @@ fn the_readme_has_both_commands_each_on_a_line_of_its_own() {
     }
 }
 
+/// Words that never stand in some places, and why.
+const NEVER: [(&str, &[&str], &str); 4] = [
+    (
+        "api/src/application/",
+        &["axum", "Problem", "StatusCode", "http::", "HeaderMap", "headers"],
+        "a use case knows no HTTP: other edges call it too",
+    ),
+    (
+        "api/src/routes/",
+        &["sqlx::query", "Plan::", ".bus.execute", ".bus.refuse", "bus.journal"],
+        "a handler takes in, makes one call of the application, and renders",
+    ),
+    (
+        "api/src/routes/",
+        &["UserCommand::Erase", "step::<User>"],
+        "nobody changes a user past the rule that an administrator stays",
+    ),
+    (
+        "api/src/application/",
+        &["crate::routes", "crate::edge", "crate::server", "crate::http"],
+        "the application does not know who calls it",
+    ),
+];
+
+#[test]
+fn what_never_stands_somewhere_does_not_stand_there() {
+    for (path, source) in sources(&root()) {
+        // Tests say what an answer looks like in whatever words they need.
+        if path.ends_with("_tests.rs") {
+            continue;
+        }
+        let code: String =
+            source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        for (place, words, why) in NEVER {
+            if path.contains(place) {
+                let found = words.iter().find(|word| code.contains(**word));
+                assert_eq!(found, None, "{path}: {why}");
+            }
+        }
+    }
+}
+
 /// Two that are the same would keep each other waiting, for reasons that nobody could read.
 #[test]
 fn advisory_locks_are_named_in_one_table() {

@@ -1,6 +1,6 @@
 //! Passwords: which are accepted, how they are hashed, and how many at a time.
 
-use crate::http::{FieldError, Problem};
+use crate::application::Failure;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use std::collections::HashSet;
@@ -61,11 +61,11 @@ impl Passwords {
         Ok(Self { cores: Arc::new(Semaphore::new(cores.max(1))), min_chars, nobody })
     }
 
-    /// Accepts a new password, or says what is wrong with the member at `pointer`.
+    /// Accepts a new password, or says what is wrong with it, which was given as `field`.
     ///
     /// # Errors
-    /// 422 `weak_password`.
-    pub fn check_strength(&self, password: &str, pointer: &str) -> Result<(), Problem> {
+    /// [`Failure::Invalid`] with the code `weak_password`.
+    pub fn check_strength(&self, password: &str, field: &'static str) -> Result<(), Failure> {
         let (min, max) = (self.min_chars, PASSWORD_MAX_CHARS);
         let message = match password.chars().count() {
             length if length < min => format!("a password has at least {min} characters"),
@@ -75,14 +75,14 @@ impl Passwords {
             }
             _ => return Ok(()),
         };
-        Err(Problem::field(FieldError::at(pointer, "weak_password", message)))
+        Err(Failure::Invalid { field, code: "weak_password", message })
     }
 
     /// The password's hash, in PHC form.
     ///
     /// # Errors
-    /// 503 `overloaded` when too many wait already.
-    pub async fn hash(&self, password: String) -> Result<String, Problem> {
+    /// [`Failure::Overloaded`] when too many wait already.
+    pub async fn hash(&self, password: String) -> Result<String, Failure> {
         self.on_a_core(move || hash(password.as_bytes())).await
     }
 
@@ -90,8 +90,8 @@ impl Passwords {
     /// is, and it takes as long to say so.
     ///
     /// # Errors
-    /// 503 `overloaded` when too many wait already; 500 when `stored` is no hash.
-    pub async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, Problem> {
+    /// [`Failure::Overloaded`] when too many wait already; [`Failure::Internal`] when `stored` is no hash.
+    pub async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, Failure> {
         let nobody = Arc::clone(&self.nobody);
         self.on_a_core(move || {
             let stored = stored.as_deref().unwrap_or(&nobody);
@@ -108,10 +108,10 @@ impl Passwords {
     async fn on_a_core<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, argon2::password_hash::Error> + Send + 'static,
-    ) -> Result<T, Problem> {
+    ) -> Result<T, Failure> {
         let waiting = Arc::clone(&self.cores).acquire_owned();
         let Ok(Ok(core)) = tokio::time::timeout(WAIT_FOR_CORE, waiting).await else {
-            return Err(Problem::overloaded());
+            return Err(Failure::Overloaded);
         };
         // The core is given back when the hash is done, also when nobody waits for it any more.
         let done = tokio::task::spawn_blocking(move || {
@@ -120,9 +120,7 @@ impl Passwords {
             result
         });
         let result = done.await.map_err(HashError::from);
-        result
-            .and_then(|result| result.map_err(HashError::from))
-            .map_err(|error| Problem::internal(&error))
+        result.and_then(|result| result.map_err(HashError::from)).map_err(Failure::internal)
     }
 }
 
@@ -161,16 +159,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_damaged_hash_is_a_fault_of_ours() {
-        let problem = passwords(1).verify("x".into(), Some("not a hash".into())).await;
-        assert_eq!(problem.expect_err("no verdict").code(), "internal");
+        let failure = passwords(1).verify("x".into(), Some("not a hash".into())).await;
+        assert!(matches!(failure, Err(Failure::Internal(_))), "{failure:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_finds_every_core_busy_is_told_to_come_back() {
         let passwords = passwords(1);
         let busy = Arc::clone(&passwords.cores).acquire_owned().await.expect("a free core");
-        let problem = passwords.hash("correct horse".into()).await.expect_err("no core");
-        assert_eq!((problem.status().as_u16(), problem.code()), (503, "overloaded"));
+        let failure = passwords.hash("correct horse".into()).await.expect_err("no core");
+        assert!(matches!(failure, Failure::Overloaded), "{failure:?}");
         drop(busy);
         assert!(passwords.hash("correct horse".into()).await.is_ok());
     }
@@ -181,16 +179,15 @@ mod tests {
         for weak in
             ["", "short", "1234567", &"x".repeat(129), "password", "PASSWORD1", "qwertyuiop"]
         {
-            let problem = passwords.check_strength(weak, "/password").expect_err(weak);
-            assert_eq!(
-                (problem.status().as_u16(), problem.code()),
-                (422, "weak_password"),
-                "{weak}"
+            let failure = passwords.check_strength(weak, "password").expect_err(weak);
+            assert!(
+                matches!(failure, Failure::Invalid { code: "weak_password", .. }),
+                "{weak}: {failure:?}"
             );
         }
         for strong in ["ein Satz", "πßäöü漢字e", &"ä".repeat(128), "correct horse battery"]
         {
-            assert!(passwords.check_strength(strong, "/password").is_ok(), "{strong}");
+            assert!(passwords.check_strength(strong, "password").is_ok(), "{strong}");
         }
     }
 

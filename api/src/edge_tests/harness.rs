@@ -1,13 +1,14 @@
 //! A shop of one replica: the whole edge around a small router, with users and sessions as the test
 //! wants them.
 
+use crate::application::CommandKey;
 use crate::auth::{AccessTokens, Keys};
 use crate::edge::{Edge, wrap};
 use crate::guard::{
     AccessCache, AccessSource, Caller, LivePolicy, Member, SessionAccess, TrustedProxies,
     Unavailable, UserAccess,
 };
-use crate::http::{Body, CommandKey, Id, Json, Path};
+use crate::http::{Body, Id, Json, Path};
 use crate::limits::Limits;
 use crate::telemetry::Metrics;
 use async_trait::async_trait;

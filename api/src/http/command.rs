@@ -1,14 +1,13 @@
 //! What every changing route needs: who asks, in which request, under which key.
 
-use super::idempotency::{CommandKey, KeyedRequest};
 use super::json::Fingerprint;
 use super::problem::Problem;
+use crate::application::{Call, CommandKey};
 use crate::guard::Caller;
 use crate::telemetry::RequestContext;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
-use commands::bus::{Context, RequestKey, World};
-use uuid::Uuid;
+use commands::bus::Context;
 
 /// The context of a changing request, for its events' metadata, and its key if it has one.
 ///
@@ -35,41 +34,19 @@ pub struct KeyedCommand {
 }
 
 impl Command {
-    /// The key as the journal takes it, for a request with this body.
+    /// What this asks of the application with this body.
     #[must_use]
-    pub fn request_key(&self, fingerprint: Fingerprint) -> Option<RequestKey> {
-        self.key.map(|key| request_key(key.with(fingerprint)))
-    }
-
-    /// The key of one step of a request that takes several.
-    #[must_use]
-    pub fn step_key(&self, step: &str, fingerprint: Fingerprint) -> Option<RequestKey> {
-        self.key.map(|key| request_key(key.step(step).with(fingerprint)))
-    }
-
-    /// The id of what this request creates: the same for every retry under one key, fresh without.
-    #[must_use]
-    pub fn new_id(&self, name: &str, world: World) -> Uuid {
-        self.key.map_or_else(world.new_id, |key| key.id(name))
+    pub fn call(self, fingerprint: Fingerprint) -> Call {
+        Call { context: self.context, key: self.key, fingerprint: fingerprint.0 }
     }
 }
 
 impl KeyedCommand {
-    /// The key as the journal takes it, for a request with this body.
+    /// What this asks of the application with this body.
     #[must_use]
-    pub fn request_key(&self, fingerprint: Fingerprint) -> RequestKey {
-        request_key(self.key.with(fingerprint))
+    pub fn call(self, fingerprint: Fingerprint) -> Call {
+        Call { context: self.context, key: Some(self.key), fingerprint: fingerprint.0 }
     }
-
-    /// The id of what this request creates: the same for every retry.
-    #[must_use]
-    pub fn new_id(&self, name: &str) -> Uuid {
-        self.key.id(name)
-    }
-}
-
-fn request_key(keyed: KeyedRequest) -> RequestKey {
-    RequestKey { key: keyed.key, fingerprint: keyed.fingerprint }
 }
 
 fn context(parts: &Parts) -> Result<Context, Problem> {

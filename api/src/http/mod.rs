@@ -31,7 +31,7 @@ pub use body::{BODY_READ_TIMEOUT, Body, MAX_BODY_BYTES, Params, read_body};
 pub use canonical::RequestPath;
 pub use command::{Command, KeyedCommand};
 pub use conditional::{Etag, IfMatch, IfNoneMatch};
-pub use idempotency::{CommandKey, IDEMPOTENCY_KEY, InFlight, KeyedRequest};
+pub use idempotency::IDEMPOTENCY_KEY;
 pub use json::{Fingerprint, JSON_UTF8, Json, SECRET_MEMBERS};
 pub use list::{DEFAULT_LIMIT, Limit, List, MAX_LIMIT};
 pub use path::{Id, Path};

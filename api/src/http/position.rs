@@ -36,6 +36,12 @@ pub struct AtLeast(
     pub u64,
 );
 
+impl From<AtLeast> for u64 {
+    fn from(position: AtLeast) -> Self {
+        position.0
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for AtLeast {
     type Rejection = Problem;
 

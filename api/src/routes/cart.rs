@@ -1,20 +1,19 @@
 //! The member's cart.
 
 use super::schema;
-use crate::app::App;
+use crate::application::carts::{self, Change};
+use crate::application::{App, Call};
 use crate::guard::Member;
 use crate::http::{
     AtLeast, Body, Command, Etag, IfNoneMatch, Json, Params, Path, Position, Problem, Replayed,
 };
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use commands::bus::{Executed, Plan};
-use domain::cart::{Cart, CartCommand, CartLine};
+use commands::bus::Executed;
+use domain::cart::{Cart, CartLine};
 use domain::{Currency, Money, Name, Quantity, Sku, Text};
 use projections::carts::CartView;
-use projections::catalogue::OfferView;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -121,23 +120,8 @@ async fn add_line(
     command: Command,
     body: Body<AddLine>,
 ) -> Result<Response, Problem> {
-    let add = item(&app, &member, body.value).await;
-    execute(&app, &member, &command, body.fingerprint, add).await
-}
-
-async fn item(app: &App, member: &Member, line: AddLine) -> Result<CartCommand, Problem> {
-    let AddLine { sku, quantity } = line;
-    let quantity = line_quantity(quantity)?;
-    let offer = offer(app, &sku).await?;
-    Ok(CartCommand::AddItem {
-        owner_id: member.user_id,
-        sku,
-        product_id: offer.product_id,
-        unit_price: price(&offer)?,
-        name: offer.product_name,
-        picture: offer.picture,
-        quantity,
-    })
+    let AddLine { sku, quantity } = body.value;
+    change(&app, &member, &command.call(body.fingerprint), Change::Add { sku, quantity }).await
 }
 
 /// Makes a line hold this many.
@@ -151,17 +135,8 @@ async fn change_line(
     command: Command,
     body: Body<ChangeLine>,
 ) -> Result<Response, Problem> {
-    let change = quantity(&app, sku, body.value.quantity).await;
-    execute(&app, &member, &command, body.fingerprint, change).await
-}
-
-async fn quantity(app: &App, sku: Sku, quantity: u32) -> Result<CartCommand, Problem> {
-    if quantity == 0 {
-        return Ok(CartCommand::RemoveItem { sku });
-    }
-    let quantity = line_quantity(quantity)?;
-    let unit_price = price(&offer(app, &sku).await?)?;
-    Ok(CartCommand::ChangeQuantity { sku, quantity, unit_price })
+    let set = Change::Set { sku, quantity: body.value.quantity };
+    change(&app, &member, &command.call(body.fingerprint), set).await
 }
 
 /// Takes a line out; one that is not there is fine.
@@ -174,8 +149,7 @@ async fn remove_line(
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
-    let remove = Ok(CartCommand::RemoveItem { sku });
-    execute(&app, &member, &command, body.fingerprint, remove).await
+    change(&app, &member, &command.call(body.fingerprint), Change::Remove { sku }).await
 }
 
 /// Takes all lines out.
@@ -186,50 +160,16 @@ async fn clear(
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
-    execute(&app, &member, &command, body.fingerprint, Ok(CartCommand::Clear)).await
+    change(&app, &member, &command.call(body.fingerprint), Change::Clear).await
 }
 
-/// The offer of today. It may be a moment old: the checkout reads the price again.
-async fn offer(app: &App, sku: &Sku) -> Result<OfferView, Problem> {
-    let mut offers =
-        projections::catalogue::variants_by_sku(&app.pool, std::slice::from_ref(sku)).await?;
-    offers.pop().filter(|offer| offer.on_sale).ok_or_else(unknown_sku)
-}
-
-fn unknown_sku() -> Problem {
-    Problem::new(http::StatusCode::NOT_FOUND, "unknown_sku", "Nothing is sold under this SKU.")
-}
-
-fn price(offer: &OfferView) -> Result<Money, Problem> {
-    offer.price.ok_or_else(unknown_sku)
-}
-
-fn line_quantity(quantity: u32) -> Result<Quantity, Problem> {
-    Quantity::new(quantity).map_err(|_| {
-        let detail = format!("A line holds 1 to {} pieces.", Quantity::MAX);
-        Problem::new(http::StatusCode::UNPROCESSABLE_ENTITY, "quantity_out_of_range", detail)
-    })
-}
-
-/// Changes the cart, or refuses to for a reason that was found on the way to the change.
-async fn execute(
+async fn change(
     app: &App,
     member: &Member,
-    command: &Command,
-    fingerprint: crate::http::Fingerprint,
-    change: Result<CartCommand, Problem>,
+    call: &Call,
+    change: Change,
 ) -> Result<Response, Problem> {
-    let (plan, cart_id) = (Plan::new(&command.context), member.user_id.to_string());
-    let key = command.request_key(fingerprint);
-    let executed = match change {
-        Ok(change) => {
-            app.bus.execute(plan.step::<Cart>(cart_id, change).keyed(key, Value::Null)).await?
-        }
-        Err(problem) => {
-            app.refuse(plan.look::<Cart>(cart_id).keyed(key, Value::Null), problem).await?
-        }
-    };
-    answer(member.user_id, &executed)
+    answer(member.user_id, &carts::change(app, call, member.user_id, change).await?)
 }
 
 /// The cart right after the command: rendered from what was decided, so it waits for nobody.

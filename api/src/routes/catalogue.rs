@@ -1,7 +1,7 @@
 //! The catalogue as everybody sees it.
 
 use super::{NoParams, schema};
-use crate::app::App;
+use crate::application::App;
 use crate::http::{AtLeast, Etag, Id, IfNoneMatch, Json, Limit, List, Params, Path, Problem};
 use axum::extract::State;
 use axum::response::Response;

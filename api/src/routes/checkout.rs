@@ -3,16 +3,15 @@
 use super::orders::{self, OrderBody};
 use super::payments::{self, PaymentBody};
 use super::schema;
-use crate::app::App;
+use crate::application::App;
+use crate::application::checkouts::{self, CheckOut};
 use crate::guard::Member;
 use crate::http::{Body, Etag, Json, KeyedCommand, Position, Problem, Replayed};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use commands::checkout::{self, Checkout, StartedPayment};
-use commands::payments::Attempt;
-use domain::order::{Order, OrderLine, Totals};
+use domain::order::{OrderLine, Totals};
 use domain::{Address, EmailAddress, Money, OrderContact};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -75,57 +74,24 @@ async fn check_out(
     command: KeyedCommand,
     body: Body<CheckoutBody>,
 ) -> Result<Response, Problem> {
-    let (in_flight, key) = (app.in_flight.clone(), command.key);
-    in_flight.run(key, place_and_pay(app, member, command, body)).await
-}
-
-async fn place_and_pay(
-    app: Arc<App>,
-    member: Member,
-    command: KeyedCommand,
-    body: Body<CheckoutBody>,
-) -> Result<Response, Problem> {
-    let key = command.request_key(body.fingerprint);
-    let order_id = command.new_id("order");
     let request = body.value;
-    let contact = OrderContact { email: request.email, shipping_address: request.shipping_address };
-    let payment = request.payment.map(|payment| (command.new_id("payment"), payment));
-    let checkout = Checkout {
-        customer_id: member.user_id,
-        cart_id: member.user_id,
+    let check_out = CheckOut {
         cart_version: request.cart_version,
         expected_total: request.expected_total,
-        contact: app.vault.seal(member.user_id, &contact).await?,
-        order_id,
-        number: app.order_numbers.next().await.map_err(|error| Problem::unavailable(&error))?,
-        payment: payment.as_ref().map(|(payment_id, payment)| StartedPayment {
-            payment_id: *payment_id,
-            method: payment.method().to_owned(),
-        }),
+        contact: OrderContact { email: request.email, shipping_address: request.shipping_address },
+        payment: request.payment.map(Into::into),
     };
-    let placed = checkout::place_order(&app.bus, &checkout, &command.context, key).await?;
-
-    let mut order = placed.order;
-    let mut paid = None;
-    if let Some((payment_id, payment)) = payment {
-        let attempt = if placed.replayed { Attempt::Again } else { Attempt::First };
-        let settled =
-            payments::ask(&app, payment_id, order_id, payment, attempt, &command.context).await?;
-        order = app.bus.load(&order_id.to_string()).await?;
-        paid = Some(settled);
-    }
-    // An order's row moves with its own events and its payments', not with the stock's.
-    let order_position = app.position_of::<Order>(order_id, order.sequence).await?;
-    let payment_position = paid.as_ref().map_or(0, |settled| settled.position);
-    let etag = Etag::new(order.sequence, order_position.max(payment_position));
-    let position = placed.position.max(etag.position);
-    let payment_status = paid.as_ref().map(|settled| settled.body.status());
+    let call = command.call(body.fingerprint);
+    let done = checkouts::check_out(Arc::clone(&app), call, member.user_id, check_out).await?;
+    let etag = Etag::new(done.order.sequence, done.order_position);
+    let payment = done.payment.map(PaymentBody::new).transpose()?;
+    let status = payment.as_ref().map(PaymentBody::status);
     let order =
-        orders::from_aggregate(&app, order_id, &order, placed.placed_at, payment_status).await?;
-    let location = [(LOCATION, format!("/api/v1/orders/{order_id}"))];
-    let answer = CheckedOut { order, payment: paid.map(|settled| settled.body) };
-    let parts = (Position(position), etag, Replayed(placed.replayed));
-    Ok((StatusCode::CREATED, parts, location, Json(answer)).into_response())
+        orders::from_aggregate(&app, done.order_id, &done.order, done.placed_at, status).await?;
+    let location = [(LOCATION, format!("/api/v1/orders/{}", done.order_id))];
+    let parts = (Position(done.position), etag, Replayed(done.replayed));
+    let answer = Json(CheckedOut { order, payment });
+    Ok((StatusCode::CREATED, parts, location, answer).into_response())
 }
 
 /// Prices the cart as a checkout would, without any effect.
@@ -137,8 +103,7 @@ async fn quote(
     body: Body<CheckoutBody>,
 ) -> Result<Json<QuoteBody>, Problem> {
     let request = body.value;
-    let quote =
-        checkout::quote(&app.bus, member.user_id, request.cart_version, request.expected_total);
-    let quote = quote.await?;
+    let (version, total) = (request.cart_version, request.expected_total);
+    let quote = checkouts::quote(&app, member.user_id, version, total).await?;
     Ok(Json(QuoteBody { lines: quote.lines, totals: quote.totals }))
 }

@@ -1,7 +1,7 @@
 //! What events there are, and what each holds.
 
 use super::{NoParams, schema};
-use crate::app::App;
+use crate::application::App;
 use crate::http::{AtLeast, Json, List, Params, Problem};
 use axum::extract::State;
 use domain::{event_schemas, public_schema};

@@ -1,7 +1,7 @@
 //! The journal for analysts: every event, in order, from any position.
 
 use super::schema;
-use crate::app::App;
+use crate::application::App;
 use crate::http::{AtLeast, JSON_UTF8, Params, Problem};
 use axum::body::{Body, Bytes};
 use axum::extract::State;

@@ -19,7 +19,7 @@ pub mod schema;
 pub mod users;
 pub mod webhooks;
 
-use crate::app::App;
+use crate::application::App;
 use crate::http::Limit;
 use serde::Deserialize;
 use std::sync::Arc;

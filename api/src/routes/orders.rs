@@ -1,7 +1,7 @@
 //! The member's orders.
 
 use super::schema;
-use crate::app::App;
+use crate::application::App;
 use crate::guard::Member;
 use crate::http::{AtLeast, Etag, Id, IfNoneMatch, Json, Limit, List, Params, Path, Problem};
 use axum::extract::State;
@@ -109,20 +109,6 @@ async fn show(
     let etag = Etag::new(view.version, view.position);
     let body = from_view(&app, view).await?;
     Ok(if_none_match.answer(etag, Json(body)))
-}
-
-/// The order, if it is the member's; otherwise it looks absent.
-pub(super) async fn owned(
-    app: &App,
-    member: &Member,
-    order_id: Uuid,
-) -> Result<Loaded<Order>, Problem> {
-    let order = app.bus.load::<Order>(&order_id.to_string()).await?;
-    if order.state.customer_id == Some(member.user_id) {
-        Ok(order)
-    } else {
-        Err(Problem::not_found())
-    }
 }
 
 async fn from_view(app: &App, view: OrderView) -> Result<OrderBody, Problem> {

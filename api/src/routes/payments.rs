@@ -1,28 +1,22 @@
 //! Paying an order.
 
-use super::{orders, schema};
-use crate::app::App;
+use super::schema;
+use crate::application::App;
+use crate::application::payments::{self, Asked, Instrument};
 use crate::guard::Member;
 use crate::http::{Body, Etag, Id, Json, KeyedCommand, Path, Position, Problem, Replayed};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use commands::bus::{Context, Loaded};
-use commands::payments::{self, Attempt, Charge};
 use domain::Money;
-use domain::payment::{Payment, PaymentStatus};
+use domain::payment::PaymentStatus;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-use tracing::warn;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
-
-/// How long a call that pays waits for the outcome; after that the payment is `pending`.
-const WAIT_FOR_OUTCOME: Duration = Duration::from_secs(10);
 
 /// The routes of this module.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
@@ -66,12 +60,12 @@ impl fmt::Debug for PaymentRequest {
     }
 }
 
-impl PaymentRequest {
-    /// The kind of payment as events name it.
-    pub(super) fn method(&self) -> &'static str {
-        match self.method {
+impl From<PaymentRequest> for Instrument {
+    fn from(request: PaymentRequest) -> Self {
+        let method = match request.method {
             Method::Card => "card",
-        }
+        };
+        Self { method, token: request.token.0 }
     }
 }
 
@@ -117,7 +111,8 @@ impl PaymentBody {
         self.status
     }
 
-    fn new(id: Uuid, payment: Payment) -> Result<Self, Problem> {
+    pub(super) fn new(asked: Asked) -> Result<Self, Problem> {
+        let (id, payment) = (asked.payment_id, asked.payment.state);
         let (Some(order_id), Some(amount)) = (payment.order_id, payment.amount) else {
             return Err(Problem::not_found());
         };
@@ -136,13 +131,6 @@ impl PaymentBody {
     }
 }
 
-/// A payment after its provider was asked.
-pub(super) struct Asked {
-    pub(super) body: PaymentBody,
-    pub(super) version: u64,
-    pub(super) position: u64,
-}
-
 /// Pays the order. A decline is a 201 with status `declined`: the order stays payable. A payment
 /// that waits for the customer to confirm it is called off first.
 #[utoipa::path(post, path = "/api/v1/orders/{id}/payments", tag = "orders", request_body = PaymentRequest,
@@ -155,75 +143,9 @@ async fn pay(
     command: KeyedCommand,
     body: Body<PaymentRequest>,
 ) -> Result<Response, Problem> {
-    let (in_flight, key) = (app.in_flight.clone(), command.key);
-    in_flight.run(key, start_and_ask(app, member, order_id, command, body)).await
-}
-
-async fn start_and_ask(
-    app: Arc<App>,
-    member: Member,
-    order_id: Uuid,
-    command: KeyedCommand,
-    body: Body<PaymentRequest>,
-) -> Result<Response, Problem> {
-    // Whose an order is never changes: this says the same before and after the first outcome.
-    orders::owned(&app, &member, order_id).await?;
-    let key = command.request_key(body.fingerprint);
-    let payment_id = command.new_id("payment");
-    let started = payments::start(
-        &app.bus,
-        &*app.provider,
-        order_id,
-        payment_id,
-        body.value.method(),
-        &command.context,
-        key,
-    )
-    .await?;
-    let attempt = if started.replayed { Attempt::Again } else { Attempt::First };
-    let asked = ask(&app, payment_id, order_id, body.value, attempt, &command.context).await?;
-    let position = Position(asked.position.max(started.position));
-    let parts = (position, Etag::new(asked.version, position.0), Replayed(started.replayed));
-    Ok((StatusCode::CREATED, parts, Json(asked.body)).into_response())
-}
-
-/// Asks the provider about a payment that was recorded as requested, unless that has been done,
-/// and says how it stands after at most [`WAIT_FOR_OUTCOME`].
-///
-/// Asking runs in a task of its own: a customer who leaves does not cut it off.
-pub(super) async fn ask(
-    app: &Arc<App>,
-    payment_id: Uuid,
-    order_id: Uuid,
-    request: PaymentRequest,
-    attempt: Attempt,
-    context: &Context,
-) -> Result<Asked, Problem> {
-    let payment: Loaded<Payment> = app.bus.load(&payment_id.to_string()).await?;
-    let Some(amount) = payment.state.amount else { return Err(Problem::not_found()) };
-    // What is not pending any more was asked before: this is a replay, or settlement was faster.
-    if payment.state.status == PaymentStatus::Pending {
-        let charge = Charge {
-            payment_id,
-            order_id,
-            amount,
-            method: request.method().to_owned(),
-            token: request.token.0,
-        };
-        let (app, context) = (Arc::clone(app), context.clone());
-        let asking = tokio::spawn(async move {
-            let asked =
-                payments::charge_and_record(&app.bus, &*app.provider, charge, attempt, &context)
-                    .await;
-            if let Err(error) = asked {
-                warn!(payment.id = %payment_id, %error, "an answer could not be recorded yet");
-            }
-        });
-        // Whether it ended or not: how the payment stands is in the journal.
-        let _ = tokio::time::timeout(WAIT_FOR_OUTCOME, asking).await;
-    }
-    let payment: Loaded<Payment> = app.bus.load(&payment_id.to_string()).await?;
-    let position = app.position_of::<Payment>(payment_id, payment.sequence).await?;
-    let body = PaymentBody::new(payment_id, payment.state)?;
-    Ok(Asked { body, version: payment.sequence, position })
+    let call = command.call(body.fingerprint);
+    let paid = payments::pay(app, call, member.user_id, order_id, body.value.into()).await?;
+    let etag = Etag::new(paid.asked.payment.sequence, paid.position);
+    let parts = (Position(paid.position), etag, Replayed(paid.replayed));
+    Ok((StatusCode::CREATED, parts, Json(PaymentBody::new(paid.asked)?)).into_response())
 }

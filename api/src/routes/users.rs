@@ -1,14 +1,13 @@
 //! How a user is shown: to themselves, and to staff.
 
-use crate::app::App;
+use crate::application::{App, accounts};
 use crate::guard::Member;
 use crate::http::{AtLeast, Etag, IfNoneMatch, Json, Params, Problem};
 use axum::extract::State;
 use axum::response::Response;
 use commands::bus::Loaded;
-use cqrs_es::Aggregate;
 use domain::user::User;
-use domain::{EmailAddress, Locale, Name, Profile, RoleName, StreamKey, Timestamp};
+use domain::{EmailAddress, Locale, Name, Profile, RoleName, Timestamp};
 use projections::users::UserView;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -63,7 +62,7 @@ async fn me(
         None => {
             let user = app.bus.load::<User>(&member.user_id.to_string()).await?;
             let position = app.position_of::<User>(member.user_id, user.sequence).await?;
-            let created_at = created_at(&app, member.user_id).await?;
+            let created_at = accounts::created_at(&app, member.user_id).await?;
             let body = from_aggregate(&app, member.user_id, &user, created_at).await?;
             (Etag::new(user.sequence, position), body)
         }
@@ -110,13 +109,6 @@ pub(super) async fn from_aggregate(
         created_at,
         version: user.sequence,
     })
-}
-
-/// When the user registered.
-pub(super) async fn created_at(app: &App, user_id: Uuid) -> Result<Timestamp, Problem> {
-    let stream = StreamKey { aggregate_type: User::TYPE, aggregate_id: user_id.to_string() };
-    let place = app.reader.place_of(&stream, 1).await?;
-    place.map(|(_, at)| at).ok_or_else(Problem::not_found)
 }
 
 fn parts(profile: Option<Profile>) -> (Option<EmailAddress>, Option<Name>) {

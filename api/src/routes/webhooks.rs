@@ -1,15 +1,14 @@
 //! What payment providers tell us on their own accord.
 
 use super::schema;
-use crate::app::App;
+use crate::application::App;
+use crate::application::payments::{self, Notification};
 use crate::http::{Path, Problem, read_body};
 use crate::sandbox::{InvalidSignature, verify};
 use crate::telemetry::RequestContext;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use commands::bus::Context;
-use commands::payments;
-use domain::payment::Payment;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -42,28 +41,20 @@ async fn payment_notification(
             Problem::new(StatusCode::UNAUTHORIZED, "bad_signature", format!("{error}."))
         }
     })?;
-    let payment_id = notification.payment_id;
-    let payment = app.bus.load::<Payment>(&payment_id.to_string()).await?.state;
-    // Kept with its id, so that whoever looks for money that nobody asked for finds the trace.
-    sqlx::query(
-        "insert into payment_notifications (provider, event_id, payment_id, known) \
-         values ($1, $2, $3, $4) on conflict do nothing",
-    )
-    .bind(&provider)
-    .bind(&notification.event_id)
-    .bind(payment_id)
-    .bind(payment.exists())
-    .execute(&app.pool)
-    .await
-    .map_err(|error| Problem::unavailable(&error))?;
-    let Some(order_id) = payment.order_id else { return Ok(StatusCode::ACCEPTED) };
     let context = Context {
         actor: format!("system:provider-{provider}"),
         correlation_id,
         causation_id: None,
         traceparent: Some(traceparent),
     };
-    // Saying again what is known changes nothing, so a repetition needs no memory of its own.
-    payments::record(&app.bus, payment_id, order_id, notification.answer, &context).await?;
-    Ok(StatusCode::OK)
+    let notification = Notification {
+        provider,
+        event_id: notification.event_id,
+        payment_id: notification.payment_id,
+        answer: notification.answer,
+    };
+    match payments::notified(&app, notification, &context).await? {
+        true => Ok(StatusCode::OK),
+        false => Ok(StatusCode::ACCEPTED),
+    }
 }

@@ -6,7 +6,7 @@ mod operations;
 pub use connections::{BindError, DRAIN, bind, serve};
 pub use operations::{Operations, OperationsListener};
 
-use crate::app::App;
+use crate::application::App;
 use crate::edge::{Edge, wrap};
 use crate::guard::TrustedProxies;
 use crate::limits::{Limits, Rates};

@@ -3,9 +3,10 @@
 //! A ban of a user has the user's id. In the list the addresses come first.
 
 use super::super::{NoParams, schema};
-use super::policy::{self, Written};
-use super::{PageParams, users};
-use crate::app::App;
+use super::PageParams;
+use super::policy::{etag, headers};
+use crate::application::policy::{self, Written};
+use crate::application::{App, Call, users};
 use crate::http::{
     AtLeast, Body, Command, Etag, FieldError, Id, IfNoneMatch, Json, List, Params, Path,
     PolicyVersion, Position, Problem, Replayed,
@@ -14,13 +15,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use commands::bus::Plan;
 use domain::policy::{PolicyCommand, parse_network};
-use domain::user::{User, UserCommand};
+use domain::user::UserCommand;
 use domain::{InvalidValue, Reason, Timestamp};
 use projections::permissions::{self, AddressBanView};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -146,7 +145,7 @@ async fn show(
     app.caught_up(permissions::NAME, at_least).await?;
     app.caught_up(projections::users::NAME, at_least).await?;
     if let Some(view) = permissions::address_ban_by_id(&app.pool, id).await? {
-        let etag = written(&view).etag();
+        let etag = etag(written(&view));
         return Ok(if_none_match.answer(etag, Json(from_view(view))));
     }
     let user = projections::users::by_id(&app.pool, id).await?.ok_or_else(Problem::not_found)?;
@@ -165,11 +164,12 @@ async fn add(
     body: Body<BanRequest>,
 ) -> Result<Response, Problem> {
     let BanRequest { user_id, cidr, reason, until } = body.value;
-    let key = command.request_key(body.fingerprint);
+    let ban_id = |call: &Call| call.new_id("ban", app.world);
+    let call = command.call(body.fingerprint);
     match (user_id, cidr) {
         (Some(Id(user_id)), None) => {
             let ban = UserCommand::Ban { reason: reason.clone(), until };
-            let executed = users::change(&app, user_id, ban, &command.context, key).await?;
+            let executed = users::change(&app, &call, user_id, ban).await?;
             let version = executed.version(0);
             let body = of_user(user_id, reason, until, Some(version));
             let parts = (
@@ -181,21 +181,16 @@ async fn add(
             Ok((StatusCode::CREATED, parts, location(user_id), Json(body)).into_response())
         }
         (None, Some(Network(cidr))) => {
-            let ban_id = command.new_id("ban", app.world);
+            let ban_id = ban_id(&call);
             let ban = PolicyCommand::BanAddress { ban_id, cidr, reason: reason.clone(), until };
-            let plan = policy::step(Plan::new(&command.context), ban, None)
-                .keyed(key, json!({ "ban_id": ban_id }));
-            let executed = match users::check_until(&app, until) {
-                Ok(()) => policy::change(&app, plan).await?,
-                Err(problem) => app.refuse(plan, problem).await?,
-            };
+            let executed = policy::change(&app, &call, ban).await?;
             let written = policy::written(&app, &executed, async {
                 let view = permissions::address_ban_by_id(&app.pool, ban_id).await?;
                 Ok(view.as_ref().map(self::written))
             });
             let written = written.await?;
             let body = of_network(ban_id, &cidr, reason, until, written.version);
-            let parts = (policy::headers(&executed), written.etag(), location(ban_id));
+            let parts = (headers(&executed), etag(written), location(ban_id));
             Ok((StatusCode::CREATED, parts, Json(body)).into_response())
         }
         (Some(_), Some(_)) => {
@@ -216,21 +211,12 @@ async fn lift(
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
-    let key = command.request_key(body.fingerprint);
-    let user = app.bus.load::<User>(&id.to_string()).await?.state;
-    if !user.exists() {
+    let call = command.call(body.fingerprint);
+    let Some(executed) = users::lift_ban(&app, &call, id).await? else {
         // The policy says whether there is such a ban of addresses.
-        let plan = Plan::new(&command.context);
-        let plan = policy::step(plan, PolicyCommand::UnbanAddress { ban_id: id }, None)
-            .keyed(key, json!({ "ban_id": id }));
-        let executed = policy::change(&app, plan).await?;
-        return Ok((StatusCode::NO_CONTENT, policy::headers(&executed), ()).into_response());
-    }
-    let executed = if user.ban.is_some() {
-        users::change(&app, id, UserCommand::Unban, &command.context, key).await?
-    } else {
-        let plan = Plan::new(&command.context).look::<User>(id.to_string());
-        app.refuse(plan.keyed(key, serde_json::Value::Null), Problem::not_found()).await?
+        let lift = PolicyCommand::UnbanAddress { ban_id: id };
+        let executed = policy::change(&app, &call, lift).await?;
+        return Ok((StatusCode::NO_CONTENT, headers(&executed), ()).into_response());
     };
     let version = PolicyVersion(app.policy.current().version());
     let parts = (Position(executed.position), version, Replayed(executed.replayed));

@@ -2,7 +2,7 @@
 
 use super::super::{NoParams, schema};
 use super::PageParams;
-use crate::app::App;
+use crate::application::App;
 use crate::http::{AtLeast, Body, Command, Json, List, Params, Path, Problem};
 use axum::extract::State;
 use axum::http::StatusCode;

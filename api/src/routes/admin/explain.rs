@@ -1,7 +1,7 @@
 //! Why somebody may do something, or may not.
 
 use super::super::schema;
-use crate::app::App;
+use crate::application::App;
 use crate::http::{Body, FieldError, Id, Json, Problem};
 use axum::extract::State;
 use domain::RoleName;

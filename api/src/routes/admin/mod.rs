@@ -13,7 +13,7 @@ pub mod users;
 
 mod policy;
 
-use crate::app::App;
+use crate::application::App;
 use crate::http::Limit;
 use serde::Deserialize;
 use std::sync::Arc;

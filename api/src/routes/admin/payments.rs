@@ -1,7 +1,7 @@
 //! What staff see of payments: what the provider took, and what has to go back.
 
 use super::super::schema;
-use crate::app::App;
+use crate::application::App;
 use crate::http::{AtLeast, Json, Limit, List, Params, Problem};
 use axum::extract::State;
 use domain::Money;

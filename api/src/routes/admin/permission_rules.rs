@@ -2,8 +2,9 @@
 
 use super::super::{NoParams, schema};
 use super::PageParams;
-use super::policy::{self, Written};
-use crate::app::App;
+use super::policy::{etag, headers};
+use crate::application::App;
+use crate::application::policy::{self, Written};
 use crate::http::{
     AtLeast, Body, Command, Id, IfMatch, IfNoneMatch, Json, List, Params, Path, Problem,
 };
@@ -11,25 +12,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use commands::bus::{ExecuteError, Executed, Plan};
+use commands::bus::Executed;
 use domain::policy::{
     Effect, MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MethodSelector, PolicyCommand, RoleSelector,
     Rule,
 };
 use projections::permissions::{self, RuleView};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
-
-/// How often a change is planned anew because another rule was changed at the same time.
-const MAX_PLANS: u32 = 4;
-
-/// A version that no policy has: a plan for it is refused, unless its key has an outcome already.
-const NEVER: u64 = u64::MAX;
 
 /// The routes of this module.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
@@ -114,7 +108,7 @@ async fn show(
     app.caught_up(permissions::NAME, at_least).await?;
     let view = permissions::rule_by_id(&app.pool, rule_id).await?;
     let view = view.ok_or_else(Problem::not_found)?;
-    Ok(if_none_match.answer(written(&view).etag(), Json(from_view(view))))
+    Ok(if_none_match.answer(etag(written(&view)), Json(from_view(view))))
 }
 
 /// Puts a rule in force.
@@ -126,11 +120,10 @@ async fn add(
     body: Body<RuleRequest>,
 ) -> Result<Response, Problem> {
     let rule = checked(body.value)?;
-    let rule_id = command.new_id("permission-rule", app.world);
+    let call = command.call(body.fingerprint);
+    let rule_id = call.new_id("permission-rule", app.world);
     let add = PolicyCommand::AddRule { rule_id, rule: rule.clone() };
-    let plan = policy::step(Plan::new(&command.context), add, None)
-        .keyed(command.request_key(body.fingerprint), json!({ "rule_id": rule_id }));
-    let executed = policy::change(&app, plan).await?;
+    let executed = policy::change(&app, &call, add).await?;
     let location = [(LOCATION, format!("/api/v1/admin/permission-rules/{rule_id}"))];
     let answer = answer(&app, &executed, rule_id, rule).await?;
     Ok((StatusCode::CREATED, location, answer).into_response())
@@ -149,23 +142,13 @@ async fn change(
     body: Body<RuleRequest>,
 ) -> Result<Response, Problem> {
     let rule = checked(body.value)?;
-    let mut outcome = Err(ExecuteError::Contended);
-    for _ in 0..MAX_PLANS {
-        let based_on = policy_version(&app, rule_id, &if_match).await?;
-        let change = PolicyCommand::ChangeRule { rule_id, rule: rule.clone() };
-        let plan = policy::step(Plan::new(&command.context), change, based_on)
-            .keyed(command.request_key(body.fingerprint), json!({ "rule_id": rule_id }));
-        outcome = policy::change(&app, plan).await;
-        // Refused for its version although the rule is at the right one: another rule was changed
-        // since we looked.
-        let overtaken = matches!(&outcome, Err(ExecuteError::Rejected(rejections))
-            if rejections.iter().any(|rejection| rejection.code() == "version_conflict"));
-        if !overtaken || based_on == Some(NEVER) {
-            break;
-        }
-        outcome = Err(ExecuteError::Contended);
-    }
-    answer(&app, &outcome?, rule_id, rule).await
+    let versions = match &if_match {
+        IfMatch::Any => None,
+        IfMatch::Versions(versions) => Some(versions.as_slice()),
+    };
+    let call = command.call(body.fingerprint);
+    let executed = policy::change_rule(&app, &call, rule_id, &rule, versions).await?;
+    answer(&app, &executed, rule_id, rule).await
 }
 
 /// Takes a rule out of force.
@@ -178,10 +161,8 @@ async fn remove(
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
     let remove = PolicyCommand::RemoveRule { rule_id };
-    let plan = policy::step(Plan::new(&command.context), remove, None)
-        .keyed(command.request_key(body.fingerprint), json!({ "rule_id": rule_id }));
-    let executed = policy::change(&app, plan).await?;
-    Ok((StatusCode::NO_CONTENT, policy::headers(&executed), ()).into_response())
+    let executed = policy::change(&app, &command.call(body.fingerprint), remove).await?;
+    Ok((StatusCode::NO_CONTENT, headers(&executed), ()).into_response())
 }
 
 /// The bounds that the members' types do not hold. The pattern is the policy's own business: it is
@@ -209,27 +190,6 @@ pub(super) fn check_methods(methods: &[MethodSelector]) -> Result<(), Problem> {
     }
 }
 
-/// The version of the whole policy at which the change may be made: rules have no stream of their
-/// own, so that the one of the policy is expected. None when any will do.
-///
-/// A rule's own version is known to the read model only, which is therefore waited for.
-async fn policy_version(
-    app: &App,
-    rule_id: Uuid,
-    if_match: &IfMatch,
-) -> Result<Option<u64>, Problem> {
-    if *if_match == IfMatch::Any {
-        return Ok(None);
-    }
-    let head = app.reader.head().await?;
-    app.caught_up(permissions::NAME, AtLeast(head)).await?;
-    let policy = permissions::load(&app.pool).await?;
-    let held = policy.rules.iter().find(|held| held.rule_id == rule_id);
-    // The refusal goes through the journal, too: a key that is known there wins over it.
-    let stale = held.is_some_and(|held| if_match.check(held.version).is_err());
-    Ok(Some(if stale { NEVER } else { policy.version }))
-}
-
 /// The rule right after the command.
 async fn answer(
     app: &App,
@@ -243,7 +203,7 @@ async fn answer(
     });
     let written = written.await?;
     let body = Json(body(rule_id, rule, written.version));
-    Ok((policy::headers(executed), written.etag(), body).into_response())
+    Ok((headers(executed), etag(written), body).into_response())
 }
 
 fn written(view: &RuleView) -> Written {

@@ -2,7 +2,8 @@
 
 use super::super::catalogue::{self, ProductBody, SearchText, Sort, given};
 use super::super::{NoParams, schema};
-use crate::app::App;
+use crate::application::App;
+use crate::application::products::{self, Changed, Draft, VariantDraft};
 use crate::http::{
     AtLeast, Body, Command, Etag, Id, IfMatch, IfNoneMatch, Json, KeyedCommand, Limit, List,
     Params, Path, Position, Problem, Replayed,
@@ -11,20 +12,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use commands::bus::{Executed, Plan};
-use domain::product::{
-    MAX_CATEGORIES, MAX_VARIANTS, Product, ProductCommand, ProductStatus, Variant,
-};
-use domain::stock::{StockCommand, StockItem};
+use domain::product::{MAX_CATEGORIES, MAX_VARIANTS, ProductStatus};
 use domain::{Currency, Description, Money, Name, Sku, Slug, Text};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
 /// The routes of this module.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
@@ -154,32 +148,10 @@ async fn create(
     command: KeyedCommand,
     body: Body<ProductRequest>,
 ) -> Result<Response, Problem> {
-    let request = checked(body.value)?;
-    let product_id = command.new_id("product");
-    let skus: Vec<Sku> = request.variants.iter().map(|variant| variant.sku.clone()).collect();
-    let create = ProductCommand::Create {
-        name: request.name,
-        description: request.description,
-        picture: request.picture,
-        categories: request.categories,
-        variants: numbered(&app, request.variants, &Product::default()).await?,
-    };
-    let plan = Plan::new(&command.context).step::<Product>(product_id.to_string(), create);
-    let plan = open_stock(plan, product_id, &skus)
-        .keyed(Some(command.request_key(body.fingerprint)), json!({ "product_id": product_id }));
-    let executed = app.bus.execute(plan).await?;
-    // Every SKU has a step of its own after the product's.
-    let available: BTreeMap<&Sku, u64> = skus
-        .iter()
-        .enumerate()
-        .map(|(index, sku)| (sku, executed.state::<StockItem>(index + 1).available()))
-        .collect();
-    let product =
-        ProductBody::from_aggregate(product_id, executed.state(0), executed.version(0), |sku| {
-            available.get(sku).copied().unwrap_or(0)
-        })?;
-    let location = [(LOCATION, format!("/api/v1/admin/products/{product_id}"))];
-    Ok((StatusCode::CREATED, location, answer(&executed, product)).into_response())
+    let draft = checked(body.value)?.into();
+    let changed = products::create(&app, &command.call(body.fingerprint), draft).await?;
+    let location = [(LOCATION, format!("/api/v1/admin/products/{}", changed.product_id))];
+    Ok((StatusCode::CREATED, location, answer(&changed)?).into_response())
 }
 
 /// Makes the product exactly this. A SKU that stays keeps its number; one that is left out is no
@@ -195,32 +167,9 @@ async fn revise(
     command: Command,
     body: Body<ProductRequest>,
 ) -> Result<Response, Problem> {
-    let request = checked(body.value)?;
-    // A SKU that the journal shows in the product was taken by it, and that is for ever: no matter
-    // how old this is by the time of the decision, its stock needs no opening.
-    let held = app.bus.load::<Product>(&product_id.to_string()).await?.state;
-    let key = command.request_key(body.fingerprint);
-    let keyed = |plan: Plan| plan.keyed(key, json!({ "product_id": product_id }));
-    if !held.exists() {
-        let plan = keyed(Plan::new(&command.context).look::<Product>(product_id.to_string()));
-        return changed(&app, product_id, &app.refuse(plan, Problem::not_found()).await?).await;
-    }
-    let skus = request.variants.iter().map(|variant| variant.sku.clone());
-    let new_skus: Vec<Sku> = skus.filter(|sku| held.variant(sku).is_none()).collect();
-    let revise = ProductCommand::Revise {
-        name: request.name,
-        description: request.description,
-        picture: request.picture,
-        categories: request.categories,
-        variants: numbered(&app, request.variants, &held).await?,
-    };
-    let plan = Plan::new(&command.context).step_at::<Product>(
-        product_id.to_string(),
-        revise,
-        if_match.version()?,
-    );
-    let plan = keyed(open_stock(plan, product_id, &new_skus));
-    changed(&app, product_id, &app.bus.execute(plan).await?).await
+    let (draft, version) = (checked(body.value)?.into(), if_match.version()?);
+    let call = command.call(body.fingerprint);
+    answer(&products::revise(&app, &call, product_id, draft, version).await?)
 }
 
 /// Puts the product on sale.
@@ -232,10 +181,7 @@ async fn publish(
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
-    let plan = Plan::new(&command.context)
-        .step::<Product>(product_id.to_string(), ProductCommand::Publish)
-        .keyed(command.request_key(body.fingerprint), json!({ "product_id": product_id }));
-    changed(&app, product_id, &app.bus.execute(plan).await?).await
+    answer(&products::publish(&app, &command.call(body.fingerprint), product_id).await?)
 }
 
 /// Takes the product off sale; orders keep showing it.
@@ -247,10 +193,7 @@ async fn retire(
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
-    let plan = Plan::new(&command.context)
-        .step::<Product>(product_id.to_string(), ProductCommand::Retire)
-        .keyed(command.request_key(body.fingerprint), json!({ "product_id": product_id }));
-    changed(&app, product_id, &app.bus.execute(plan).await?).await
+    answer(&products::retire(&app, &command.call(body.fingerprint), product_id).await?)
 }
 
 /// The bounds that a list's type does not hold.
@@ -266,48 +209,32 @@ fn checked(request: ProductRequest) -> Result<ProductRequest, Problem> {
     Ok(request)
 }
 
-/// The variants with their prices and numbers: those of `held` keep theirs, the others get new
-/// ones. What a refused request or a retry was given is lost, numbers need not be gap-free.
-async fn numbered(
-    app: &App,
-    variants: Vec<VariantRequest>,
-    held: &Product,
-) -> Result<Vec<(Variant, Money)>, Problem> {
-    let mut numbered = Vec::with_capacity(variants.len());
-    for VariantRequest { sku, name, price } in variants {
-        let number = match held.variant(&sku) {
-            Some(held) => held.variant.number,
-            None => {
-                app.variant_numbers.next().await.map_err(|error| Problem::unavailable(&error))?
-            }
-        };
-        numbered.push((Variant { sku, number, name }, price));
+impl From<ProductRequest> for Draft {
+    fn from(request: ProductRequest) -> Self {
+        let variants = request.variants.into_iter();
+        Self {
+            name: request.name,
+            description: request.description,
+            picture: request.picture,
+            categories: request.categories,
+            variants: variants
+                .map(|VariantRequest { sku, name, price }| VariantDraft { sku, name, price })
+                .collect(),
+        }
     }
-    Ok(numbered)
 }
 
-/// Takes SKUs for the product, all or nothing with whatever else the plan does.
-fn open_stock(plan: Plan, product_id: Uuid, skus: &[Sku]) -> Plan {
-    skus.iter().fold(plan, |plan, sku| {
-        plan.step::<StockItem>(sku.to_string(), StockCommand::Open { product_id })
-    })
-}
-
-/// The product right after the command. What can be sold of it is read from the read model, which
-/// may be a moment old: the command has not changed it.
-async fn changed(app: &App, product_id: Uuid, executed: &Executed) -> Result<Response, Problem> {
-    let product: &Product = executed.state(0);
-    let skus: Vec<Sku> = product.variants.iter().map(|held| held.variant.sku.clone()).collect();
-    let offers = projections::catalogue::variants_by_sku(&app.pool, &skus).await?;
-    let available: BTreeMap<Sku, u64> =
-        offers.into_iter().map(|offer| (offer.sku, offer.available)).collect();
-    let product = ProductBody::from_aggregate(product_id, product, executed.version(0), |sku| {
+/// The product right after the command.
+fn answer(changed: &Changed) -> Result<Response, Problem> {
+    let Changed { product_id, executed, available } = changed;
+    let version = executed.version(0);
+    let product = ProductBody::from_aggregate(*product_id, executed.state(0), version, |sku| {
         available.get(sku).copied().unwrap_or(0)
     })?;
-    Ok(answer(executed, product).into_response())
-}
-
-fn answer(executed: &Executed, product: ProductBody) -> impl IntoResponse + use<> {
-    let etag = Etag::new(executed.version(0), executed.position);
-    (Position(executed.position), etag, Replayed(executed.replayed), Json(product))
+    let parts = (
+        Position(executed.position),
+        Etag::new(version, executed.position),
+        Replayed(executed.replayed),
+    );
+    Ok((parts, Json(product)).into_response())
 }

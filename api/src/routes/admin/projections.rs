@@ -1,7 +1,7 @@
 //! How far the read models are.
 
 use super::super::{NoParams, schema};
-use crate::app::App;
+use crate::application::App;
 use crate::http::{AtLeast, Json, List, Params, Problem};
 use axum::extract::State;
 use domain::Timestamp;

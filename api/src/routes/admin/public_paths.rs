@@ -3,18 +3,17 @@
 use super::super::{NoParams, schema};
 use super::PageParams;
 use super::permission_rules::check_methods;
-use super::policy::{self, Written};
-use crate::app::App;
+use super::policy::{etag, headers};
+use crate::application::App;
+use crate::application::policy::{self, Written};
 use crate::http::{AtLeast, Body, Command, Id, IfNoneMatch, Json, List, Params, Path, Problem};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use commands::bus::Plan;
 use domain::policy::{MethodSelector, PolicyCommand};
 use projections::permissions::{self, PublicPathView};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -78,7 +77,7 @@ async fn show(
     app.caught_up(permissions::NAME, at_least).await?;
     let view = permissions::public_path_by_id(&app.pool, public_path_id).await?;
     let view = view.ok_or_else(Problem::not_found)?;
-    Ok(if_none_match.answer(written(&view).etag(), Json(from_view(view))))
+    Ok(if_none_match.answer(etag(written(&view)), Json(from_view(view))))
 }
 
 /// Lets everybody use some paths.
@@ -91,15 +90,14 @@ async fn add(
 ) -> Result<Response, Problem> {
     let PublicPathRequest { methods, path } = body.value;
     check_methods(&methods)?;
-    let public_path_id = command.new_id("public-path", app.world);
+    let call = command.call(body.fingerprint);
+    let public_path_id = call.new_id("public-path", app.world);
     let add = PolicyCommand::AddPublicPath {
         public_path_id,
         methods: methods.clone(),
         path: path.clone(),
     };
-    let plan = policy::step(Plan::new(&command.context), add, None)
-        .keyed(command.request_key(body.fingerprint), json!({ "public_path_id": public_path_id }));
-    let executed = policy::change(&app, plan).await?;
+    let executed = policy::change(&app, &call, add).await?;
     let written = policy::written(&app, &executed, async {
         let view = permissions::public_path_by_id(&app.pool, public_path_id).await?;
         Ok(view.as_ref().map(self::written))
@@ -107,7 +105,7 @@ async fn add(
     let written = written.await?;
     let body = PublicPathBody { id: public_path_id, methods, path, version: written.version };
     let location = [(LOCATION, format!("/api/v1/admin/public-paths/{public_path_id}"))];
-    let parts = (policy::headers(&executed), written.etag(), location);
+    let parts = (headers(&executed), etag(written), location);
     Ok((StatusCode::CREATED, parts, Json(body)).into_response())
 }
 
@@ -121,10 +119,8 @@ async fn remove(
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
     let remove = PolicyCommand::RemovePublicPath { public_path_id };
-    let plan = policy::step(Plan::new(&command.context), remove, None)
-        .keyed(command.request_key(body.fingerprint), json!({ "public_path_id": public_path_id }));
-    let executed = policy::change(&app, plan).await?;
-    Ok((StatusCode::NO_CONTENT, policy::headers(&executed), ()).into_response())
+    let executed = policy::change(&app, &command.call(body.fingerprint), remove).await?;
+    Ok((StatusCode::NO_CONTENT, headers(&executed), ()).into_response())
 }
 
 fn written(view: &PublicPathView) -> Written {

@@ -2,19 +2,16 @@
 
 use super::super::schema;
 use super::PageParams;
-use crate::app::App;
+use crate::application::{App, Call, products};
 use crate::http::{
-    AtLeast, Body, Etag, Fingerprint, Json, KeyedCommand, List, Params, Path, Position, Problem,
-    Replayed,
+    AtLeast, Body, Etag, Json, KeyedCommand, List, Params, Path, Position, Problem, Replayed,
 };
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use commands::bus::Plan;
 use domain::stock::{MAX_ON_HAND, MAX_RECEIVED, StockCommand, StockItem};
 use domain::{Reason, Sku};
 use projections::catalogue::{self, StockView};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -93,7 +90,7 @@ async fn receive(
         return Err(Problem::invalid_field("/quantity", expected));
     }
     let receive = StockCommand::Receive { quantity, reason };
-    book(&app, sku, &command, body.fingerprint, receive).await
+    book(&app, sku, &command.call(body.fingerprint), receive).await
 }
 
 /// Corrects what is on hand; 409 `insufficient_stock` when orders wait for what would be missing.
@@ -113,20 +110,16 @@ async fn adjust(
         return Err(Problem::invalid_field("/quantity", expected));
     }
     let adjust = StockCommand::Adjust { delta: quantity, reason };
-    book(&app, sku, &command, body.fingerprint, adjust).await
+    book(&app, sku, &command.call(body.fingerprint), adjust).await
 }
 
 async fn book(
     app: &App,
     sku: Sku,
-    command: &KeyedCommand,
-    fingerprint: Fingerprint,
+    call: &Call,
     booking: StockCommand,
 ) -> Result<Response, Problem> {
-    let plan = Plan::new(&command.context)
-        .step::<StockItem>(sku.to_string(), booking)
-        .keyed(Some(command.request_key(fingerprint)), Value::Null);
-    let executed = app.bus.execute(plan).await?;
+    let executed = products::book(app, call, &sku, booking).await?;
     let stock: &StockItem = executed.state(0);
     let body = StockBody {
         product_id: stock.product_id.ok_or_else(Problem::not_found)?,

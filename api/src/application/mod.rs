@@ -1,8 +1,37 @@
-//! What every route may use, put together once by the roles.
+//! The use cases of the shop, for whichever edge asks: REST today, others later.
+//!
+//! **Guarantee.** A use case means the same at every edge. Nothing in here knows HTTP: no routes, no
+//! headers, no status. What it takes is typed and bounded by its types or by the domain; what it returns
+//! is what was decided; why it refuses is a [`Failure`], which each edge maps once.
+//!
+//! | module | what somebody can do |
+//! |---|---|
+//! | [`accounts`] | sign up, in and out |
+//! | [`carts`], [`checkouts`], [`payments`] | fill a cart, order it, pay |
+//! | [`products`] | write the catalogue, book stock |
+//! | [`users`], [`policy`] | say who may do what |
+//!
+//! The next use case is a function in one of these, or in a module beside them. It takes the [`App`], a
+//! [`Call`] if it changes something, and its own typed request. A handler of an edge takes in, makes one
+//! call, and renders.
+
+pub mod accounts;
+mod call;
+pub mod carts;
+pub mod checkouts;
+mod failure;
+mod in_flight;
+pub mod payments;
+pub mod policy;
+pub mod products;
+pub mod users;
+
+pub use call::{Call, CommandKey};
+pub use failure::Failure;
+pub use in_flight::InFlight;
 
 use crate::auth::{AccessTokens, Passwords, RefreshTokens};
 use crate::guard::{AccessCache, LivePolicy};
-use crate::http::{AtLeast, InFlight, Problem};
 use crate::provider::HttpProvider;
 use crate::sandbox::WebhookSecret;
 use commands::bus::{Bus, Executed, Plan, World};
@@ -19,7 +48,7 @@ use std::time::Duration;
 /// How long a read waits for the position that it was asked for.
 const READ_WAIT: Duration = Duration::from_secs(1);
 
-/// The running shop, shared by all requests.
+/// The running shop, shared by all calls.
 pub struct App {
     /// The way to every change.
     pub bus: Arc<Bus>,
@@ -62,49 +91,52 @@ pub struct App {
 }
 
 impl App {
-    /// Refuses a request with `problem`, unless the plan's key has an outcome: that is the answer
+    /// Refuses a request for this reason, unless the plan's key has an outcome: that is the answer
     /// then, see [`Bus::refuse`].
     ///
     /// # Errors
-    /// The problem, or that the journal could not be asked.
-    pub async fn refuse(&self, plan: Plan, problem: Problem) -> Result<Executed, Problem> {
-        self.bus.refuse(plan).await?.ok_or(problem)
+    /// The reason, or that the journal could not be asked.
+    pub async fn refuse(&self, plan: Plan, why: Failure) -> Result<Executed, Failure> {
+        self.bus.refuse(plan).await?.ok_or(why)
     }
 
-    /// Waits until a read model shows what the caller has written.
+    /// Waits until a read model shows what the caller has written, up to `position`.
     ///
     /// # Errors
-    /// 503 `projection_behind` after a second.
-    pub async fn caught_up(&self, projection: &str, at_least: AtLeast) -> Result<(), Problem> {
-        self.checkpoints
-            .wait_for(projection, at_least.0, READ_WAIT)
-            .await
-            .map_err(|_| Problem::projection_behind())
+    /// [`Failure::Behind`] after a second.
+    pub async fn caught_up(
+        &self,
+        projection: &str,
+        position: impl Into<u64>,
+    ) -> Result<(), Failure> {
+        let reached = self.checkpoints.wait_for(projection, position.into(), READ_WAIT);
+        reached.await.map_err(|_| Failure::Behind)
     }
 
-    /// Waits until the journal, as this process reads it, holds what the caller has written.
+    /// Waits until the journal, as this process reads it, holds what the caller has written, up to
+    /// `position`.
     ///
     /// # Errors
-    /// 503 `projection_behind` after a second.
-    pub async fn journal_reached(&self, at_least: AtLeast) -> Result<(), Problem> {
-        let mut head = self.tail.head();
-        let reached = head.wait_for(|head| *head >= at_least.0);
+    /// [`Failure::Behind`] after a second.
+    pub async fn journal_reached(&self, position: impl Into<u64>) -> Result<(), Failure> {
+        let (mut head, position) = (self.tail.head(), position.into());
+        let reached = head.wait_for(|head| *head >= position);
         match tokio::time::timeout(READ_WAIT, reached).await {
             Ok(Ok(_)) => Ok(()),
             // Whether the time is over or the process is ending: later, or elsewhere.
-            Ok(Err(_)) | Err(_) => Err(Problem::projection_behind()),
+            Ok(Err(_)) | Err(_) => Err(Failure::Behind),
         }
     }
 
     /// The position of an aggregate's event `sequence`: what a read model's row shows of it.
     ///
     /// # Errors
-    /// 503 when the journal cannot be read.
+    /// When the journal cannot be read.
     pub async fn position_of<A: Aggregate>(
         &self,
         id: impl ToString,
         sequence: u64,
-    ) -> Result<u64, Problem> {
+    ) -> Result<u64, Failure> {
         let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.to_string() };
         Ok(self.reader.place_of(&stream, sequence).await?.map_or(0, |(position, _)| position))
     }

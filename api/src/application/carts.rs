@@ -1,0 +1,130 @@
+//! Filling a cart.
+
+use super::{App, Call, Failure};
+use commands::bus::Executed;
+use domain::cart::{Cart, CartCommand};
+use domain::{Money, Quantity, Rejection, RejectionKind, Sku};
+use projections::catalogue::OfferView;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// What shall happen to a cart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// So many pieces more.
+    Add {
+        /// Of what.
+        sku: Sku,
+        /// How many.
+        quantity: u32,
+    },
+    /// So many pieces in all; 0 removes the line.
+    Set {
+        /// Of what.
+        sku: Sku,
+        /// How many.
+        quantity: u32,
+    },
+    /// The line goes.
+    Remove {
+        /// Which one.
+        sku: Sku,
+    },
+    /// All lines go.
+    Clear,
+}
+
+/// Changes the cart of `member_id`, which has their id. The cart is the outcome's first state.
+///
+/// # Errors
+/// `unknown_sku`, `quantity_out_of_range`, and what the cart refuses.
+pub async fn change(
+    app: &App,
+    call: &Call,
+    member_id: Uuid,
+    change: Change,
+) -> Result<Executed, Failure> {
+    let cart_id = member_id.to_string();
+    match command(app, member_id, change).await {
+        Ok(command) => {
+            let plan = call.plan().step::<Cart>(cart_id, command);
+            Ok(app.bus.execute(call.keyed(plan, Value::Null)).await?)
+        }
+        Err(failure) => {
+            let plan = call.plan().look::<Cart>(cart_id);
+            app.refuse(call.keyed(plan, Value::Null), failure).await
+        }
+    }
+}
+
+async fn command(app: &App, owner_id: Uuid, change: Change) -> Result<CartCommand, Failure> {
+    match change {
+        Change::Add { sku, quantity } => {
+            let quantity = line_quantity(quantity)?;
+            let offer = offer(app, &sku).await?;
+            Ok(CartCommand::AddItem {
+                owner_id,
+                sku,
+                product_id: offer.product_id,
+                unit_price: price(&offer)?,
+                name: offer.product_name,
+                picture: offer.picture,
+                quantity,
+            })
+        }
+        Change::Set { sku, quantity: 0 } | Change::Remove { sku } => {
+            Ok(CartCommand::RemoveItem { sku })
+        }
+        Change::Set { sku, quantity } => {
+            let quantity = line_quantity(quantity)?;
+            let unit_price = price(&offer(app, &sku).await?)?;
+            Ok(CartCommand::ChangeQuantity { sku, quantity, unit_price })
+        }
+        Change::Clear => Ok(CartCommand::Clear),
+    }
+}
+
+/// The offer of today. It may be a moment old: the checkout reads the price again.
+async fn offer(app: &App, sku: &Sku) -> Result<OfferView, Failure> {
+    let mut offers =
+        projections::catalogue::variants_by_sku(&app.pool, std::slice::from_ref(sku)).await?;
+    offers.pop().filter(|offer| offer.on_sale).ok_or_else(|| Failure::refused(UnknownSku))
+}
+
+fn price(offer: &OfferView) -> Result<Money, Failure> {
+    offer.price.ok_or_else(|| Failure::refused(UnknownSku))
+}
+
+fn line_quantity(quantity: u32) -> Result<Quantity, Failure> {
+    Quantity::new(quantity).map_err(|_| Failure::refused(OutOfRange))
+}
+
+/// Nobody sells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nothing is sold under this SKU")]
+struct UnknownSku;
+
+impl Rejection for UnknownSku {
+    fn code(&self) -> &'static str {
+        "unknown_sku"
+    }
+
+    fn kind(&self) -> RejectionKind {
+        RejectionKind::Absent
+    }
+}
+
+/// Too few or too many pieces for a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a line holds 1 to {} pieces", Quantity::MAX)]
+struct OutOfRange;
+
+impl Rejection for OutOfRange {
+    fn code(&self) -> &'static str {
+        "quantity_out_of_range"
+    }
+
+    fn kind(&self) -> RejectionKind {
+        RejectionKind::Invalid
+    }
+}

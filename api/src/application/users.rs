@@ -1,0 +1,136 @@
+//! What staff does with accounts, with the one rule that nobody gets past: an administrator stays.
+
+use super::{App, Call, Failure};
+use commands::bus::{ExecuteError, Executed, Plan};
+use domain::user::{User, UserCommand};
+use domain::{Rejection, RejectionKind, RoleName, Timestamp};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// The role whose last holder must stay able to use it: nobody else could repair the shop.
+const ADMIN: &str = "admin";
+
+/// How many other administrators are looked at before the one in question counts as the last.
+/// Only those are looked at whom the read model takes for one, so the first will do nearly always.
+const MAX_CANDIDATES: u16 = 10;
+
+/// How often a plan is made anew because the other administrator has changed meanwhile.
+const MAX_PLANS: u32 = 4;
+
+/// Changes a user, who is the outcome's first state. It is in force in this process before this returns; the
+/// other processes follow the journal.
+///
+/// # Errors
+/// Also `last_administrator`, and `until` for a ban that is over before it begins.
+pub async fn change(
+    app: &App,
+    call: &Call,
+    user_id: Uuid,
+    command: UserCommand,
+) -> Result<Executed, Failure> {
+    let look = || call.keyed(call.plan().look::<User>(user_id.to_string()), Value::Null);
+    if let UserCommand::Ban { until, .. } = &command
+        && let Err(over) = check_until(app, *until)
+    {
+        return app.refuse(look(), over).await;
+    }
+    let mut outcome = Err(ExecuteError::Contended);
+    for _ in 0..MAX_PLANS {
+        let plan = call.plan().step::<User>(user_id.to_string(), command.clone());
+        let plan = call.keyed(plan, Value::Null);
+        outcome = match keeping_an_administrator(app, plan, user_id, &command).await? {
+            Some(plan) => app.bus.execute(plan).await,
+            None => {
+                let last = || ExecuteError::Rejected(vec![Box::new(LastAdministrator)]);
+                app.bus.refuse(look()).await.and_then(|first| first.ok_or_else(last))
+            }
+        };
+        if !matches!(outcome, Err(ExecuteError::Contended)) {
+            break;
+        }
+    }
+    let executed = outcome?;
+    app.access.note_change(user_id, executed.version(0)).await;
+    Ok(executed)
+}
+
+/// Lifts a user's ban. None when there is no such user; who is not banned is refused.
+///
+/// # Errors
+/// [`Failure::NotFound`] when they are not banned.
+pub async fn lift_ban(app: &App, call: &Call, user_id: Uuid) -> Result<Option<Executed>, Failure> {
+    let user = app.bus.load::<User>(&user_id.to_string()).await?.state;
+    if !user.exists() {
+        return Ok(None);
+    }
+    if user.ban.is_some() {
+        return change(app, call, user_id, UserCommand::Unban).await.map(Some);
+    }
+    let plan = call.keyed(call.plan().look::<User>(user_id.to_string()), Value::Null);
+    app.refuse(plan, Failure::NotFound).await.map(Some)
+}
+
+/// A ban that is over before it begins is a mistake.
+pub(super) fn check_until(app: &App, until: Option<Timestamp>) -> Result<(), Failure> {
+    if until.is_none_or(|until| (app.world.now)() < until) {
+        Ok(())
+    } else {
+        Err(Failure::invalid("until", "expected a time to come"))
+    }
+}
+
+/// Lets the plan through only with another administrator who stays one: an account with the role
+/// that is not banned. That they do is expected of the journal, so that two administrators cannot
+/// take the role from each other at the same time.
+///
+/// Candidates come from the read model, which may be a moment behind: an administrator who was
+/// appointed just now may be overlooked, which errs on the safe side.
+async fn keeping_an_administrator(
+    app: &App,
+    plan: Plan,
+    user_id: Uuid,
+    command: &UserCommand,
+) -> Result<Option<Plan>, Failure> {
+    let disarms = match command {
+        UserCommand::RevokeRole { role } => role.as_str() == ADMIN,
+        UserCommand::Ban { .. } | UserCommand::Erase => true,
+        UserCommand::Register { .. }
+        | UserCommand::ChangeProfile { .. }
+        | UserCommand::ChangePassword { .. }
+        | UserCommand::GrantRole { .. }
+        | UserCommand::Unban => false,
+    };
+    let now = (app.world.now)();
+    if !disarms || !is_administrator(&app.bus.load::<User>(&user_id.to_string()).await?.state, now)
+    {
+        return Ok(Some(plan));
+    }
+    let role = RoleName::known(ADMIN);
+    let others = projections::users::others_with(&app.pool, &role, user_id, now, MAX_CANDIDATES);
+    for candidate in others.await? {
+        let other = app.bus.load::<User>(&candidate.to_string()).await?;
+        if is_administrator(&other.state, now) {
+            return Ok(Some(plan.unchanged::<User>(candidate.to_string(), other.head)));
+        }
+    }
+    Ok(None)
+}
+
+fn is_administrator(user: &User, now: Timestamp) -> bool {
+    user.exists() && !user.is_banned(now) && user.roles.iter().any(|role| role.as_str() == ADMIN)
+}
+
+/// There would be no administrator left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is the last administrator who can sign in")]
+struct LastAdministrator;
+
+impl Rejection for LastAdministrator {
+    fn code(&self) -> &'static str {
+        "last_administrator"
+    }
+
+    fn kind(&self) -> RejectionKind {
+        RejectionKind::Conflict
+    }
+}
