@@ -1,17 +1,28 @@
-//! Tasks of a running shop end, and it goes on.
+//! A whole shop in this process, without any edge: its use cases, and its tasks, which end while it goes on.
 
 mod support;
 
+use api::application::accounts::{self, SignUp};
+use api::application::carts::{self, Change};
+use api::application::checkouts::{self, CheckOut};
+use api::application::payments::Instrument;
+use api::application::{Call, CommandKey, Failure};
 use api::auth::KeyPaths;
 use api::seed;
 use api::shop::{Provider, Shop, ShopConfig, Workers};
+use commands::bus::Context;
 use compose::testing::{TestDatabase, TestStack, eventually};
+use domain::cart::Cart;
+use domain::payment::PaymentStatus;
+use domain::{EmailAddress, Locale, OrderContact, Sku};
 use nats::notify::{Mailer, Sender};
 use nats::{RelayState, StreamConfig};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
+use support::new_id;
 use support::tempdir::TempDir;
+use uuid::Uuid;
 
 /// A whole shop in this process, on a database and a stream of the test's own.
 struct Running {
@@ -123,4 +134,72 @@ async fn the_table_of_tasks_names_every_one() {
         assert!(is_projection || table.contains(&format!("`{name}`")), "{name}");
     }
     shop.stop().await.expect("nothing is lost");
+}
+
+fn call(user_id: Option<Uuid>, key: Option<&str>) -> Call {
+    let actor = user_id.map_or_else(|| "anonymous".to_owned(), |id| format!("user:{id}"));
+    let key = key.map(|key| CommandKey::new(&actor, "test", "use-case", key));
+    let context =
+        Context { actor, correlation_id: new_id(), causation_id: None, traceparent: None };
+    Call { context, key, fingerprint: [7; 32] }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customer_signs_up_fills_a_cart_and_orders_without_any_edge() {
+    let Running { shop, _database, _keys } = Running::start().await;
+    let app = &shop.app;
+    seed::sample_catalogue(app).await.expect("the database is up");
+    let head = app.reader.head().await.expect("the database is up");
+    app.caught_up(projections::catalogue::NAME, head).await.expect("its worker runs");
+
+    let email = EmailAddress::parse("ada@example.com").expect("an address");
+    let sign_up = || SignUp {
+        email: email.clone(),
+        password: "a quite long password".to_owned(),
+        name: None,
+        locale: Locale::parse("en").expect("a language"),
+    };
+    let signed_up = accounts::register(app, &call(None, Some("1")), sign_up()).await;
+    let signed_up = signed_up.expect("a fresh address");
+    let again = accounts::register(app, &call(None, Some("1")), sign_up()).await;
+    let again = again.expect("a repetition");
+    assert_eq!((again.replayed, again.user_id), (true, signed_up.user_id));
+    let taken = accounts::register(app, &call(None, None), sign_up()).await.map(drop);
+    assert!(
+        matches!(&taken, Err(Failure::Execute(_) | Failure::Refused(_))),
+        "somebody has it: {taken:?}"
+    );
+    let wrong = accounts::sign_in(app, &call(None, None), &email, "another one".to_owned()).await;
+    assert!(matches!(wrong.map(drop), Err(Failure::BadCredentials)));
+
+    let user_id = signed_up.user_id;
+    let sku = |text: &str| Sku::parse(text).expect("a SKU");
+    let add = |text: &str, quantity| Change::Add { sku: sku(text), quantity };
+    let member = |key: &str| call(Some(user_id), Some(key));
+    let unknown = carts::change(app, &member("2"), user_id, add("nothing", 1)).await.map(drop);
+    assert!(matches!(&unknown, Err(Failure::Refused(why)) if why.code() == "unknown_sku"));
+    let filled = carts::change(app, &member("3"), user_id, add("notebook", 2)).await;
+    assert_eq!(filled.expect("it is sold").state::<Cart>(0).lines.len(), 1);
+
+    let order = || CheckOut {
+        cart_version: None,
+        expected_total: None,
+        contact: contact(email.clone()),
+        payment: Some(Instrument { method: "card", token: "tok_ok".to_owned() }),
+    };
+    let ordered = checkouts::check_out(shop.app.clone(), member("4"), user_id, order()).await;
+    let ordered = ordered.expect("it is in stock");
+    let payment = ordered.payment.expect("it was paid");
+    assert_eq!(payment.payment.state.outcome(), PaymentStatus::Captured);
+    let again = checkouts::check_out(shop.app.clone(), member("4"), user_id, order()).await;
+    let again = again.expect("a repetition");
+    assert_eq!((again.replayed, again.order_id), (true, ordered.order_id));
+    drop(again);
+    shop.stop().await.expect("nothing is lost");
+}
+
+fn contact(email: EmailAddress) -> OrderContact {
+    let address =
+        r#"{"name":"Ada","street":"12 Square","city":"London","zip":"01234","country":"GB"}"#;
+    OrderContact { email, shipping_address: serde_json::from_str(address).expect("an address") }
 }
