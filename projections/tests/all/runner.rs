@@ -4,7 +4,7 @@ use crate::trail::{self, Trail};
 use compose::testing::eventually;
 use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use projections::{Checkpoints, Options, Projection, list_projections};
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection, PgPool};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -337,22 +337,28 @@ async fn a_checkpoint_moves_at_the_same_cost_while_somebody_reads_an_old_snapsho
     trail::create_table(&pool).await;
     let mut history = History::default();
     let source = Arc::new(Source::default());
-    Running::start(options(&pool, projections), source.clone()).stop().await;
+    let running = Running::start(options(&pool, projections), source.clone());
+    eventually("it has a row", || async {
+        !list_projections(&pool).await.expect("a query").is_empty()
+    })
+    .await;
+    running.stop().await;
     let mut dump = pool.begin().await.expect("it is up");
     for statement in ["set transaction isolation level repeatable read", "select 1"] {
         sqlx::query(statement).execute(&mut *dump).await.expect("a statement");
     }
+    let mut many = PgConnection::connect_with(&pool.connect_options()).await.expect("it is up");
     sqlx::raw_sql(
         "do $$ begin for i in 1..5000 loop \
            update projections set updated_at = now() where name = 'trail'; commit; \
          end loop; end $$",
     )
-    .execute(&pool)
+    .execute(&mut many)
     .await
     .expect("nobody keeps the row for long");
     // Sessions tell what they touched when they end.
+    many.close().await.expect("it is up");
     let pages = async || -> i64 {
-        pool.acquire().await.expect("it is up").close().await.expect("it is up");
         let touched = "select (heap_blks_hit + heap_blks_read)::bigint from pg_statio_user_tables \
                        where relname = 'projections'";
         sqlx::query_scalar(touched).fetch_one(&pool).await.expect("a query")
