@@ -22,6 +22,7 @@ pub mod counters;
 pub mod journal;
 pub mod numbers;
 pub mod payments;
+pub mod process;
 pub mod registration;
 pub mod vault;
 

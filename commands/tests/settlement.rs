@@ -103,8 +103,7 @@ async fn shows(pool: &PgPool, query: &str, expected: &str) {
 
 const LETTERS: &str = "select string_agg(consumer || '.' || position || ' ' || status || ' ' || attempts, ', ' \
      order by position) from dead_letters where not retry";
-const IN_THE_AIR: &str =
-    "select string_agg(payment_id::text, ', ' order by requested_at) from payment_settlements";
+const IN_THE_AIR: &str = "select string_agg(key, ', ' order by set_at) from process_timers";
 
 #[tokio::test]
 async fn a_payment_that_cannot_be_read_waits_and_the_others_go_on() {

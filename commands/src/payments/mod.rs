@@ -12,7 +12,6 @@
 //! Another attempt calls an open action of the one before off first, see [`start`]. How every
 //! payment ends is listed in [`domain::payment`].
 
-mod letters;
 mod provider;
 mod record;
 pub mod settlement;

@@ -255,13 +255,12 @@ async fn a_payment_that_nobody_completes_is_called_off_and_a_silent_provider_has
         // Not before its time: a look, and it is still there.
         shop.age(payment_id, 60).await;
         compose::testing::eventually("it was looked at", async || {
-            let looked: i32 = sqlx::query_scalar(
-                "select attempts from payment_settlements where payment_id = $1",
-            )
-            .bind(payment_id)
-            .fetch_one(&shop.database.pool)
-            .await
-            .expect("it is looked after");
+            let looked: i32 =
+                sqlx::query_scalar("select attempts from process_timers where key = $1::text")
+                    .bind(payment_id)
+                    .fetch_one(&shop.database.pool)
+                    .await
+                    .expect("it is looked after");
             (looked > 0).then_some(())
         })
         .await;

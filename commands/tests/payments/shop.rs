@@ -165,7 +165,7 @@ impl Shop {
 
     /// Whether a payment is still looked after.
     pub(crate) async fn in_the_air(&self, payment_id: Uuid) -> bool {
-        sqlx::query_scalar("select exists (select from payment_settlements where payment_id = $1)")
+        sqlx::query_scalar("select exists (select from process_timers where key = $1::text)")
             .bind(payment_id)
             .fetch_one(&self.database.pool)
             .await
@@ -176,8 +176,8 @@ impl Shop {
     pub(crate) async fn age(&self, payment_id: Uuid, seconds: i32) {
         eventually("settlement has taken the payment in", async || {
             let aged = sqlx::query(
-                "update payment_settlements set due_at = now(), \
-                   requested_at = now() - make_interval(secs => $2) where payment_id = $1",
+                "update process_timers set due_at = now(), \
+                   set_at = now() - make_interval(secs => $2) where key = $1::text",
             )
             .bind(payment_id)
             .bind(f64::from(seconds))

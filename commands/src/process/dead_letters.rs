@@ -1,12 +1,9 @@
-//! Events that settlement cannot take in, as dead letters. Each payment is a lane: its later events
-//! wait, those of other payments go on.
+//! Events that a process cannot take in, as dead letters: later events of the same ordering key wait, those of
+//! others go on.
 
 use domain::{BEYOND_THIS_BUILD, RecordedEvent};
 use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeSet;
-
-/// Settlement's name among the dead letters.
-const CONSUMER: &str = "settlement";
 
 /// The most events that are tried again in one transaction, with the checkpoint locked.
 const RETRY_EVENTS: i64 = 100;
@@ -14,56 +11,66 @@ const RETRY_EVENTS: i64 = 100;
 /// An event to try again.
 pub(super) struct Wanted {
     pub(super) position: i64,
-    pub(super) lane: String,
+    pub(super) ordering_key: String,
     given_up: bool,
 }
 
-/// The payments whose events have to wait.
-pub(super) async fn parked(conn: &mut PgConnection) -> Result<BTreeSet<String>, sqlx::Error> {
-    let lanes: Vec<String> = sqlx::query_scalar(
+/// The ordering keys whose events have to wait.
+pub(super) async fn parked(
+    conn: &mut PgConnection,
+    process: &str,
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let keys: Vec<String> = sqlx::query_scalar(
         "select distinct lane from dead_letters \
          where consumer = $1 and lane is not null and (status <> 'given_up' or retry)",
     )
-    .bind(CONSUMER)
+    .bind(process)
     .fetch_all(conn)
     .await?;
-    Ok(lanes.into_iter().collect())
+    Ok(keys.into_iter().collect())
 }
 
 /// Keeps an event that cannot be taken in, for `reason`, or that waits behind one, for none.
 pub(super) async fn keep(
     conn: &mut PgConnection,
+    process: &str,
     event: &RecordedEvent,
+    ordering_key: &str,
     reason: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     if let Some(reason) = reason {
         tracing::error!(
+            process.name = process,
             event.position = event.position,
-            payment.id = event.aggregate_id,
+            ordering_key,
             reason,
-            "settlement cannot take an event in: it is a dead letter, and its payment waits"
+            "a process cannot take an event in: it is a dead letter, and what comes after it waits"
         );
     }
     sqlx::query(
         "insert into dead_letters (consumer, position, lane, status, reason, attempts, \
                                    event_id, event_type, aggregate_type, aggregate_id) \
          values ($1, $2, $3, case when $4::text is null then 'waiting' else 'failed' end, $4, \
-                 case when $4::text is null then 0 else 1 end, $5, $6, $7, $3)",
+                 case when $4::text is null then 0 else 1 end, $5, $6, $7, $8)",
     )
-    .bind(CONSUMER)
+    .bind(process)
     .bind(event.position.cast_signed())
-    .bind(&event.aggregate_id)
+    .bind(ordering_key)
     .bind(reason)
     .bind(event.event_id)
     .bind(&event.event_type)
     .bind(&event.aggregate_type)
+    .bind(&event.aggregate_id)
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// The next events of the payments for which another try was asked, in order.
-pub(super) async fn wanted(conn: &mut PgConnection) -> Result<Vec<Wanted>, sqlx::Error> {
+/// The next events of the ordering keys for which another try was asked, in order.
+pub(super) async fn wanted(
+    conn: &mut PgConnection,
+    process: &str,
+) -> Result<Vec<Wanted>, sqlx::Error> {
     let wanted: Vec<(i64, String, bool)> = sqlx::query_as(
         "select position, lane, status = 'given_up' from dead_letters letter \
          where consumer = $1 and (status <> 'given_up' or retry) and exists ( \
@@ -71,21 +78,23 @@ pub(super) async fn wanted(conn: &mut PgConnection) -> Result<Vec<Wanted>, sqlx:
            where asked.consumer = $1 and asked.retry and asked.lane = letter.lane) \
          order by position limit $2",
     )
-    .bind(CONSUMER)
+    .bind(process)
     .bind(RETRY_EVENTS)
     .fetch_all(conn)
     .await?;
     let wanted = wanted.into_iter();
-    Ok(wanted.map(|(position, lane, given_up)| Wanted { position, lane, given_up }).collect())
+    Ok(wanted
+        .map(|(position, ordering_key, given_up)| Wanted { position, ordering_key, given_up })
+        .collect())
 }
 
 /// Asks for another try of what a build before this one did not know: this one may know it.
-pub(super) async fn ask_for_newer(pool: &PgPool) -> Result<(), sqlx::Error> {
+pub(super) async fn ask_for_newer(pool: &PgPool, process: &str) -> Result<(), sqlx::Error> {
     sqlx::query(
         "update dead_letters set retry = true \
          where consumer = $1 and status = 'failed' and position($2 in reason) > 0",
     )
-    .bind(CONSUMER)
+    .bind(process)
     .bind(BEYOND_THIS_BUILD)
     .execute(pool)
     .await?;
@@ -93,9 +102,13 @@ pub(super) async fn ask_for_newer(pool: &PgPool) -> Result<(), sqlx::Error> {
 }
 
 /// The event had its effect.
-pub(super) async fn remove(conn: &mut PgConnection, wanted: &Wanted) -> Result<(), sqlx::Error> {
+pub(super) async fn remove(
+    conn: &mut PgConnection,
+    process: &str,
+    wanted: &Wanted,
+) -> Result<(), sqlx::Error> {
     sqlx::query("delete from dead_letters where consumer = $1 and position = $2")
-        .bind(CONSUMER)
+        .bind(process)
         .bind(wanted.position)
         .execute(conn)
         .await?;
@@ -103,14 +116,14 @@ pub(super) async fn remove(conn: &mut PgConnection, wanted: &Wanted) -> Result<(
 }
 
 /// Lets what there was no room for be tried next: it waits behind nothing any more.
-pub(super) async fn go_on(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn go_on(conn: &mut PgConnection, process: &str) -> Result<(), sqlx::Error> {
     sqlx::query(
         "update dead_letters behind set retry = true \
          where consumer = $1 and status = 'waiting' and not retry and not exists ( \
            select from dead_letters head where head.consumer = $1 and head.lane = behind.lane \
              and head.status = 'failed')",
     )
-    .bind(CONSUMER)
+    .bind(process)
     .execute(conn)
     .await?;
     Ok(())
@@ -120,6 +133,7 @@ pub(super) async fn go_on(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
 /// given up.
 pub(super) async fn failed(
     conn: &mut PgConnection,
+    process: &str,
     wanted: &Wanted,
     reason: &str,
 ) -> Result<bool, sqlx::Error> {
@@ -128,15 +142,15 @@ pub(super) async fn failed(
            last_at = now(), status = case when status = 'given_up' then status else 'failed' end \
          where consumer = $1 and position = $2",
     )
-    .bind(CONSUMER)
+    .bind(process)
     .bind(wanted.position)
     .bind(reason)
     .execute(&mut *conn)
     .await?;
     if !wanted.given_up {
         sqlx::query("update dead_letters set retry = false where consumer = $1 and lane = $2")
-            .bind(CONSUMER)
-            .bind(&wanted.lane)
+            .bind(process)
+            .bind(&wanted.ordering_key)
             .execute(conn)
             .await?;
     }
