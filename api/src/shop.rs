@@ -21,6 +21,7 @@ use crate::telemetry::{self, Metrics};
 use anyhow::Context as _;
 use axum::Router;
 use commands::bus::{Bus, EVENTS_BETWEEN_SNAPSHOTS, World};
+use commands::checkout::unpaid;
 use commands::journal::{Journal, JournalReader, OtherHistory, Tail, WriterSettings, housekeeping};
 use commands::numbers::Numbers;
 use commands::payments::settlement;
@@ -282,6 +283,10 @@ impl Shop {
         supervisor.watch("settlement", settles, {
             let (bus, provider, source) = (bus.clone(), provider.clone(), source.clone());
             move |stop| settlement::run(bus.clone(), provider.clone(), source.clone(), stop)
+        });
+        supervisor.watch("unpaid_orders", settles, {
+            let (bus, provider, source) = (bus.clone(), provider.clone(), source.clone());
+            move |stop| unpaid::run(bus.clone(), provider.clone(), source.clone(), stop)
         });
         let directory = ReadModelDirectory {
             pool: worker_pool.clone(),

@@ -12,6 +12,7 @@
 //! | [`vault`] | who can read personal data, and for how long? |
 //! | [`checkout`] | how does a cart become an order? |
 //! | [`payments`] | how is an order paid, also across a crash? |
+//! | [`process`] | how does something happen later, because of an event? |
 //!
 //! A new command handler is not needed for a new aggregate: implement it in `domain` and call
 //! [`bus::Bus::execute`] with a [`bus::Plan`].

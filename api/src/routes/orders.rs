@@ -29,7 +29,7 @@ pub struct OrderBody {
     id: Uuid,
     /// A small positive number for people.
     number: i32,
-    /// `awaiting_payment` or `paid`.
+    /// `awaiting_payment`, `paid` or `cancelled`.
     #[schema(value_type = String)]
     status: OrderStatus,
     #[schema(value_type = Vec<schema::OrderLine>)]

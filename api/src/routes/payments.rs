@@ -81,8 +81,8 @@ pub struct PaymentBody {
     #[schema(value_type = schema::Money)]
     amount: Money,
     /// Why it was declined or failed. Money that was taken and does not pay the order is `failed`
-    /// with `captured_less`, `captured_other_currency`, `capture_unreadable` or
-    /// `order_already_paid`, and goes back.
+    /// with `captured_less`, `captured_other_currency`, `capture_unreadable`,
+    /// `order_already_paid` or `order_cancelled`, and goes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
     /// What the customer has to do.

@@ -9,6 +9,7 @@
 
 mod draft;
 mod rejection;
+pub mod unpaid;
 
 pub use rejection::{CheckoutRejection, PriceChange, Shortage};
 

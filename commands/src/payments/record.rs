@@ -1,7 +1,7 @@
 use super::{Charge, PaymentProvider, ProviderAnswer};
 use crate::bus::{Bus, Context, ExecuteError, Plan};
 use domain::Money;
-use domain::order::{Order, OrderCommand, PaymentEnd};
+use domain::order::{Order, OrderCommand, OrderStatus, PaymentEnd};
 use domain::payment::{Payment, PaymentCommand, covers};
 use domain::stock::{StockCommand, StockItem};
 use tracing::error;
@@ -12,6 +12,9 @@ const PROVIDER_UNAVAILABLE: &str = "provider_unavailable";
 
 /// Why money is orphaned that comes second.
 const ORDER_ALREADY_PAID: &str = "order_already_paid";
+
+/// Why money is orphaned that comes too late.
+const ORDER_CANCELLED: &str = "order_cancelled";
 
 /// What a payment says to a sum that it knows.
 const ALREADY_CAPTURED: &str = "payment_already_captured";
@@ -158,6 +161,7 @@ async fn record_captured(
         let refused = match order.paid_by {
             Some(paid_by) if paid_by == payment_id => None,
             Some(_) => Some(ORDER_ALREADY_PAID.to_owned()),
+            None if order.status == OrderStatus::Cancelled => Some(ORDER_CANCELLED.to_owned()),
             None => refusal.take(),
         };
         let pays = order.paid_by.is_none()

@@ -3,6 +3,7 @@
 
 mod random;
 mod shop;
+mod unpaid;
 
 #[path = "../support/mod.rs"]
 mod support;

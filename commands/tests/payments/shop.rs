@@ -2,16 +2,18 @@
 
 use crate::support::{Database, context, later, new_id, product, sku, usd};
 use commands::bus::{Bus, ExecuteError, Executed, Plan, RequestKey};
+use commands::checkout::unpaid;
 use commands::journal::{JournalReader, Tail};
 use commands::payments::{self, Charge, PaymentProvider, ProviderAnswer, settlement};
 use compose::testing::eventually;
 use domain::order::{Order, OrderCommand, OrderLine, OrderStatus, Totals};
 use domain::payment::{Payment, PaymentStatus};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Money, Name, Quantity, Rejection, Sealed};
+use domain::{Money, Name, Quantity, Rejection, Sealed, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -94,6 +96,11 @@ impl Shop {
 
     /// An order with a piece set aside.
     pub(crate) async fn order(&self) -> Uuid {
+        self.order_to_pay_by(later()).await
+    }
+
+    /// The same with another time to pay.
+    pub(crate) async fn order_to_pay_by(&self, pay_by: Timestamp) -> Uuid {
         let order_id = new_id();
         let line = OrderLine {
             sku: sku("MUG"),
@@ -117,7 +124,7 @@ impl Shop {
                 total: usd(PRICE),
             },
             contact: Sealed::from_ciphertext("at home".to_owned()),
-            pay_by: later(),
+            pay_by,
         };
         let reserve = StockCommand::Reserve {
             sku: sku("MUG"),
@@ -187,6 +194,16 @@ impl Shop {
             (aged.rows_affected() == 1).then_some(())
         })
         .await;
+    }
+
+    /// A process that gives up orders which nobody pays, with its own memory and eyes.
+    pub(crate) async fn give_up_unpaid(&self) -> (CancellationToken, JoinHandle<()>) {
+        let stop = CancellationToken::new();
+        let reader = JournalReader::new(self.database.pool.clone(), watch::channel(0).1);
+        let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
+        let (bus, provider) = (Arc::new(self.database.bus()), Arc::new(self.provider.clone()));
+        let run = unpaid::run(bus, provider, Arc::new(tail), stop.clone());
+        (stop, tokio::spawn(run))
     }
 
     /// Starts settlement; it ends with the test.

@@ -1,5 +1,5 @@
 use super::state::MAX_LINES;
-use super::{Order, OrderEvent, OrderLine, OrderStatus, PaymentEnd, Totals};
+use super::{CancelReason, Order, OrderEvent, OrderLine, OrderStatus, PaymentEnd, Totals};
 use crate::{
     Facts, InvalidMoney, Money, OrderContact, Quantity, Rejection, RejectionKind, Sealed, Sku,
     Timestamp,
@@ -49,6 +49,12 @@ pub enum OrderCommand {
         /// The payment that did it.
         payment_id: Uuid,
     },
+    /// Give it up; the stock is released in the same append. Refused when it was cancelled before, so that
+    /// nothing that goes with it is done twice.
+    Cancel {
+        /// Why.
+        reason: CancelReason,
+    },
 }
 
 /// Why an order refused.
@@ -84,6 +90,9 @@ pub enum OrderRejection {
     /// It no longer waits for payment, or its time is over.
     #[error("the order can no longer be paid")]
     NotPayable,
+    /// It can be paid still.
+    #[error("the order can be paid still")]
+    StillPayable,
     /// Another payment is under way.
     #[error("a payment of this order is under way")]
     PaymentInProgress {
@@ -109,6 +118,7 @@ impl Rejection for OrderRejection {
             Self::TotalsDoNotBalance => "totals_do_not_balance",
             Self::NotChangeable => "order_not_changeable",
             Self::NotPayable => "order_not_payable",
+            Self::StillPayable => "order_still_payable",
             Self::PaymentInProgress { .. } => "payment_in_progress",
             Self::AlreadyPaid { .. } => "order_already_paid",
         }
@@ -120,6 +130,7 @@ impl Rejection for OrderRejection {
             Self::AlreadyExists
             | Self::NotChangeable
             | Self::NotPayable
+            | Self::StillPayable
             | Self::PaymentInProgress { .. }
             | Self::AlreadyPaid { .. } => RejectionKind::Conflict,
             Self::LinesOutOfRange
@@ -142,7 +153,8 @@ impl Rejection for OrderRejection {
             | Self::LinesOutOfRange
             | Self::TotalsDoNotBalance
             | Self::NotChangeable
-            | Self::NotPayable => None,
+            | Self::NotPayable
+            | Self::StillPayable => None,
         }
     }
 }
@@ -217,10 +229,28 @@ impl Order {
                 Ok(ended.into_iter().collect())
             }
             OrderCommand::MarkPaid { payment_id } => match self.paid_by {
+                None if self.status == OrderStatus::Cancelled => Err(OrderRejection::NotPayable),
                 None => Ok(vec![OrderEvent::OrderPaid { payment_id }]),
                 Some(paid_by) if paid_by == payment_id => Ok(vec![]),
                 Some(paid_by) => Err(OrderRejection::AlreadyPaid { payment_id: paid_by }),
             },
+            OrderCommand::Cancel { reason } => {
+                if let Some(payment_id) = self.paid_by {
+                    return Err(OrderRejection::AlreadyPaid { payment_id });
+                }
+                if self.status == OrderStatus::Cancelled {
+                    return Err(OrderRejection::NotChangeable);
+                }
+                if let Some(payment_id) = self.payment_under_way {
+                    return Err(OrderRejection::PaymentInProgress { payment_id });
+                }
+                match reason {
+                    CancelReason::Unpaid if self.is_payable(facts.now) => {
+                        Err(OrderRejection::StillPayable)
+                    }
+                    CancelReason::Unpaid => Ok(vec![OrderEvent::OrderCancelled { reason }]),
+                }
+            }
         }
     }
 }

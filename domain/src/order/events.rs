@@ -51,6 +51,14 @@ pub enum PaymentEnd {
     Voided,
 }
 
+/// Why an order was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReason {
+    /// Nobody paid it in time.
+    Unpaid,
+}
+
 /// Facts about an order. The stream's id is the order's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OrderEvent {
@@ -93,6 +101,11 @@ pub enum OrderEvent {
         /// The payment that did it.
         payment_id: Uuid,
     },
+    /// Nobody gets it; its stock is released in the same append. Money that arrives later goes back.
+    OrderCancelled {
+        /// Why.
+        reason: CancelReason,
+    },
 }
 
 event_types!(OrderEvent {
@@ -101,4 +114,5 @@ event_types!(OrderEvent {
     OrderPaymentStarted: 1,
     OrderPaymentEnded: 1,
     OrderPaid: 1,
+    OrderCancelled: 1,
 });

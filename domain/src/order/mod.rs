@@ -9,6 +9,8 @@
 //!   that waits for payment becomes paid by it. The first payment wins; a second one is refused,
 //!   and whoever holds its money gives it back. So does whoever holds too little: the order is paid
 //!   in one piece or not at all, and a payment that took too little has ended like any other.
+//! * An order that nobody paid by `pay_by` is cancelled, once no payment is under way. A paid order never is,
+//!   and a cancelled one is never paid: whichever comes first.
 
 mod decide;
 mod events;
@@ -17,5 +19,5 @@ mod state;
 mod tests;
 
 pub use decide::{OrderCommand, OrderRejection};
-pub use events::{OrderEvent, OrderLine, PaymentEnd, Totals};
+pub use events::{CancelReason, OrderEvent, OrderLine, PaymentEnd, Totals};
 pub use state::{MAX_LINES, Order, OrderStatus};

@@ -44,6 +44,8 @@ pub enum OrderStatus {
     AwaitingPayment,
     /// For being sent.
     Paid,
+    /// For nothing: nobody gets it.
+    Cancelled,
 }
 
 impl OrderStatus {
@@ -53,6 +55,7 @@ impl OrderStatus {
         match self {
             Self::AwaitingPayment => "awaiting_payment",
             Self::Paid => "paid",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -125,6 +128,7 @@ impl Aggregate for Order {
                 self.last_payment_id = Some(payment_id);
                 self.paid_by = Some(payment_id);
             }
+            OrderEvent::OrderCancelled { reason: _ } => self.status = OrderStatus::Cancelled,
         }
     }
 }

@@ -343,3 +343,40 @@ proptest! {
         );
     }
 }
+
+fn cancel() -> OrderCommand {
+    OrderCommand::Cancel { reason: CancelReason::Unpaid }
+}
+
+fn cancelled() -> OrderEvent {
+    OrderEvent::OrderCancelled { reason: CancelReason::Unpaid }
+}
+
+#[test]
+fn an_order_that_nobody_paid_in_time_is_cancelled_once() {
+    let after = || Facts { now: at(PAY_BY_SECONDS + 1) };
+    let decide =
+        |before: Vec<OrderEvent>, facts: Facts| state::<Order>(before).decide(cancel(), &facts);
+    assert_eq!(decide(vec![placed()], after()), Ok(vec![cancelled()]));
+    let early = Facts { now: at(PAY_BY_SECONDS) };
+    assert_eq!(decide(vec![placed()], early), Err(OrderRejection::StillPayable));
+    let twice = decide(vec![placed(), cancelled()], after());
+    assert_eq!(twice, Err(OrderRejection::NotChangeable));
+    let under_way = decide(vec![placed(), started(5)], after());
+    assert_eq!(under_way, Err(OrderRejection::PaymentInProgress { payment_id: id(5) }));
+    let ended = decide(vec![placed(), started(5), ended(5)], after());
+    assert_eq!(ended, Ok(vec![cancelled()]));
+    assert_eq!(OrderRejection::StillPayable.code(), "order_still_payable");
+}
+
+#[test]
+fn a_paid_order_is_never_cancelled_and_a_cancelled_one_never_paid() {
+    let after = Facts { now: at(PAY_BY_SECONDS + 1) };
+    let paid_first = state::<Order>(vec![placed(), started(5), paid(5)]).decide(cancel(), &after);
+    assert_eq!(paid_first, Err(OrderRejection::AlreadyPaid { payment_id: id(5) }));
+    let cancelled = state::<Order>(vec![placed(), cancelled()]);
+    assert_eq!(cancelled.status, OrderStatus::Cancelled);
+    let pay = OrderCommand::MarkPaid { payment_id: id(5) };
+    assert_eq!(cancelled.decide(pay, &after), Err(OrderRejection::NotPayable));
+    assert_eq!(cancelled.decide(start(6), &after), Err(OrderRejection::NotPayable));
+}

@@ -3,7 +3,7 @@
 
 use cqrs_es::{Aggregate, DomainEvent};
 use domain::cart::{Cart, CartEvent};
-use domain::order::{Order, OrderEvent, OrderLine, PaymentEnd, Totals};
+use domain::order::{CancelReason, Order, OrderEvent, OrderLine, PaymentEnd, Totals};
 use domain::payment::{Payment, PaymentEvent};
 use domain::policy::{Effect, MethodSelector, Policy, PolicyEvent, RoleSelector, Rule};
 use domain::product::{Product, ProductEvent, Variant};
@@ -166,6 +166,7 @@ pub(crate) fn order() -> Vec<OrderEvent> {
         OrderEvent::OrderPaymentEnded { payment_id: id(6), end: PaymentEnd::Failed },
         OrderEvent::OrderPaymentEnded { payment_id: id(6), end: PaymentEnd::Voided },
         OrderEvent::OrderPaid { payment_id: id(7) },
+        OrderEvent::OrderCancelled { reason: CancelReason::Unpaid },
     ]
 }
 

@@ -79,6 +79,7 @@ fn fold_order(orders: &mut Rows<OrderView>, event: &RecordedEvent) -> Result<(),
         OrderEvent::OrderPaymentStarted { payment_id: _ }
         | OrderEvent::OrderPaymentEnded { payment_id: _, end: _ } => {}
         OrderEvent::OrderPaid { payment_id: _ } => order.status = OrderStatus::Paid,
+        OrderEvent::OrderCancelled { reason: _ } => order.status = OrderStatus::Cancelled,
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 use crate::support::{History, given, id, name, recorded_at, sku, usd};
-use domain::order::{OrderEvent, OrderLine, OrderStatus, PaymentEnd, Totals};
+use domain::order::{CancelReason, OrderEvent, OrderLine, OrderStatus, PaymentEnd, Totals};
 use domain::payment::{PaymentEvent, PaymentStatus};
 use domain::{Sealed, Timestamp};
 use projections::Limit;
@@ -77,8 +77,13 @@ async fn an_order_shows_the_status_of_its_last_payment() {
     let captured = PaymentEvent::PaymentCaptured { amount: usd(1_760) };
     history.record("payment", second, &captured);
     let paid = history.record("order", id(10), &OrderEvent::OrderPaid { payment_id: second });
+    history.record("order", id(11), &placed(2, 1));
+    let cancelled = OrderEvent::OrderCancelled { reason: CancelReason::Unpaid };
+    history.record("order", id(11), &cancelled);
     let pool = given(&history).await;
 
+    let cancelled = orders::by_id(&pool, id(11)).await.expect("a query").expect("an order");
+    assert_eq!((cancelled.status, cancelled.version), (OrderStatus::Cancelled, 2));
     let order = orders::by_id(&pool, id(10)).await.expect("a query").expect("an order");
     assert_eq!(order.status, OrderStatus::Paid);
     assert_eq!(order.payment_status, Some(PaymentStatus::Captured));
