@@ -175,25 +175,25 @@ impl Tasks {
     pub fn show(&self, metrics: &Metrics) {
         let meter = metrics.meter("supervisor");
         let tasks = self.clone();
-        let up = meter
+        let _up = meter
             .u64_observable_gauge("gomall_worker_up")
             .with_description("Whether a task of this process runs.")
             .with_callback(move |observer| {
                 for (name, task) in &*tasks.lock() {
                     observer.observe(task.is_up.into(), &[KeyValue::new("worker", *name)]);
                 }
-            });
-        drop(up.build());
+            })
+            .build();
         let tasks = self.clone();
-        let restarts = meter
+        let _restarts = meter
             .u64_observable_counter("gomall_worker_restarts")
             .with_description("How often a task of this process was started again.")
             .with_callback(move |observer| {
                 for (name, task) in &*tasks.lock() {
                     observer.observe(task.restarts, &[KeyValue::new("worker", *name)]);
                 }
-            });
-        drop(restarts.build());
+            })
+            .build();
     }
 
     fn started(&self, name: &'static str, running: AbortHandle) {

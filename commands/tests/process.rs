@@ -22,11 +22,13 @@ const AFTER: Duration = Duration::from_millis(700);
 /// How late a timer may fire: the contract's second, and what a busy machine takes.
 const LATE: Duration = Duration::from_millis(2_500);
 
+/// When each timer fired, and which attempt that was.
+type Fired = BTreeMap<String, Vec<(Instant, u32)>>;
+
 /// Every first event of a stream sets a timer, every second one clears it.
 #[derive(Clone, Default)]
 struct Toy {
-    /// When each timer fired, and its attempts.
-    fired: Arc<Mutex<BTreeMap<String, Vec<(Instant, u32)>>>>,
+    fired: Arc<Mutex<Fired>>,
     /// How often a timer wants to be due before it is done.
     again: u32,
     /// How long it takes.
