@@ -1,10 +1,12 @@
 //! Whether what follows the journal follows it: the head of the journal as the database has it, beside
 //! how far everybody is. A reader that is stuck on a connection that died sees no lag by itself.
 
+use commands::counters::Counters;
 use commands::journal::Tail;
 use nats::RelayStatus;
 use projections::Checkpoints;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -25,6 +27,7 @@ pub(crate) async fn watch(
     checkpoints: Checkpoints,
     tail: Tail,
     relay: watch::Receiver<RelayStatus>,
+    writes: Arc<Counters>,
     stuck: watch::Sender<Stuck>,
     stop: CancellationToken,
 ) {
@@ -39,6 +42,10 @@ pub(crate) async fn watch(
         // Nobody answers: then there is nothing to compare with either.
         if stands.stands_still("postgresql", u64::from(head.is_some()), Some(1), now) {
             found.push("postgresql");
+        }
+        // What nobody can append moves no head.
+        if writes.unanswered_for().is_some_and(|for_long| for_long >= STUCK_AFTER) {
+            found.push("writer");
         }
         if stands.stands_still("journal", tail.end().position, head, now) {
             found.push("journal");

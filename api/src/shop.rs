@@ -308,10 +308,11 @@ impl Shop {
         let (stuck, stands_still) = watch::channel(Stuck::new());
         supervisor.watch("progress", true, {
             let (checkpoints, tail) = (checkpoints.clone(), tail.clone());
-            let relay = relay_status.clone();
+            let (relay, writes) = (relay_status.clone(), Arc::clone(bus.counters()));
             move |stop| {
-                let relay = relay.clone();
-                progress::watch(checkpoints.clone(), tail.clone(), relay, stuck.clone(), stop)
+                let (relay, writes) = (relay.clone(), Arc::clone(&writes));
+                let stuck = stuck.clone();
+                progress::watch(checkpoints.clone(), tail.clone(), relay, writes, stuck, stop)
             }
         });
         let app = Arc::new(App {

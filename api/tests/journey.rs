@@ -39,7 +39,7 @@ async fn a_person_registers_orders_pays_and_gets_mail_and_an_analyst_replays_it(
     // A retry under the same key gives the same order; another body does not.
     let again = customer.check_out(&checkout_key, Some("tok_ok")).await;
     assert_eq!(again.expect(StatusCode::CREATED)["order"], placed.body["order"]);
-    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
     customer.check_out(&checkout_key, None).await.refused(422, "idempotency_key_reused");
     assert_eq!(items(&customer.get("/api/v1/orders").await.body).len(), 1);
 

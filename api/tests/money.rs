@@ -184,10 +184,11 @@ async fn a_question_finds_what_was_captured_whatever_it_is() {
     let orphan = orphan(&staff, payment, placed.position()).await.expect("it is shown");
     assert_eq!(orphan["captured"][0]["orphaned"], usd(500));
     eventually("nothing is in the air", || async {
-        let left: i64 = sqlx::query_scalar("select count(*) from process_timers")
-            .fetch_one(&database)
-            .await
-            .expect("a query");
+        let left: i64 =
+            sqlx::query_scalar("select count(*) from process_timers where process = 'settlement'")
+                .fetch_one(&database)
+                .await
+                .expect("a query");
         (left == 0).then_some(())
     })
     .await;

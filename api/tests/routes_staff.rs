@@ -44,7 +44,7 @@ async fn products_are_drafted_published_revised_and_retired() {
     assert_eq!(shown.header("etag"), created.header("etag"));
     let again = admin.post_keyed(PRODUCTS, &create_key, &product(&["kettle", "kettle-xl"])).await;
     assert_eq!(again.expect(StatusCode::CREATED), body, "a retry answers the same");
-    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
     let taken = admin.post_keyed(PRODUCTS, &key(), &product(&["pot", "kettle"])).await;
     taken.refused(409, "sku_taken");
     let free = admin.post_keyed(PRODUCTS, &key(), &product(&["pot"])).await;

@@ -3,7 +3,8 @@
 use crate::journal::Appended;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Counters of one process. Share it behind an `Arc`: whoever shows them must not keep the journal.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub struct Counters {
     done: AtomicU64,
     replayed: AtomicU64,
     conflicts: AtomicU64,
+    /// Since when the writer has something to append and hears no answer.
+    unanswered_since: Mutex<Option<Instant>>,
 }
 
 /// The counters at one moment.
@@ -49,6 +52,24 @@ pub struct Counts {
 }
 
 impl Counters {
+    /// How long the writer has had something to append without hearing an answer; none while all is well.
+    #[must_use]
+    pub fn unanswered_for(&self) -> Option<Duration> {
+        let since = self.unanswered_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map(|since| since.elapsed())
+    }
+
+    /// There is something to append.
+    pub(crate) fn asks(&self) {
+        let mut since = self.unanswered_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.get_or_insert_with(Instant::now);
+    }
+
+    /// The database has answered.
+    pub(crate) fn was_answered(&self) {
+        *self.unanswered_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn now(&self) -> Counts {

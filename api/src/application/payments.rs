@@ -8,10 +8,14 @@ use domain::payment::{Payment, PaymentStatus};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// How long a call that pays waits for the outcome; after that the payment is `pending`.
 const WAIT_FOR_OUTCOME: Duration = Duration::from_secs(10);
+
+/// How often is looked meanwhile whether somebody else has recorded it.
+const OUTCOME_POLL: Duration = Duration::from_millis(100);
 
 /// What somebody pays with.
 #[derive(Clone)]
@@ -107,6 +111,7 @@ pub(super) async fn ask(
 ) -> Result<Asked, Failure> {
     let payment: Loaded<Payment> = app.bus.load(&payment_id.to_string()).await?;
     let Some(amount) = payment.state.amount else { return Err(Failure::NotFound) };
+    let deadline = Instant::now() + WAIT_FOR_OUTCOME;
     // What is not pending any more was asked before: this is a replay, or settlement was faster.
     if payment.state.status == PaymentStatus::Pending {
         let Instrument { method, token } = instrument;
@@ -121,9 +126,16 @@ pub(super) async fn ask(
             }
         });
         // Whether it ended or not: how the payment stands is in the journal.
-        let _ = tokio::time::timeout(WAIT_FOR_OUTCOME, asking).await;
+        let _ = tokio::time::timeout_at(deadline, asking).await;
     }
-    let payment: Loaded<Payment> = app.bus.load(&payment_id.to_string()).await?;
+    // The same request may be asking at another process, which then hears the answer.
+    let payment = loop {
+        let payment: Loaded<Payment> = app.bus.load(&payment_id.to_string()).await?;
+        if payment.state.status != PaymentStatus::Pending || Instant::now() >= deadline {
+            break payment;
+        }
+        tokio::time::sleep(OUTCOME_POLL).await;
+    };
     let position = app.position_of::<Payment>(payment_id, payment.sequence).await?;
     Ok(Asked { payment_id, payment, position })
 }

@@ -68,7 +68,7 @@ pub(crate) fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u6
     }
 }
 
-/// Marks an answer that was given before: `Idempotency-Replayed: true`.
+/// Marks an answer that was given before: `Idempotent-Replayed: true`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replayed(
     /// Whether it was.
@@ -80,7 +80,7 @@ impl IntoResponseParts for Replayed {
 
     fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
         if self.0 {
-            let name = HeaderName::from_static("idempotency-replayed");
+            let name = HeaderName::from_static("idempotent-replayed");
             parts.headers_mut().insert(name, HeaderValue::from_static("true"));
         }
         Ok(parts)

@@ -9,7 +9,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use commands::journal::ReadError;
-use domain::{AGGREGATES, AggregateEvents, Filter, RecordedEvent};
+use domain::{AGGREGATES, Filter, RecordedEvent};
 use futures::{Stream, StreamExt, TryStreamExt};
 use nats::write_public_event;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,8 @@ struct EventParams {
     /// How many at most. Without it JSON holds 1,000, NDJSON everything.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Option<EventLimit>,
-    /// Event types separated by commas, such as `OrderPlaced,OrderPaid`.
+    /// Event types separated by commas, such as `OrderPlaced,OrderPaid`; in full, such as
+    /// `gomall.order.OrderPlaced.v1`, as well.
     #[param(value_type = Option<String>)]
     types: Option<Types>,
     /// An aggregate type, such as `order`.
@@ -84,14 +85,19 @@ impl TryFrom<String> for Types {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let is_known = |name: &&str| {
-            let mut types = AGGREGATES.iter().flat_map(AggregateEvents::stored);
-            types.any(|(known, _)| known == *name)
-        };
-        let types: Option<_> =
-            text.split(',').map(|name| Some(name).filter(is_known).map(str::to_owned)).collect();
+        let types: Option<_> = text.split(',').map(|name| known(name).map(str::to_owned)).collect();
         types.map(Self).ok_or("expected event types such as OrderPlaced, separated by commas")
     }
+}
+
+/// The name of an event's type that is given so, or in full: `gomall.order.OrderPlaced.v1`.
+fn known(given: &str) -> Option<&'static str> {
+    AGGREGATES.iter().find_map(|events| {
+        let named = |(name, version): &(&str, u32)| {
+            given == *name || given == format!("gomall.{}.{name}.v{version}", events.aggregate_type)
+        };
+        events.stored().into_iter().find(named).map(|(name, _)| name)
+    })
 }
 
 /// A type of aggregates that exists.

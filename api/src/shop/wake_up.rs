@@ -29,6 +29,8 @@ pub(super) fn start(
         move |stop| {
             let (hints, theirs) = (hints.clone(), theirs.clone());
             async move {
+                // Without anybody who listens it would end: it may begin before `wake_up` does.
+                let _listening = theirs.subscribe();
                 stop.run_until_cancelled(hints.receive(&theirs)).await;
             }
         }

@@ -53,9 +53,9 @@ impl Case {
     /// The answers tell one outcome, which is that of any later attempt as well.
     async fn assert_one_outcome(&self, scene: &Scene, answers: &[Answer], key: &str) {
         let later = self.send(scene, &scene.gomall, key).await;
-        assert_eq!(later.header("idempotency-replayed"), Some("true"), "{}", self.name);
+        assert_eq!(later.header("idempotent-replayed"), Some("true"), "{}", self.name);
         let mut first = later.clone();
-        first.headers.remove("idempotency-replayed");
+        first.headers.remove("idempotent-replayed");
         for answer in answers {
             assert!(answer.status.is_success(), "{}: {}", self.name, answer.text);
             if self.asks_a_provider() {
@@ -65,10 +65,10 @@ impl Case {
                 continue;
             }
             let mut answer = answer.clone();
-            answer.headers.insert("idempotency-replayed", "true".parse().expect("a header"));
+            answer.headers.insert("idempotent-replayed", "true".parse().expect("a header"));
             assert_replays(&first, &answer, &self.name);
         }
-        let done = answers.iter().filter(|one| one.header("idempotency-replayed").is_none());
+        let done = answers.iter().filter(|one| one.header("idempotent-replayed").is_none());
         assert!(done.count() <= 1, "{}: done twice", self.name);
     }
 

@@ -70,8 +70,8 @@ impl Twice<'_> {
 /// The second answer is the first, and says so.
 #[track_caller]
 pub(crate) fn assert_replays(first: &Answer, second: &Answer, about: &str) {
-    assert_eq!(first.header("idempotency-replayed"), None, "{about}: {}", first.text);
-    assert_eq!(second.header("idempotency-replayed"), Some("true"), "{about}: {}", second.text);
+    assert_eq!(first.header("idempotent-replayed"), None, "{about}: {}", first.text);
+    assert_eq!(second.header("idempotent-replayed"), Some("true"), "{about}: {}", second.text);
     assert_eq!(second.status, first.status, "{about}");
     assert_eq!(second.position(), first.position(), "{about}");
     for name in ["etag", "location", "policy-version"] {
@@ -246,7 +246,7 @@ pub(crate) async fn keys_of_others_and_for_other_things_are_other_keys(scene: &S
     ] {
         let answer = send(person, method, path, body).await;
         assert!(answer.status.is_success(), "{path}: {}", answer.text);
-        assert_eq!(answer.header("idempotency-replayed"), None, "{path}");
+        assert_eq!(answer.header("idempotent-replayed"), None, "{path}");
     }
     // The cart has been changed, ordered and emptied since: the first outcome is still the answer.
     for same in [

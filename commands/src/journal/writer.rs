@@ -173,6 +173,7 @@ impl Writer {
     }
 
     async fn append_parts(&mut self, mut parts: Vec<Part>) -> Option<u64> {
+        self.counters.asks();
         let deadline = Instant::now() + self.settings.give_up_after;
         let (mut head, mut trouble, mut pause) = (None, None, FIRST_PAUSE);
         loop {
@@ -181,6 +182,7 @@ impl Writer {
             for mut part in round.by_ref() {
                 let failure = match self.send(&part).await {
                     Ok((outcomes, position)) => {
+                        self.counters.was_answered();
                         head = Some(part.batch.answer(outcomes, position));
                         continue;
                     }
@@ -191,6 +193,9 @@ impl Writer {
                     }
                     Err(Untold::Failed(failure)) => failure,
                 };
+                if failure == Failure::Data {
+                    self.counters.was_answered();
+                }
                 let is_whole = part.batch.jobs.len() > 1;
                 match &failure {
                     Failure::Lost => {

@@ -58,10 +58,11 @@ struct Row {
 }
 
 /// Takes the lease on mails that are due, at most so many: first those that nobody has tried, then those
-/// that are tried again, the oldest first. What another worker is taking is not waited for.
+/// that are tried again, of these at most so many, the oldest first. What another worker is taking is not waited for.
 pub(super) async fn take(
     pool: &PgPool,
     most: usize,
+    most_again: usize,
     lease: Duration,
 ) -> Result<Vec<Taken>, sqlx::Error> {
     let rows = sqlx::query_as(
@@ -73,7 +74,8 @@ pub(super) async fn take(
            select event_id from mails
             where state in ('waiting', 'sending') and attempts > 0
               and lease_until <= clock_timestamp()
-            order by lease_until limit $1 - (select count(*) from fresh) for update skip locked)
+            order by lease_until limit least($3, $1 - (select count(*) from fresh))
+            for update skip locked)
          update mails set state = 'sending', attempts = attempts + 1,
                           lease_until = clock_timestamp() + make_interval(secs => $2)
           where event_id in (select event_id from fresh union all select event_id from again)
@@ -83,6 +85,7 @@ pub(super) async fn take(
     )
     .bind(i64::try_from(most).unwrap_or(i64::MAX))
     .bind(lease.as_secs_f64())
+    .bind(i64::try_from(most_again).unwrap_or(i64::MAX))
     .fetch_all(pool);
     let rows: Vec<Row> = within(rows).await?;
     let count = |count: i32| u64::try_from(count).unwrap_or(0);

@@ -3,7 +3,7 @@
 use super::{Letter, OrderMail};
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
-use lettre::transport::smtp::{self, PoolConfig};
+use lettre::transport::smtp;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use std::error::Error;
 use std::path::PathBuf;
@@ -12,8 +12,6 @@ use uuid::Uuid;
 
 /// How long the mail server may take for each step of a conversation.
 const SMTP_STEP_PATIENCE: Duration = Duration::from_secs(10);
-/// How many connections are kept to the mail server: one for each mail that is sent at a time.
-const SMTP_CONNECTIONS: u32 = 8;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +51,8 @@ pub enum Mailer {
     /// Into a directory, each as `<event id>.eml`, complete from the moment it is there. It is made
     /// when it is missing.
     Folder(PathBuf),
-    /// To a mail server.
+    /// To a mail server, over a connection a mail: one on which a mail was given up in the middle must never
+    /// be used for another, whose answers would be those to the first.
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
 }
 
@@ -65,6 +64,8 @@ pub(super) enum Undelivered {
     Away(String),
     /// The server takes mail, and says "later" about this one.
     Mailbox(String),
+    /// Nothing was said about this mail in time, by the server as a whole or for this mailbox.
+    Silent(String),
     /// This mail is not wanted.
     Refused(String),
 }
@@ -79,7 +80,6 @@ impl Mailer {
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(|_| MailerError::Url)?
             .timeout(Some(SMTP_STEP_PATIENCE))
-            .pool_config(PoolConfig::new().max_size(SMTP_CONNECTIONS))
             .build();
         Ok(Self::Smtp(transport))
     }
@@ -161,7 +161,7 @@ fn reduce(error: &smtp::Error) -> Undelivered {
             Undelivered::Mailbox(format!("smtp {code}"))
         }
         Some(code) => Undelivered::Away(format!("smtp {code}")),
-        None if error.is_timeout() => Undelivered::Away("smtp: no answer".to_owned()),
+        None if error.is_timeout() => Undelivered::Silent("smtp: no answer".to_owned()),
         None if error.is_tls() => Undelivered::Away("smtp: TLS failed".to_owned()),
         None if error.is_client() => Undelivered::Refused("smtp: cannot be sent".to_owned()),
         None => Undelivered::Away("smtp: no connection".to_owned()),

@@ -23,6 +23,12 @@ use uuid::Uuid;
 /// How many mails one process sends at a time. The mail server is the slow part, and more than a
 /// handful of conversations at once is impolite.
 const CONCURRENCY: usize = 8;
+/// How many of them may be mails that were tried before. What takes long takes long again, and must leave
+/// room for mails that nobody has tried.
+const CONCURRENCY_AGAIN: usize = CONCURRENCY - 2;
+/// After so many mails in a row about which nothing was said in time it is not their mailboxes: the server
+/// takes nobody's mail.
+const SILENT_IS_AWAY: usize = 2 * CONCURRENCY;
 /// How often a mail is offered to a server that refuses it for good. A refusal may be the server's
 /// own mistake, mended in minutes (the default pauses add up to four); one that still stands then
 /// is about this mail.
@@ -129,15 +135,25 @@ impl<D: Directory> Notifier<D> {
         let mut sending = FuturesUnordered::new();
         let mut away = Backoff::new(self.config.first_pause, self.config.longest_pause);
         let mut next_look = Instant::now();
+        let (mut tried_again, mut silent) = (0, 0);
+        // Whether there may be more mails to try again than there was room for.
+        let mut is_limited = false;
         loop {
             let room = CONCURRENCY - sending.len();
             if room > 0 && Instant::now() >= next_look {
-                match ledger::take(&self.pool, room, self.config.lease).await {
+                let again = CONCURRENCY_AGAIN - tried_again;
+                match ledger::take(&self.pool, room, again, self.config.lease).await {
                     Ok(taken) => {
                         if taken.len() < room {
                             next_look = Instant::now() + LOOK_INTERVAL;
                         }
-                        sending.extend(taken.into_iter().map(|taken| self.settle(taken)));
+                        let is_again = |taken: &Taken| taken.attempt > 1;
+                        is_limited = taken.iter().filter(|taken| is_again(taken)).count() == again;
+                        for taken in taken {
+                            let is_again = is_again(&taken);
+                            tried_again += usize::from(is_again);
+                            sending.push(async move { (is_again, self.settle(taken).await) });
+                        }
                     }
                     Err(error) => {
                         tracing::warn!(%error, "the queue of mails cannot be read");
@@ -148,11 +164,26 @@ impl<D: Directory> Notifier<D> {
             let is_resting = next_look > Instant::now() + LOOK_INTERVAL;
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(settled) = sending.next(), if !sending.is_empty() => match settled {
-                    Server::Away => next_look = Instant::now() + away.pause(),
-                    Server::Takes => away.reset(),
-                    Server::Unknown => {}
-                },
+                Some((is_again, server)) = sending.next(), if !sending.is_empty() => {
+                    tried_again -= usize::from(is_again);
+                    if is_again && is_limited && !is_resting {
+                        next_look = Instant::now();
+                    }
+                    match server {
+                        Server::Away => next_look = Instant::now() + away.pause(),
+                        Server::Takes => {
+                            silent = 0;
+                            away.reset();
+                        }
+                        Server::Silent => {
+                            silent += 1;
+                            if silent >= SILENT_IS_AWAY {
+                                next_look = Instant::now() + away.pause();
+                            }
+                        }
+                        Server::Unknown => {}
+                    }
+                }
                 () = self.queued.notified(), if !is_resting => next_look = Instant::now(),
                 () = tokio::time::sleep_until(next_look), if sending.len() < CONCURRENCY => {}
             }
@@ -166,6 +197,7 @@ impl<D: Directory> Notifier<D> {
         let deadline = Instant::now() + self.config.lease;
         let sent = self.send(&taken).await;
         let server = match &sent {
+            Err(Unsendable::Mailbox { is_silent: true, .. }) => Server::Silent,
             Ok(()) | Err(Unsendable::Refused(_) | Unsendable::Mailbox { .. }) => Server::Takes,
             Err(Unsendable::Away(_)) => Server::Away,
             Err(_) => Server::Unknown,
@@ -201,17 +233,14 @@ impl<D: Directory> Notifier<D> {
         let offered = self.config.mailer.deliver(mail.event_id, &message);
         let delivered = tokio::time::timeout(quarter, offered)
             .await
-            .unwrap_or_else(|_| Err(Undelivered::Away("it took too long".to_owned())));
+            .unwrap_or_else(|_| Err(Undelivered::Silent("it took too long".to_owned())));
         match delivered {
             Ok(()) => {
                 self.mailboxes.accepted(address);
                 Ok(())
             }
-            Err(Undelivered::Mailbox(problem)) => {
-                let (first, longest) = (self.config.first_pause, self.config.longest_mailbox_pause);
-                let pause = self.mailboxes.refused(address, first, longest);
-                Err(Unsendable::Mailbox { problem, pause })
-            }
+            Err(Undelivered::Mailbox(problem)) => Err(self.rests(address, problem, false)),
+            Err(Undelivered::Silent(problem)) => Err(self.rests(address, problem, true)),
             Err(Undelivered::Away(problem)) => {
                 self.mailboxes.let_go(address);
                 Err(Unsendable::Away(problem))
@@ -221,6 +250,13 @@ impl<D: Directory> Notifier<D> {
                 Err(Unsendable::Refused(problem))
             }
         }
+    }
+
+    /// The mailbox does not take mail now.
+    fn rests(&self, address: &str, problem: String, is_silent: bool) -> Unsendable {
+        let (first, longest) = (self.config.first_pause, self.config.longest_mailbox_pause);
+        let pause = self.mailboxes.refused(address, first, longest);
+        Unsendable::Mailbox { problem, pause, is_silent }
     }
 
     async fn record_unsent(&self, taken: &Taken, why: Unsendable) -> Result<(), sqlx::Error> {
@@ -237,7 +273,7 @@ impl<D: Directory> Notifier<D> {
             Unsendable::Mailbox { problem, .. } if taken.soft_for >= self.config.soft_patience => {
                 (Unsent::Failed, problem, Duration::ZERO)
             }
-            Unsendable::Mailbox { problem, pause } => (Unsent::Soft, problem, pause),
+            Unsendable::Mailbox { problem, pause, .. } => (Unsent::Soft, problem, pause),
             Unsendable::Refused(problem) if taken.refusals + 1 >= MAX_REFUSALS => {
                 (Unsent::Failed, problem, Duration::ZERO)
             }
@@ -282,6 +318,8 @@ enum Server {
     Takes,
     /// It takes nobody's mail.
     Away,
+    /// It said nothing in time, about this mail or at all.
+    Silent,
     /// It was not asked.
     Unknown,
 }
@@ -299,6 +337,8 @@ enum Unsendable {
     Mailbox {
         problem: String,
         pause: Duration,
+        /// Nothing was said at all.
+        is_silent: bool,
     },
     Away(String),
     Refused(String),

@@ -9,7 +9,7 @@ use nats::notify::{Directory, DirectoryError, Mailer, Notifier, NotifyConfig, Or
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -359,6 +359,57 @@ async fn a_mail_that_nobody_has_tried_goes_before_those_that_are_tried_again() {
     office.settle(300).await;
     let place = sink.mails().iter().position(|mail| mail.recipient == address(new));
     assert!(place.is_some_and(|place| place < 16), "it came as number {place:?}");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_mail_that_was_given_up_in_the_middle_answers_for_no_other() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let late: Vec<Uuid> = (0..6).map(|_| new_id()).collect();
+    let recipients: Vec<String> = late.iter().map(|order| address(*order)).collect();
+    // Longer than a mail may take, a quarter of the lease; and the mails of everybody else are refused.
+    let (lease, after) = (Duration::from_secs(2), Duration::from_millis(800));
+    let others = "452 4.3.1 no space";
+    sink.set_mood(Mood::Late { recipients, after, others });
+    let worker = office.start_with(smtp(&sink), lease);
+    for order in &late {
+        office.shop.journal.append(*order, "OrderPlaced", PLACED);
+    }
+    for _ in 0..40 {
+        office.place();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    eventually("each was offered", async || sink.tries() >= 46).await;
+    assert_eq!(office.count("sent").await, 0, "the server has taken none");
+    sink.set_mood(Mood::Accepting);
+    office.settle(46).await;
+    assert_eq!(sink.mails().len(), 46, "each once");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn mailboxes_that_never_answer_stand_in_nobodys_way() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let late: Vec<Uuid> = (0..12).map(|_| new_id()).collect();
+    let recipients: Vec<String> = late.iter().map(|order| address(*order)).collect();
+    let (lease, after) = (Duration::from_secs(2), Duration::from_secs(60));
+    sink.set_mood(Mood::Late { recipients, after, others: "250 accepted" });
+    let worker = office.start_with(smtp(&sink), lease);
+    for order in &late {
+        office.shop.journal.append(*order, "OrderPlaced", PLACED);
+    }
+    eventually("all of them were tried", async || sink.tries() >= 12).await;
+    // While they are tried again and again, whoever orders hears of it soon.
+    for _ in 0..20 {
+        let order = office.place();
+        let taken = Instant::now();
+        let has_it = || sink.mails().iter().any(|mail| mail.recipient == address(order));
+        eventually("the others get theirs", async || has_it()).await;
+        assert!(taken.elapsed() < Duration::from_secs(2), "after {:?}", taken.elapsed());
+    }
+    assert_eq!(office.count("sent").await, 20);
     worker.stop().await;
 }
 

@@ -1,6 +1,7 @@
 //! A mail server that keeps what it is given, and can be told to misbehave.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,6 +35,12 @@ pub(crate) enum Mood {
     Refusing {
         recipient: String,
         answer: &'static str,
+    },
+    /// Answers RCPT of these addresses so late, and the mails of others with these words.
+    Late {
+        recipients: Vec<String>,
+        after: Duration,
+        others: &'static str,
     },
     /// Accepts mails but does not say so, until it is in another mood.
     Speechless,
@@ -131,7 +138,13 @@ async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             "RCPT" => {
                 recipient = address(&line);
                 *shared.conversations.lock().expect("not poisoned") += 1;
-                let answer = match &*shared.mood.borrow() {
+                let mood = shared.mood.borrow().clone();
+                if let Mood::Late { recipients, after, .. } = &mood
+                    && recipients.contains(&recipient)
+                {
+                    tokio::time::sleep(*after).await;
+                }
+                let answer = match &mood {
                     Mood::Refusing { recipient: refused, answer } if *refused == recipient => {
                         *answer
                     }
@@ -142,6 +155,13 @@ async fn converse(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             "DATA" => {
                 say(&mut write, "354 go ahead").await?;
                 let text = data(&mut lines).await?;
+                let mood = shared.mood.borrow().clone();
+                if let Mood::Late { others, .. } = mood
+                    && !others.starts_with("250")
+                {
+                    say(&mut write, others).await?;
+                    continue;
+                }
                 let mail = Mail { recipient: recipient.clone(), text };
                 shared.mails.lock().expect("not poisoned").push(mail);
                 shared.accepted.notify_one();
