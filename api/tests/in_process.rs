@@ -204,3 +204,27 @@ fn contact(email: EmailAddress) -> OrderContact {
         r#"{"name":"Ada","street":"12 Square","city":"London","zip":"01234","country":"GB"}"#;
     OrderContact { email, shipping_address: serde_json::from_str(address).expect("an address") }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_hears_no_answer_is_said_to_stand_still() {
+    let Running { shop, _database, _keys } = Running::start().await;
+    let stuck = shop.stuck.clone();
+    let mut lock = shop.app.pool.begin().await.expect("the database is up");
+    let take = sqlx::query("select pg_advisory_xact_lock($1)").bind(domain::locks::APPEND);
+    take.execute(&mut *lock).await.expect("nobody has it for long");
+    let app = shop.app.clone();
+    let held_up = tokio::spawn(async move {
+        let sign_up = SignUp {
+            email: EmailAddress::parse("ada@example.com").expect("an address"),
+            password: "a quite long password".to_owned(),
+            name: None,
+            locale: Locale::parse("en").expect("a language"),
+        };
+        accounts::register(&app, &call(None, None), sign_up).await.map(drop)
+    });
+    eventually("it is said", || async { stuck.borrow().contains(&"writer").then_some(()) }).await;
+    lock.rollback().await.expect("the database is up");
+    held_up.await.expect("it does not panic").expect("it is there in the end");
+    eventually("it is over", || async { stuck.borrow().is_empty().then_some(()) }).await;
+    shop.stop().await.expect("nothing is lost");
+}

@@ -35,9 +35,11 @@ fn broken() -> ReadError {
 async fn what_is_asked_for_is_checked() {
     let all = params("").await.expect("no parameter is required");
     assert_eq!((all.after, all.until, all.limit.is_none()), (0, None, true));
-    let some = params("after=7&until=9&limit=1000&types=OrderPlaced,OrderPaid&aggregate=order")
-        .await
-        .expect("legal parameters");
+    let some = params(
+        "after=7&until=9&limit=1000&types=gomall.order.OrderPlaced.v1,OrderPaid&aggregate=order",
+    )
+    .await
+    .expect("legal parameters");
     assert_eq!((some.after, some.until), (7, Some(9)));
     let types: Vec<_> = some.types.expect("two types").0.into_iter().collect();
     assert_eq!(types, ["OrderPaid", "OrderPlaced"]);
@@ -52,7 +54,8 @@ async fn what_is_asked_for_is_checked() {
         "types=",
         "types=OrderPlaced,",
         "types=orderplaced",
-        "types=gomall.order.OrderPlaced.v1",
+        "types=gomall.cart.OrderPlaced.v1",
+        "types=gomall.order.OrderPlaced.v2",
         "aggregate=orders",
         "format=csv",
     ] {
