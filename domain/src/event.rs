@@ -168,6 +168,25 @@ pub fn read_older<S: OlderShape<E>, E>(payload: &str) -> Result<E, serde_json::E
     serde_json::from_str::<S>(payload).map(S::upcast)
 }
 
+/// Whether there is an event of that name among these `(name, version)`: for whoever has to name one as text,
+/// so that a rename does not compile.
+#[must_use]
+pub const fn is_event_name(types: &[(&str, u32)], name: &str) -> bool {
+    let mut index = 0;
+    while index < types.len() {
+        let (known, name) = (types[index].0.as_bytes(), name.as_bytes());
+        let mut same = 0;
+        while same < known.len() && same < name.len() && known[same] == name[same] {
+            same += 1;
+        }
+        if same == known.len() && same == name.len() {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
 /// The events of one type of aggregates.
 #[derive(Debug, Clone, Copy)]
 pub struct AggregateEvents {

@@ -43,7 +43,8 @@ pub mod user;
 
 pub use event::{
     AggregateEvents, BEYOND_THIS_BUILD, DecodeError, EventTypes, OlderEvent, OlderShape,
-    Undecodable, decode_event, decode_parsed, encode_event, is_every_version_before, read_older,
+    Undecodable, decode_event, decode_parsed, encode_event, is_event_name, is_every_version_before,
+    read_older,
 };
 pub use facts::Facts;
 pub use id_map::IdMap;

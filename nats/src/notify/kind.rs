@@ -1,5 +1,6 @@
 use crate::public_event::PublicEvent;
-use domain::order::PaymentEnd;
+use domain::order::{OrderEvent, PaymentEnd};
+use domain::{EventTypes, is_event_name};
 use serde::Deserialize;
 
 /// The mails that there are.
@@ -13,18 +14,30 @@ pub enum MailKind {
     PaymentDeclined,
 }
 
+const ORDER: &str = "order";
+const PLACED: &str = "OrderPlaced";
+const PAID: &str = "OrderPaid";
+const PAYMENT_ENDED: &str = "OrderPaymentEnded";
+
+/// An event that is renamed would silently send no mail.
+const _: () = {
+    assert!(is_event_name(OrderEvent::TYPES, PLACED));
+    assert!(is_event_name(OrderEvent::TYPES, PAID));
+    assert!(is_event_name(OrderEvent::TYPES, PAYMENT_ENDED));
+};
+
 impl MailKind {
     /// The events that may send a mail: aggregate type and event type.
     pub const EVENTS: &'static [(&'static str, &'static str)] =
-        &[("order", "OrderPlaced"), ("order", "OrderPaid"), ("order", "OrderPaymentEnded")];
+        &[(ORDER, PLACED), (ORDER, PAID), (ORDER, PAYMENT_ENDED)];
 
     /// The mail that an event sends, if it sends one.
     #[must_use]
     pub fn of(event: &PublicEvent) -> Option<Self> {
         match (event.aggregate_type(), event.event_type()) {
-            ("order", "OrderPlaced") => Some(Self::OrderConfirmation),
-            ("order", "OrderPaid") => Some(Self::PaymentReceived),
-            ("order", "OrderPaymentEnded") => declined(event).then_some(Self::PaymentDeclined),
+            (ORDER, PLACED) => Some(Self::OrderConfirmation),
+            (ORDER, PAID) => Some(Self::PaymentReceived),
+            (ORDER, PAYMENT_ENDED) => declined(event).then_some(Self::PaymentDeclined),
             _ => None,
         }
     }
@@ -32,9 +45,9 @@ impl MailKind {
     /// The event that sends it.
     pub(super) fn event_type(self) -> &'static str {
         match self {
-            Self::OrderConfirmation => "OrderPlaced",
-            Self::PaymentReceived => "OrderPaid",
-            Self::PaymentDeclined => "OrderPaymentEnded",
+            Self::OrderConfirmation => PLACED,
+            Self::PaymentReceived => PAID,
+            Self::PaymentDeclined => PAYMENT_ENDED,
         }
     }
 
