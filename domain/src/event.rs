@@ -39,7 +39,7 @@ pub trait OlderShape<E>: DeserializeOwned + JsonSchema {
     fn upcast(self) -> E;
 }
 
-/// Implements `DomainEvent` and [`EventTypes`](crate::EventTypes) for an enum of struct variants:
+/// Implements `DomainEvent` and [`EventTypes`] for an enum of struct variants:
 /// `event_types!(CartEvent { CartOpened: 1, ItemAdded: 1 })`. The match is exhaustive, so an event
 /// that is not listed does not compile.
 ///

@@ -15,6 +15,7 @@
 pub(crate) mod backoff;
 mod batch;
 pub(crate) mod checkpoint;
+mod heal;
 mod retry;
 mod worker;
 

@@ -9,7 +9,7 @@
 //! Whoever dies between 1 and 3 leaves a payment that [`settlement`] finds, asks about and
 //! records: an unknown outcome is queried, never blindly retried.
 //!
-//! Another attempt calls an open action of the one before off first, see [`start`]. How every
+//! Another attempt calls an open action of the one before off first, see [`start()`]. How every
 //! payment ends is listed in [`domain::payment`].
 
 mod provider;

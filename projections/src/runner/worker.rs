@@ -2,10 +2,11 @@ use super::Options;
 use super::backoff::Backoff;
 use super::batch::{self, Batch, Outcome};
 use super::checkpoint::{self, Checkpoint};
+use super::heal::heal;
 use super::retry::{self, retry};
 use crate::checkpoints::Checkpoints;
 use crate::projection::Projection;
-use crate::rebuild::{Progress, REBUILD_BATCH_EVENTS, RebuildError, RebuildOptions, rebuild};
+use crate::rebuild::RebuildError;
 use crate::status::Status;
 use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use sqlx::postgres::PgConnectOptions;
@@ -13,7 +14,6 @@ use sqlx::{Connection, PgConnection};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -43,9 +43,6 @@ const LONGEST_BATCH: Duration = Duration::from_secs(60);
 /// By which part of the most events a batch may grow again with each one that was in time, after one
 /// was not.
 const GROWS_BY: usize = 16;
-
-/// How often the progress of rows that are built anew is told.
-const TELL_PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps one projection up to date.
 pub(super) struct Worker {
@@ -232,53 +229,14 @@ impl Worker {
     ) -> Result<(), Interrupted> {
         let cursor = self.load(conn).await?.cursor();
         if !bounded(checkpoint::is_in_journal(conn, cursor)).await? {
-            let healed = cancel.run_until_cancelled(self.heal(cursor, source)).await;
+            let healed = cancel
+                .run_until_cancelled(heal(self.projection, &self.connect, cursor, source))
+                .await;
             let Some(healed) = healed else { return Ok(()) };
             healed?;
         }
         bounded(retry::ask_for_newer(conn, self.projection)).await?;
         self.follow(conn, source.as_ref(), cancel).await
-    }
-
-    /// Builds the rows anew from the journal's first event: they show events that it does not have.
-    /// Readers go on with the old ones until then.
-    async fn heal<S: EventSource>(
-        &self,
-        cursor: Cursor,
-        source: &Arc<S>,
-    ) -> Result<(), Interrupted> {
-        let name = self.projection.name();
-        tracing::error!(
-            projection.name = name,
-            event.position = cursor.position,
-            "a read model shows events that the journal does not have; it is built anew"
-        );
-        let options = RebuildOptions {
-            connect: self.connect.clone(),
-            // Only progress is measured by it, and what the rebuild reads is told just as well.
-            head: watch::channel(0).1,
-            batch_events: REBUILD_BATCH_EVENTS,
-        };
-        let mut told = Instant::now();
-        let progress = |progress: Progress| {
-            if told.elapsed() >= TELL_PROGRESS_EVERY {
-                told = Instant::now();
-                tracing::info!(
-                    projection.name = name,
-                    event.position = progress.position,
-                    "a read model is being built anew"
-                );
-            }
-        };
-        let rebuilt = rebuild(self.projection, options, Arc::clone(source), progress)
-            .await
-            .map_err(Box::new)?;
-        tracing::warn!(
-            projection.name = name,
-            event.position = rebuilt.position,
-            "a read model was built anew and shows the journal again"
-        );
-        Ok(())
     }
 
     async fn follow<S: EventSource>(

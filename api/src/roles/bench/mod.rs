@@ -8,7 +8,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`place`] | on which database, and how does it go away? |
-//! | [`measure`] | how is a round driven, and what is kept of it? |
+//! | [`mod@measure`] | how is a round driven, and what is kept of it? |
 //! | [`targets`] | which aggregates are written to? |
 //! | [`bus`] | what is ours on the write side |
 //! | [`postgres_es`], `disintegrate`, [`sql`] | the anchors of the write side |

@@ -1,0 +1,55 @@
+//! Rows that show events which the journal does not have.
+
+use super::worker::Interrupted;
+use crate::projection::Projection;
+use crate::rebuild::{Progress, REBUILD_BATCH_EVENTS, RebuildOptions, rebuild};
+use domain::{Cursor, EventSource};
+use sqlx::postgres::PgConnectOptions;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How often the progress of rows that are built anew is told.
+const TELL_PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// Builds the rows anew from the journal's first event: they show events that it does not have.
+/// Readers go on with the old ones until then.
+pub(super) async fn heal<S: EventSource>(
+    projection: &'static dyn Projection,
+    connect: &PgConnectOptions,
+    cursor: Cursor,
+    source: &Arc<S>,
+) -> Result<(), Interrupted> {
+    let name = projection.name();
+    tracing::error!(
+        projection.name = name,
+        event.position = cursor.position,
+        "a read model shows events that the journal does not have; it is built anew"
+    );
+    let options = RebuildOptions {
+        connect: connect.clone(),
+        // Only progress is measured by it, and what the rebuild reads is told just as well.
+        head: watch::channel(0).1,
+        batch_events: REBUILD_BATCH_EVENTS,
+    };
+    let mut told = Instant::now();
+    let progress = |progress: Progress| {
+        if told.elapsed() >= TELL_PROGRESS_EVERY {
+            told = Instant::now();
+            tracing::info!(
+                projection.name = name,
+                event.position = progress.position,
+                "a read model is being built anew"
+            );
+        }
+    };
+    let rebuilt =
+        rebuild(projection, options, Arc::clone(source), progress).await.map_err(Box::new)?;
+    tracing::warn!(
+        projection.name = name,
+        event.position = rebuilt.position,
+        "a read model was built anew and shows the journal again"
+    );
+    Ok(())
+}
