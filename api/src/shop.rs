@@ -40,6 +40,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use uuid::Uuid;
 
+/// How long the parts may take to start once PostgreSQL has answered: far longer than they need, so that a
+/// server that falls silent meanwhile ends the process, which whoever runs it starts again.
+pub const START_PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long the workers may take to finish what is under way.
 const WORKERS_STOP: Duration = Duration::from_secs(3);
 
@@ -137,8 +141,15 @@ impl Shop {
     /// Starts every part. The database must be migrated.
     ///
     /// # Errors
-    /// When something that the shop cannot be without is missing. NATS is not: it may come later.
+    /// When something that the shop cannot be without is missing, or does not answer within
+    /// [`START_PATIENCE`]. NATS is not: it may come later.
     pub async fn start(config: ShopConfig) -> anyhow::Result<Self> {
+        tokio::time::timeout(START_PATIENCE, Self::assemble(config))
+            .await
+            .context("PostgreSQL has fallen silent in the middle of the start")?
+    }
+
+    async fn assemble(config: ShopConfig) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         let mut supervisor = Supervisor::new(stop.clone());
         let world = world();

@@ -23,8 +23,22 @@ pub(super) enum Failure {
     },
 }
 
+/// `read_only_sql_transaction`: a standby, or a server that somebody has told to take no writes.
+pub(super) const READ_ONLY: &str = "25006";
+
 impl Failure {
-    pub(super) fn of(error: &sqlx::Error) -> Self {
+    /// What an error means on a server that is a standby or not. A standby becomes the primary, or the primary
+    /// is found behind the next connection; what a primary was told not to write it will not write.
+    pub(super) fn on(error: &sqlx::Error, is_standby: bool) -> Self {
+        match Self::of(error) {
+            Self::Passing { code, .. } if code == READ_ONLY && !is_standby => {
+                Self::Hopeless(AppendError::Refused(code))
+            }
+            failure => failure,
+        }
+    }
+
+    fn of(error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(refused) => Self::of_refusal(&**refused),
             _ => Self::Lost,
@@ -46,8 +60,7 @@ impl Failure {
             "42501" | "42883" | "42P01" | "42703" | "3F000" | "25000" | "25001" => {
                 Self::Hopeless(AppendError::Refused(code.into_owned()))
             }
-            // A standby, or a primary that is one no longer.
-            "25006" => Self::Passing { code: code.into_owned(), elsewhere: true },
+            READ_ONLY => Self::Passing { code: code.into_owned(), elsewhere: true },
             // Among them: no space (53100), no memory, too many locks, a time-out (57014), a deadlock.
             _ => Self::Passing { code: code.into_owned(), elsewhere: false },
         }

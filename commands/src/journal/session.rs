@@ -28,6 +28,9 @@ pub(super) struct Session {
     pub(super) backend: Backend,
     /// Commits wait for a standby, so that what is found committed may still be on one host only.
     pub(super) waits_for_standby: bool,
+    /// It was one when the connection was made.
+    pub(super) is_standby: bool,
+    pub(super) opened: Instant,
 }
 
 impl Session {
@@ -53,7 +56,7 @@ impl Session {
         let row = sqlx::query(
             "select pid, backend_start, clock_timestamp(), current_setting('fsync') = 'on', \
                     current_setting('synchronous_commit'), \
-                    current_setting('synchronous_standby_names') <> '' \
+                    current_setting('synchronous_standby_names') <> '', pg_is_in_recovery() \
              from pg_stat_activity where pid = pg_backend_pid()",
         )
         .fetch_one(&mut connection)
@@ -65,7 +68,8 @@ impl Session {
         if let Some(what) = not_durable(fsync, &commit, standby) {
             warn!("acknowledged commands can be lost: {what}");
         }
-        Ok(Self { connection, backend, waits_for_standby: standby })
+        let is_standby = row.try_get(6)?;
+        Ok(Self { connection, backend, waits_for_standby: standby, is_standby, opened: asked })
     }
 
     /// Waits until whatever is committed is on the standby that commits wait for. A batch that is found

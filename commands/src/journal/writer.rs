@@ -2,7 +2,7 @@
 
 use super::batch::{self, Batch};
 use super::clock::Clock;
-use super::failure::Failure;
+use super::failure::{Failure, READ_ONLY};
 use super::session::{self, Backend, Session};
 use super::{AppendError, Appended, Job, QUEUE_COMMANDS, Turn};
 use crate::counters::Counters;
@@ -337,9 +337,18 @@ impl Writer {
                 Ok((outcomes, head))
             }
             Ok(Err(error)) => {
-                let failure = Failure::of(&error);
-                let elsewhere = matches!(failure, Failure::Passing { elsewhere: true, .. });
-                if failure != Failure::Lost && !elsewhere {
+                let failure = Failure::on(&error, session.is_standby);
+                let is_kept = match &failure {
+                    Failure::Lost => false,
+                    Failure::Data | Failure::Clock => true,
+                    Failure::Passing { elsewhere, .. } => !elsewhere,
+                    Failure::Hopeless(AppendError::Refused(code)) if code == READ_ONLY => {
+                        // The setting came with the session, and may be another one for the next.
+                        session.opened.elapsed() < LONGEST_PAUSE
+                    }
+                    Failure::Hopeless(_) => true,
+                };
+                if is_kept {
                     self.session = Some(session);
                 }
                 self.say(&error, "an append failed");

@@ -7,7 +7,7 @@ use super::super::check::{Evidence, Violation};
 use super::super::cycle::Cycle;
 use super::super::shopper::Shoppers;
 use super::super::staff::{Duty, Staff};
-use super::super::{LOOK, gather, rows};
+use super::super::{LOOK, gather, patiently, rows};
 use anyhow::Context as _;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -28,6 +28,15 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
     let mut staff = Staff::start(cycle, &[Duty::Serve, Duty::Project, Duty::Relay]).await?;
     let mut shoppers = Shoppers::start(cycle, &staff, 1..SHOPPERS + 1)?;
     shoppers.more_orders(cycle, 0).await?;
+    // A process that starts into the silence has no read models to speak of.
+    let addresses = staff.addresses();
+    patiently("everybody serves", async || {
+        for address in &addresses {
+            says(address, |degraded| degraded.is_empty()).await?;
+        }
+        Ok(())
+    })
+    .await?;
 
     staff.be_silent(true);
     cycle.fault("nobody is answered");
@@ -96,7 +105,7 @@ async fn goes_on(cycle: &Cycle<'_>, staff: &Staff, before: i64) -> anyhow::Resul
 async fn says(address: &str, wanted: impl Fn(&[&str]) -> bool) -> anyhow::Result<()> {
     let client = reqwest::Client::builder().no_proxy().timeout(LOOK * 40).build()?;
     let ready: Value = client.get(format!("{address}/readyz")).send().await?.json().await?;
-    let degraded = ready["degraded"].as_array().context("a list")?;
+    let degraded = ready["degraded"].as_array().with_context(|| ready.to_string())?;
     let degraded: Vec<&str> = degraded.iter().filter_map(Value::as_str).collect();
     anyhow::ensure!(wanted(&degraded), "{address} says {degraded:?}");
     Ok(())
