@@ -27,6 +27,7 @@ use commands::numbers::Numbers;
 use commands::payments::settlement;
 use commands::vault::Vault;
 use domain::policy::{CompiledPolicy, Policy};
+use follow::elections::Elections;
 use nats::notify::{Mailer, Notifier, NotifyConfig, Sender};
 use nats::{Hints, Relay, RelayConfig, RelayStatus, StreamConfig};
 use projections::Checkpoints;
@@ -152,6 +153,8 @@ impl Shop {
     async fn assemble(config: ShopConfig) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         let mut supervisor = Supervisor::new(stop.clone());
+        let Workers { relay: relays, project: projects, notify: notifies, settle: settles } =
+            config.workers;
         let world = world();
         let database = pools::session(&config.database);
         let Pools { requests: pool, workers: worker_pool, reports } =
@@ -194,6 +197,15 @@ impl Shop {
             move |stop| {
                 let (checkpoints, database) = (checkpoints.clone(), database.clone());
                 async move { checkpoints.poll(database, stop).await }
+            }
+        });
+
+        let elections = Elections::new();
+        supervisor.watch("elections", relays || projects, {
+            let (elections, database) = (elections.clone(), database.clone());
+            move |stop| {
+                let (elections, database) = (elections.clone(), database.clone());
+                async move { elections.hold(database, stop).await }
             }
         });
 
@@ -267,11 +279,14 @@ impl Shop {
         let source = Arc::new(tail.clone());
 
         let relay_config = RelayConfig { stream: config.stream.clone(), ..RelayConfig::default() };
-        let relay =
-            Relay::new(Arc::clone(&source), worker_pool.clone(), nats_client.clone(), relay_config);
+        let relay = Relay::new(
+            Arc::clone(&source),
+            worker_pool.clone(),
+            nats_client.clone(),
+            elections.clone(),
+            relay_config,
+        );
         let (relay_status, relay) = (relay.status(), Arc::new(relay));
-        let Workers { relay: relays, project: projects, notify: notifies, settle: settles } =
-            config.workers;
         if relays {
             telemetry::show_relay(&metrics, &relay_status, &checkpoints.journal_head());
         }
@@ -280,7 +295,8 @@ impl Shop {
             async move { relay.run(stop).await }
         });
         for projection in projections::ALL.iter().copied() {
-            let options = projections::Options::new(&worker_pool, checkpoints.clone());
+            let options =
+                projections::Options::new(&worker_pool, checkpoints.clone(), elections.clone());
             let source = Arc::clone(&source);
             supervisor.watch(projection.name(), projects, move |stop| {
                 let (options, source) = (options.clone(), Arc::clone(&source));

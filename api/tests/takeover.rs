@@ -116,7 +116,7 @@ impl Shop {
     async fn sessions(&self, wanted: i64) {
         eventually("every relay asks for the lease", || async {
             let sessions: i64 = sqlx::query_scalar(
-                "select count(*) from pg_stat_activity where application_name = 'gomall relay'",
+                "select count(*) from pg_stat_activity where application_name = 'gomall elections'",
             )
             .fetch_one(&self.pool)
             .await

@@ -12,7 +12,6 @@
 //! | [`vault`] | who can read personal data, and for how long? |
 //! | [`checkout`] | how does a cart become an order? |
 //! | [`payments`] | how is an order paid, also across a crash? |
-//! | [`process`] | how does something happen later, because of an event? |
 //!
 //! A new command handler is not needed for a new aggregate: implement it in `domain` and call
 //! [`bus::Bus::execute`] with a [`bus::Plan`].
@@ -23,7 +22,6 @@ pub mod counters;
 pub mod journal;
 pub mod numbers;
 pub mod payments;
-pub mod process;
 pub mod registration;
 pub mod vault;
 

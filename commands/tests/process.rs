@@ -3,9 +3,9 @@
 mod support;
 
 use commands::journal::{JournalReader, Tail};
-use commands::process::{self, Change, Next, Process, Timer};
 use compose::testing::eventually;
 use domain::RecordedEvent;
+use follow::process::{self, Change, Next, Process, Timer};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -57,7 +57,7 @@ pub async fn connect(addresses: &str, name: &str) -> Result<Client, ConnectError
         .request_timeout(Some(REQUEST_PATIENCE))
         .reconnect_delay_callback(|tries| match tries {
             0 | 1 => Duration::ZERO,
-            _ => crate::backoff::pause_after(
+            _ => follow::backoff::pause_after(
                 tries as u64 - 1,
                 FIRST_RECONNECT_PAUSE,
                 LONGEST_RECONNECT_PAUSE,

@@ -23,9 +23,7 @@
 //! [`ConsumerConfig`](consumer::ConsumerConfig); the next mail is a variant of
 //! [`MailKind`](notify::MailKind) and its text in every language.
 
-mod backoff;
 mod connection;
-mod patience;
 
 pub mod audit;
 pub mod consumer;

@@ -130,6 +130,21 @@ impl Checkpoints {
         self.0.journal_head.subscribe()
     }
 
+    /// Returns when a projection has stood behind the journal's head for so long without a step.
+    pub async fn stands_still(&self, projection: &str, for_long: Duration) {
+        let (mut stood, mut since) = (0, Instant::now());
+        loop {
+            let position = self.0.positions.borrow().get(projection).copied().unwrap_or(0);
+            let is_behind = self.0.journal_head.borrow().is_some_and(|head| position < head);
+            if !is_behind || position != stood {
+                (stood, since) = (position, Instant::now());
+            } else if since.elapsed() >= for_long {
+                return;
+            }
+            tokio::time::sleep(IDLE_POLL).await;
+        }
+    }
+
     /// Looks at once: somebody heard that a projection elsewhere has moved.
     pub fn nudge(&self) {
         self.0.look_now.notify_one();

@@ -27,7 +27,7 @@
 
 mod checkpoints;
 pub mod dead_letters;
-mod lanes;
+mod ordering;
 mod page;
 mod projection;
 mod rebuild;
@@ -47,7 +47,7 @@ pub use projection::{ApplyError, Projection, stream};
 pub use rebuild::{
     Progress, REBUILD_BATCH_EVENTS, RebuildError, RebuildOptions, Rebuilt, Stage, rebuild,
 };
-pub use runner::{BATCH_EVENTS, BATCH_PATIENCE, Options, run, run_one};
+pub use runner::{BATCH_EVENTS, BATCH_PATIENCE, Options, STANDS_STILL, run, run_one};
 pub use status::{ProjectionStatus, Status, list_projections};
 
 /// Every projection that this build keeps.

@@ -26,7 +26,7 @@ pub trait Projection: Send + Sync + 'static {
     /// An event may only be given a lane when no row that an event of another lane reads or writes
     /// depends on it; numbers that both only add to do not. [`stream`] fits where every row is made of
     /// one aggregate's events.
-    fn lane(&self, event: &RecordedEvent) -> Option<String>;
+    fn ordering_key(&self, event: &RecordedEvent) -> Option<String>;
 
     /// Applies events of its aggregates, in order of position, within the caller's transaction.
     ///

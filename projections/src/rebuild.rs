@@ -20,9 +20,9 @@ mod swap;
 mod tables;
 
 use crate::projection::{ApplyError, Projection};
-use crate::runner::backoff::Backoff;
 use crate::runner::checkpoint;
 use domain::{Cursor, EventSource, SourceError, locks};
+use follow::backoff::Backoff;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::fmt;
@@ -42,6 +42,8 @@ pub const REBUILD_BATCH_EVENTS: usize = 10_000;
 /// Tries to swap, with pauses that grow to five seconds: some six minutes. Somebody who reads the
 /// tables for longer than that without a break has to be spoken to.
 const SWAP_ATTEMPTS: u32 = 100;
+const FIRST_SWAP_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_SWAP_PAUSE: Duration = Duration::from_secs(5);
 
 /// The server ends our session when it hears nothing for this long: a process that hangs must not
 /// keep the next rebuild out. Far beyond reading and folding one batch.
@@ -255,14 +257,14 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
     }
 
     async fn swap(&mut self) -> Result<(), RebuildError> {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(FIRST_SWAP_PAUSE, LONGEST_SWAP_PAUSE);
         for attempt in 1..=SWAP_ATTEMPTS {
             self.fill().await?;
             self.report(Stage::Swapping { attempt });
             match self.try_swap().await? {
                 Attempt::Swapped => return Ok(()),
                 Attempt::Locked | Attempt::Behind => {
-                    tokio::time::sleep(backoff.next_pause()).await;
+                    tokio::time::sleep(backoff.pause()).await;
                 }
             }
         }

@@ -3,16 +3,16 @@
 //!
 //! * Each projection has a worker task with a connection of its own. No transaction ever runs in a
 //!   future that somebody else may drop, and no pool ever gets a connection back in mid-transaction.
-//! * Of all processes one works on a projection: whoever holds its advisory lock. The lock only
-//!   saves work; what keeps rows exact is the compare-and-set on the checkpoint, so two workers on
-//!   one projection do no harm.
-//! * A holder that hangs loses its connection, and so the lock, to the server's idle time-outs.
+//! * Of all processes one works on a projection: whoever was elected ([`follow::elections`]), and only that one
+//!   has a connection for it. That saves work; what keeps rows exact is the compare-and-set on the checkpoint,
+//!   so two workers on one projection do no harm.
+//! * Rows that stand still although the journal goes on are taken over without an election: the server may
+//!   be keeping the lock for a session that is frozen.
 //! * Events that do not concern a projection are passed over in memory; its row follows at the next
 //!   event that does, or a moment later.
 //! * Commits do not wait for the disk: a crash of the server takes rows and checkpoint back
 //!   together, and the events are applied again.
 
-pub(crate) mod backoff;
 mod batch;
 pub(crate) mod checkpoint;
 mod heal;
@@ -22,6 +22,7 @@ mod worker;
 use crate::checkpoints::Checkpoints;
 use crate::projection::Projection;
 use domain::EventSource;
+use follow::elections::Elections;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use std::fmt;
@@ -39,6 +40,10 @@ pub const BATCH_EVENTS: usize = 1_000;
 /// Usually milliseconds; what a connection that died without a word costs the rows.
 pub const BATCH_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long rows may stand still behind a journal that goes on before another worker goes on without having
+/// been elected: whoever was may be frozen with its session, and the checkpoint keeps rows exact.
+pub const STANDS_STILL: Duration = Duration::from_secs(10);
+
 /// What to run, and where.
 #[derive(Clone)]
 pub struct Options {
@@ -50,9 +55,11 @@ pub struct Options {
     pub batch_events: usize,
     /// How long one may take before a smaller one is tried; usually [`BATCH_PATIENCE`].
     pub batch_patience: Duration,
-    /// Let one worker at a time, among all processes, work on a projection. Without it they race,
+    /// Let one worker at a time, among all processes, work on a projection. Without them they race,
     /// which is only slower.
-    pub elect: bool,
+    pub elections: Option<Elections>,
+    /// How long rows may stand still before a worker that was not elected goes on; usually [`STANDS_STILL`].
+    pub stands_still: Duration,
     /// Told of every checkpoint at once, so that readers in this process need not wait for a poll.
     pub checkpoints: Option<Checkpoints>,
 }
@@ -60,13 +67,14 @@ pub struct Options {
 impl Options {
     /// All projections in the database of `pool`.
     #[must_use]
-    pub fn new(pool: &PgPool, checkpoints: Checkpoints) -> Self {
+    pub fn new(pool: &PgPool, checkpoints: Checkpoints, elections: Elections) -> Self {
         Self {
             connect: pool.connect_options().as_ref().clone(),
             projections: crate::ALL,
             batch_events: BATCH_EVENTS,
             batch_patience: BATCH_PATIENCE,
-            elect: true,
+            elections: Some(elections),
+            stands_still: STANDS_STILL,
             checkpoints: Some(checkpoints),
         }
     }
@@ -79,7 +87,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("projections", &names)
             .field("batch_events", &self.batch_events)
-            .field("elect", &self.elect)
+            .field("elects", &self.elections.is_some())
             .finish_non_exhaustive()
     }
 }

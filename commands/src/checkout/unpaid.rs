@@ -6,12 +6,12 @@
 
 use crate::bus::{Bus, Context, ExecuteError, Loaded, Plan};
 use crate::payments::{PaymentProvider, ProviderAnswer, record};
-use crate::process::{self, Change, Next, Process, Timer};
 use cqrs_es::Aggregate;
 use domain::cart::{Cart, CartCommand};
 use domain::order::{CancelReason, Order, OrderCommand, OrderEvent, OrderStatus};
 use domain::stock::{StockCommand, StockItem};
 use domain::{EventSource, Quantity, Reason, RecordedEvent, Timestamp};
+use follow::process::{self, Change, Next, Process, Timer};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,11 +6,11 @@
 use super::record::record_failed;
 use super::{PaymentProvider, ProviderAnswer, record};
 use crate::bus::{Bus, Context};
-use crate::process::{self, Change, Next, Process, Timer};
 use cqrs_es::Aggregate;
 use domain::order::Order;
 use domain::payment::{Payment, PaymentEvent};
 use domain::{EventSource, RecordedEvent};
+use follow::process::{self, Change, Next, Process, Timer};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;

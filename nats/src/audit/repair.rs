@@ -4,6 +4,7 @@ use super::{AuditError, Auditor, Remedy, Report, error};
 use crate::relay::{Relay, RelayConfig};
 use crate::stream::existing;
 use domain::EventSource;
+use follow::elections::Elections;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -71,9 +72,10 @@ impl<S: EventSource> Auditor<S> {
     async fn fill(&self, head: u64, say: &mut impl FnMut(String)) -> Result<(), AuditError> {
         let config = RelayConfig { stream: self.config.clone(), ..RelayConfig::default() };
         let (source, pool, client) = (self.source.clone(), self.pool.clone(), self.client.clone());
-        let relay = Relay::new(source, pool, client, config);
         let stop = CancellationToken::new();
         let _stops = stop.clone().drop_guard();
+        let elections = Elections::start((*pool.connect_options()).clone(), stop.clone());
+        let relay = Relay::new(source, pool, client, elections, config);
         tokio::spawn(async move { relay.run(stop).await });
         let (mut reached, mut progress_at) = (0, Instant::now());
         loop {

@@ -1,9 +1,9 @@
 //! Reads from the journal what the stream cannot deliver.
 
 use super::{Consumer, Delivery, Handler, Settled, Trouble, positions, trouble};
-use crate::patience::within;
 use crate::public_event::PublicEvent;
 use domain::{Cursor, EventSource, RecordedEvent};
+use follow::patience::within;
 
 /// How many events are read at once.
 const READ_BATCH: usize = 256;

@@ -18,11 +18,11 @@ mod gap;
 mod positions;
 mod session;
 
-use crate::backoff::Backoff;
 use crate::public_event::PublicEvent;
 use crate::stream::StreamConfig;
 use async_nats::Client;
 use domain::{EventSource, SourceError};
+use follow::backoff::Backoff;
 use sqlx::PgPool;
 use std::fmt::Display;
 use std::sync::Arc;

@@ -2,7 +2,6 @@
 
 use super::{Consumer, Delivery, Handler, Settled, Trouble, positions, trouble};
 use crate::epoch;
-use crate::patience::within;
 use crate::public_event::PublicEvent;
 use crate::stream::{event_id, foreign_epoch};
 use async_nats::connection::State;
@@ -11,6 +10,7 @@ use async_nats::jetstream::context::{ConsumerInfoErrorKind, ContextBuilder};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{AckKind, Message};
 use domain::{Cursor, EventSource};
+use follow::patience::within;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,8 @@
 //! Mails that no server would take, as dead letters: each waits by itself.
 
 use super::ledger::Mail;
-use crate::patience::within;
+use follow::dead_letters::{self, Kept, Subject};
+use follow::patience::within;
 use sqlx::PgPool;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -17,23 +18,17 @@ const RETRY_MAILS: i64 = 16;
 
 /// Keeps the event whose mail nobody takes.
 pub(super) async fn keep(pool: &PgPool, mail: &Mail, problem: &str) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "insert into dead_letters as known (consumer, position, lane, status, reason, event_id, \
-                                            event_type, aggregate_type, aggregate_id) \
-         values ($1, $2, 'mail/' || $3::text, 'failed', $4, $3, $5, 'order', $6) \
-         on conflict (consumer, position) do update \
-           set reason = excluded.reason, attempts = known.attempts + 1, last_at = now(), \
-               retry = false",
-    )
-    .bind(CONSUMER)
-    .bind(mail.position.cast_signed())
-    .bind(mail.event_id)
-    .bind(problem)
-    .bind(mail.kind.event_type())
-    .bind(mail.order_id.to_string())
-    .execute(pool)
-    .await?;
-    Ok(())
+    let (ordering_key, order_id) = (format!("mail/{}", mail.event_id), mail.order_id.to_string());
+    let subject = Subject {
+        position: mail.position,
+        ordering_key: Some(&ordering_key),
+        event_id: mail.event_id,
+        event_type: mail.kind.event_type(),
+        aggregate_type: "order",
+        aggregate_id: &order_id,
+    };
+    let mut conn = pool.acquire().await?;
+    dead_letters::keep(&mut conn, CONSUMER, &subject, Kept::Failed, problem).await
 }
 
 /// Puts mails into the queue again for which somebody asked that, until `stop`. A letter goes when its mail

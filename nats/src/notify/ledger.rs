@@ -1,7 +1,7 @@
 //! The queue of mails, and what became of each: the table `mails`.
 
 use super::MailKind;
-use crate::patience::within;
+use follow::patience::within;
 use sqlx::{FromRow, PgPool};
 use std::time::Duration;
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 //!
 //! Held in memory only, and by a hash that differs from process to process: no address is kept.
 
-use crate::backoff::pause_after;
+use follow::backoff::pause_after;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;

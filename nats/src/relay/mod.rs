@@ -1,6 +1,6 @@
 //! Copies the journal into the stream, so that event *n* is message *n*.
 //!
-//! One relay is active at a time, which is only economy (`lease.rs`): what keeps the copy right is
+//! One relay is active at a time, which is only economy ([`follow::elections`]): what keeps the copy right is
 //! the stream itself, which takes event *n* only directly behind message *n − 1*. So a relay may be
 //! killed, doubled or cut off anywhere, and a message may be delivered late or twice, without harm.
 //!
@@ -13,18 +13,17 @@
 //! and looks again from time to time. Somebody has to decide which history is right; if it is the
 //! journal's, [`audit`](crate::audit) has the repair.
 
-mod lease;
 mod publish;
 mod sync;
 
-use crate::backoff::Backoff;
-use crate::patience::within;
 use crate::stream::StreamConfig;
 use async_nats::Client;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, context::ContextBuilder};
-use domain::{EventSource, SourceError};
-use lease::Contender;
+use domain::{EventSource, SourceError, locks};
+use follow::backoff::Backoff;
+use follow::elections::{Elections, Lease};
+use follow::patience::within;
 use sqlx::PgPool;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -41,6 +40,8 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(3);
 /// relay ready, and a try costs next to nothing.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How soon it is said that another process publishes, or that nobody knows.
+const STANDBY_AFTER: Duration = Duration::from_millis(250);
 /// How often to look whether a missing connection is there again.
 const CONNECTION_POLL: Duration = Duration::from_millis(50);
 /// How long to wait for a connection before somebody else may try: this process may be the only one
@@ -154,19 +155,25 @@ pub struct Relay<S> {
     source: Arc<S>,
     pool: PgPool,
     client: Client,
+    elections: Elections,
     config: RelayConfig,
     status: watch::Sender<RelayStatus>,
 }
 
 impl<S: EventSource> Relay<S> {
-    /// A relay of the journal `source` in the database of `pool`, which must not be a read replica.
-    /// Its lease has a connection of its own beside the pool, straight to PostgreSQL or through a
-    /// pooler in session mode.
+    /// A relay of the journal `source` in the database of `pool`, which must not be a read replica. It
+    /// works when `elections` elect it.
     #[must_use]
-    pub fn new(source: Arc<S>, pool: PgPool, client: Client, config: RelayConfig) -> Self {
+    pub fn new(
+        source: Arc<S>,
+        pool: PgPool,
+        client: Client,
+        elections: Elections,
+        config: RelayConfig,
+    ) -> Self {
         let idle =
             RelayStatus { state: RelayState::Standby, published_position: None, seen_position: 0 };
-        Self { source, pool, client, config, status: watch::Sender::new(idle) }
+        Self { source, pool, client, elections, config, status: watch::Sender::new(idle) }
     }
 
     /// What the relay is doing, now and in future.
@@ -183,7 +190,6 @@ impl<S: EventSource> Relay<S> {
     }
 
     async fn work(&self) {
-        let mut contender = Contender::new(&self.pool, &self.config.stream.name);
         let mut memory = Memory {
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             refilled: None,
@@ -191,19 +197,34 @@ impl<S: EventSource> Relay<S> {
             said: String::new(),
         };
         loop {
-            let trouble = match contender.lease(|| self.stand_by()).await {
-                Ok(mut lease) => tokio::select! {
-                    trouble = self.hold(&mut memory) => trouble,
-                    () = lease.lost() => Trouble::LeaseLost,
-                },
-                Err(error) => error.into(),
+            let lease = self.elected().await;
+            let trouble = tokio::select! {
+                trouble = self.hold(&mut memory) => trouble,
+                () = lease.lost() => Trouble::LeaseLost,
             };
-            // The lease is free meanwhile: this process may be the only one that is in trouble.
+            // It is free meanwhile: this process may be the only one that is in trouble.
+            drop(lease);
             memory.say(&trouble, |text| {
                 tracing::warn!("the relay waits and tries again: {text}");
             });
             self.enter(RelayState::Waiting);
             tokio::time::sleep(memory.backoff.pause()).await;
+        }
+    }
+
+    async fn elected(&self) -> Lease {
+        let elected = self.elections.elected(locks::RELAY, &self.config.stream.name);
+        tokio::pin!(elected);
+        loop {
+            tokio::select! {
+                lease = &mut elected => return lease,
+                () = tokio::time::sleep(STANDBY_AFTER) => {}
+            }
+            if self.elections.are_held() {
+                self.stand_by();
+            } else {
+                self.enter(RelayState::Waiting);
+            }
         }
     }
 

@@ -139,10 +139,12 @@ async fn hang() -> Duration {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async move {
             let client = nats::connect(&nats_url, "hangs").await.expect("the address is right");
-            let relay = Shop { client, ..frozen }.relay();
+            let connect = (*frozen.pool.connect_options()).clone();
+            let (relay, elections) = Shop { client, ..frozen }.relay();
             started.send(relay.status()).expect("the test waits");
             let working = tokio::spawn(async move {
-                relay.run(tokio_util::sync::CancellationToken::new()).await;
+                let never = tokio_util::sync::CancellationToken::new();
+                tokio::join!(relay.run(never.clone()), elections.hold(connect, never));
             });
             // Blocks the only thread of this runtime, as SIGSTOP would.
             let freezing = tokio::spawn(async move {
@@ -202,7 +204,7 @@ async fn next_is_published(shop: &Shop, killed: Instant) -> Duration {
 async fn end_session(shop: &Shop) -> bool {
     let ended: Vec<bool> = sqlx::query_scalar(
         "select pg_terminate_backend(pid) from pg_stat_activity join pg_locks using (pid)
-          where application_name = 'gomall relay' and datname = current_database()
+          where application_name = 'gomall elections' and datname = current_database()
             and locktype = 'advisory' and granted",
     )
     .fetch_all(&shop.pool)

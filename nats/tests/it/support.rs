@@ -5,6 +5,7 @@ use async_nats::jetstream::{self, Context, stream};
 use async_nats::{Client, HeaderMap};
 use compose::testing::{TestStack, eventually};
 use domain::{Cursor, EventSource, RecordedEvent, SourceError};
+use follow::elections::Elections;
 use nats::{Relay, RelayConfig, RelayState, RelayStatus, StreamConfig, write_public_event};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
@@ -201,19 +202,24 @@ impl Shop {
         }
     }
 
-    pub(crate) fn relay(&self) -> Relay<Journal> {
+    /// A relay, and what has to be held for it to be elected.
+    pub(crate) fn relay(&self) -> (Relay<Journal>, Elections) {
+        let elections = Elections::new();
         let recheck_after = Duration::from_millis(100);
         let config = RelayConfig { stream: self.stream.clone(), recheck_after };
-        Relay::new(Arc::clone(&self.journal), self.pool.clone(), self.client.clone(), config)
+        let (journal, client) = (Arc::clone(&self.journal), self.client.clone());
+        let relay = Relay::new(journal, self.pool.clone(), client, elections.clone(), config);
+        (relay, elections)
     }
 
     pub(crate) fn start_relay(&self) -> Running {
-        let relay = self.relay();
-        let status = relay.status();
-        Running {
-            status,
-            task: tokio::spawn(async move { relay.run(CancellationToken::new()).await }),
-        }
+        let (relay, elections) = self.relay();
+        let (status, connect) = (relay.status(), (*self.pool.connect_options()).clone());
+        let task = tokio::spawn(async move {
+            let never = CancellationToken::new();
+            tokio::join!(relay.run(never.clone()), elections.hold(connect, never));
+        });
+        Running { status, task }
     }
 
     /// A stream of ours that somebody made without our configuration.

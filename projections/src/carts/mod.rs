@@ -44,7 +44,7 @@ impl Projection for Carts {
         &[view::CartView::TABLE]
     }
 
-    fn lane(&self, event: &RecordedEvent) -> Option<String> {
+    fn ordering_key(&self, event: &RecordedEvent) -> Option<String> {
         Some(stream(event))
     }
 

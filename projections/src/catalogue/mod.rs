@@ -65,7 +65,7 @@ impl Projection for Catalogue {
         ]
     }
 
-    fn lane(&self, event: &RecordedEvent) -> Option<String> {
+    fn ordering_key(&self, event: &RecordedEvent) -> Option<String> {
         // A product with its variants, the stock of a SKU: what products share are counts, which they
         // only add to.
         Some(stream(event))

@@ -47,7 +47,7 @@ impl Projection for Orders {
         &[view::OrderView::TABLE, view::PaymentView::TABLE]
     }
 
-    fn lane(&self, event: &RecordedEvent) -> Option<String> {
+    fn ordering_key(&self, event: &RecordedEvent) -> Option<String> {
         // An order and each of its payments: their rows know nothing of each other.
         Some(stream(event))
     }

@@ -51,7 +51,7 @@ impl Projection for Permissions {
         ]
     }
 
-    fn lane(&self, _: &RecordedEvent) -> Option<String> {
+    fn ordering_key(&self, _: &RecordedEvent) -> Option<String> {
         // The policy is one stream, and whoever reads half of it decides wrongly.
         None
     }

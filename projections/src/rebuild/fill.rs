@@ -1,9 +1,10 @@
 //! Applies events to the new tables until the end of the journal is near.
 
 use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT, Stage};
-use crate::lanes::{self, Buried};
+use crate::ordering;
 use crate::projection::{ApplyError, Projection};
 use domain::{Cursor, EventSource, RecordedEvent, SourceError, batch_is_full};
+use follow::dead_letters::{self, Buried, Subject};
 use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -67,7 +68,7 @@ async fn apply(
     while !rest.is_empty() {
         let (now, later) = rest.split_at(most.min(rest.len()));
         let mut transaction = conn.begin().await?;
-        let applied = match lanes::apply(projection, &mut transaction, now, true).await {
+        let applied = match ordering::apply(projection, &mut transaction, now, true).await {
             Ok(()) => transaction.commit().await.map_err(ApplyError::Database),
             Err(error) => {
                 // A connection that is lost cannot be told; the first error says more.
@@ -108,10 +109,12 @@ async fn bury(
     event: &RecordedEvent,
     error: ApplyError,
 ) -> Result<(), RebuildError> {
-    let reason = lanes::reason_of(&error);
+    let reason = error.public_reason();
+    let key = projection.ordering_key(event);
+    let subject = Subject::of(event, key.as_deref());
     let mut transaction = conn.begin().await?;
-    match lanes::bury(projection, &mut transaction, event, &reason).await? {
-        Buried::LeftOut | Buried::LaneParked => Ok(transaction.commit().await?),
+    match dead_letters::bury(&mut transaction, projection.name(), &subject, &reason).await? {
+        Buried::LeftOut | Buried::Parked => Ok(transaction.commit().await?),
         Buried::Blocks => {
             transaction.rollback().await?;
             Err(ApplyError::Event { position: event.position, reason }.into())

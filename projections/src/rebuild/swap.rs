@@ -3,7 +3,7 @@
 use super::fill::{consecutive, relevant};
 use super::tables::is_lock_refused;
 use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT};
-use crate::lanes;
+use crate::ordering;
 use crate::projection::Projection;
 use crate::runner::BATCH_EVENTS;
 use crate::runner::checkpoint::{self, signed};
@@ -71,7 +71,8 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
                 return Ok(None);
             }
             let events = relevant(self.projection, &events);
-            if let Err(error) = lanes::apply(self.projection, &mut transaction, &events, true).await
+            if let Err(error) =
+                ordering::apply(self.projection, &mut transaction, &events, true).await
             {
                 // One that can never be applied has to be found by itself, outside.
                 error.lasting()?;

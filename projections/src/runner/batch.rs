@@ -3,10 +3,11 @@
 
 use super::checkpoint::{self, Checkpoint};
 use super::worker::Interrupted;
-use crate::lanes::{self, Buried};
+use crate::ordering;
 use crate::projection::{ApplyError, Projection};
 use crate::status::Status;
 use domain::{Cursor, RecordedEvent};
+use follow::dead_letters::{self, Buried, Kept, Subject};
 use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 
@@ -63,22 +64,22 @@ pub(super) async fn apply(
         return Ok(Outcome::Lost);
     };
     let some_parked = status == Status::PartlyParked;
-    let error = match lanes::apply(projection, &mut transaction, &batch.relevant, some_parked).await
-    {
-        Ok(()) => match transaction.commit().await {
-            Ok(()) => {
-                let mut row = Checkpoint { ctid, ..batch.checkpoint.clone() };
-                row.set(cursor);
-                return Ok(Outcome::Applied { row });
+    let error =
+        match ordering::apply(projection, &mut transaction, &batch.relevant, some_parked).await {
+            Ok(()) => match transaction.commit().await {
+                Ok(()) => {
+                    let mut row = Checkpoint { ctid, ..batch.checkpoint.clone() };
+                    row.set(cursor);
+                    return Ok(Outcome::Applied { row });
+                }
+                // A deferred constraint speaks up only here.
+                Err(error) => ApplyError::Database(error),
+            },
+            Err(error) => {
+                transaction.rollback().await?;
+                error
             }
-            // A deferred constraint speaks up only here.
-            Err(error) => ApplyError::Database(error),
-        },
-        Err(error) => {
-            transaction.rollback().await?;
-            error
-        }
-    };
+        };
     blame(projection, conn, batch, &error.lasting()?).await
 }
 
@@ -101,7 +102,7 @@ async fn blame(
         return Ok(Outcome::Split { events: batch.events.len() / 2 });
     };
     match batch.events.iter().take_while(|event| event.position < culprit.position).count() {
-        0 => bury(projection, conn, batch, culprit, &lanes::reason_of(error)).await,
+        0 => bury(projection, conn, batch, culprit, &error.public_reason()).await,
         before => Ok(Outcome::Split { events: before }),
     }
 }
@@ -123,13 +124,16 @@ async fn bury(
         transaction.rollback().await?;
         return Ok(Outcome::Lost);
     }
-    let outcome = match lanes::bury(projection, &mut transaction, event, reason).await? {
-        Buried::LeftOut | Buried::LaneParked => {
+    let (consumer, key) = (projection.name(), projection.ordering_key(event));
+    let subject = Subject::of(event, key.as_deref());
+    let outcome = match dead_letters::bury(&mut transaction, consumer, &subject, reason).await? {
+        Buried::LeftOut | Buried::Parked => {
             row.set(Cursor::behind(event));
             Outcome::Applied { row: row.clone() }
         }
         Buried::Blocks => {
-            lanes::keep(projection, &mut transaction, event, None, "failed", reason).await?;
+            let subject = Subject::of(event, None);
+            dead_letters::keep(&mut transaction, consumer, &subject, Kept::Failed, reason).await?;
             // Directly before it, which is where a retry looks for it.
             row.set(batch.before(event));
             row.status = Status::Parked;
@@ -141,10 +145,10 @@ async fn bury(
     tracing::error!(
         projection.name = projection.name(),
         event.position = position,
-        lane = projection.lane(event).filter(|_| row.status != Status::Parked),
+        ordering_key = key.filter(|_| row.status != Status::Parked),
         reason,
-        "an event cannot be applied: it is a dead letter, and its lane or all of the projection is \
-         parked"
+        "an event cannot be applied: it is a dead letter, and its ordering key or all of the \
+         projection is parked"
     );
     Ok(outcome)
 }

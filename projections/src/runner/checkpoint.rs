@@ -2,7 +2,7 @@
 
 use crate::projection::Projection;
 use crate::status::Status;
-use domain::{Cursor, locks};
+use domain::Cursor;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -141,15 +141,6 @@ pub(super) async fn settle(
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Takes the projection's lock for as long as the connection lives; false while another has it.
-pub(super) async fn try_lead(conn: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("select pg_try_advisory_lock($1, hashtext($2))")
-        .bind(locks::PROJECTION)
-        .bind(name)
-        .fetch_one(conn)
-        .await
 }
 
 /// Positions come from bigint columns and events counted from 1, so none is beyond a bigint.

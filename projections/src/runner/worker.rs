@@ -1,14 +1,17 @@
 use super::Options;
-use super::backoff::Backoff;
 use super::batch::{self, Batch, Outcome};
 use super::checkpoint::{self, Checkpoint};
 use super::heal::heal;
-use super::retry::{self, retry};
+use super::retry::retry;
 use crate::checkpoints::Checkpoints;
 use crate::projection::Projection;
 use crate::rebuild::RebuildError;
 use crate::status::Status;
-use domain::{Cursor, EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, RecordedEvent, SourceError, locks};
+use follow::backoff::Backoff;
+use follow::dead_letters;
+use follow::elections::{Elections, Lease};
+use follow::patience::within;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::future::Future;
@@ -17,9 +20,10 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How often a worker that is not the leader tries to become it: half of the second within which
-/// a dead leader is to be replaced.
-const LEADER_POLL: Duration = Duration::from_millis(500);
+/// The first pause after a failure, about what a failover of the connection pool takes, and the longest: when
+/// the database is back, nobody waits longer than this.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How often an idle or parked worker looks at its row: notices a retry and a newer version, and
 /// keeps the connection in use, whose silence the server takes for death.
@@ -30,12 +34,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const STORE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The server ends our session when it hears nothing for this long: a process that hangs or is cut
-/// off must not keep the lock. Ten missed heartbeats.
+/// off must not keep its locks on rows. Ten missed heartbeats.
 const SESSION_TIMEOUT_MS: u32 = 10_000;
-
-/// The longest that one short statement may take, connecting included, before the connection counts as
-/// dead.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest that a batch may take whose single event took too long before.
 const LONGEST_BATCH: Duration = Duration::from_secs(60);
@@ -48,8 +48,9 @@ const GROWS_BY: usize = 16;
 pub(super) struct Worker {
     projection: &'static dyn Projection,
     connect: PgConnectOptions,
-    elect: bool,
+    elections: Option<Elections>,
     checkpoints: Option<Checkpoints>,
+    stands_still: Duration,
     most_events: usize,
     /// As many events have been in time, or may be: shrinks when a batch is late, and grows slowly.
     timely_events: usize,
@@ -74,12 +75,15 @@ pub(super) enum Interrupted {
     Source(#[from] SourceError),
     #[error("the source gave event {found} where {expected} was next")]
     Gap { expected: u64, found: u64 },
-    /// Somebody else moved the checkpoint, so we are not the leader any more.
+    /// Somebody else moved the checkpoint, or has been elected, so it is not ours to work any more.
     #[error("another worker has moved the checkpoint, or the journal does not have the events")]
     Overtaken,
     /// The rows are of another history, and could not be built anew.
     #[error("the rows could not be built anew: {0}")]
     NotHealed(#[from] Box<RebuildError>),
+    /// Nobody goes on before somebody has seen to it, which is the elected worker's.
+    #[error("the projection is parked")]
+    Parked,
     /// The rows are of another version: they belong to another build, or wait for a rebuild.
     #[error("the rows are of version {found}")]
     OtherVersion { found: i32 },
@@ -142,14 +146,15 @@ impl Worker {
         Self {
             projection,
             connect: options.connect.clone().application_name(&application),
-            elect: options.elect,
+            elections: options.elections.clone(),
             checkpoints: options.checkpoints.clone(),
+            stands_still: options.stands_still,
             most_events,
             timely_events: most_events,
             next_events: most_events,
             batch_patience: options.batch_patience,
             usual_patience: options.batch_patience,
-            backoff: Backoff::default(),
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             said_outdated: false,
         }
     }
@@ -157,18 +162,23 @@ impl Worker {
     pub(super) async fn run<S: EventSource>(mut self, source: Arc<S>, cancel: CancellationToken) {
         let name = self.projection.name();
         while !cancel.is_cancelled() {
-            let pause = match self.session(&source, &cancel).await {
+            let Some(lease) = cancel.run_until_cancelled(self.elected()).await else { return };
+            let worked = self.session(lease.as_ref(), &source, &cancel).await;
+            // Given back before the pause: this process may be the only one in trouble.
+            drop(lease);
+            let pause = match worked {
                 Ok(()) => return,
+                Err(Interrupted::Parked) => HEARTBEAT,
                 Err(Interrupted::Overtaken) => {
                     tracing::info!(projection.name = name, "another worker has taken over");
-                    self.backoff.next_pause()
+                    self.backoff.pause()
                 }
                 Err(Interrupted::OtherVersion { found }) => {
                     self.say_outdated(found);
                     HEARTBEAT
                 }
                 Err(error) => {
-                    let pause = self.backoff.next_pause();
+                    let pause = self.backoff.pause();
                     tracing::warn!(
                         projection.name = name,
                         pause_ms = pause.as_millis(),
@@ -182,52 +192,57 @@ impl Worker {
         }
     }
 
-    /// Works on one connection until it breaks or `cancel`.
+    /// Waits until this worker may work, with a lease or, where nobody does although there is something to do,
+    /// without.
+    async fn elected(&self) -> Option<Lease> {
+        let Some(elections) = &self.elections else { return None };
+        tokio::select! {
+            lease = elections.elected(locks::PROJECTION, self.projection.name()) => Some(lease),
+            () = self.stands_still() => None,
+        }
+    }
+
+    /// Returns when the rows have stood still for too long; never where nobody knows how far they are.
+    async fn stands_still(&self) {
+        match &self.checkpoints {
+            Some(known) => known.stands_still(self.projection.name(), self.stands_still).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Works on one connection until it breaks, the lease is lost, or `cancel`.
     async fn session<S: EventSource>(
         &mut self,
+        lease: Option<&Lease>,
         source: &Arc<S>,
         cancel: &CancellationToken,
     ) -> Result<(), Interrupted> {
         let mut conn = bounded(open(&self.connect)).await?;
         bounded(checkpoint::register(&mut conn, self.projection)).await?;
-        let ended = match self.become_leader(&mut conn, cancel).await {
-            Ok(true) => self.lead(&mut conn, source, cancel).await,
-            Ok(false) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if ended.is_ok() {
-            // Gives the lock back before we return, so that the next leader need not wait.
-            bounded(conn.close()).await?;
-        }
-        ended
-    }
-
-    /// Returns true once this worker may work, false when it was cancelled before.
-    async fn become_leader(
-        &self,
-        conn: &mut PgConnection,
-        cancel: &CancellationToken,
-    ) -> Result<bool, Interrupted> {
-        loop {
-            self.load(conn).await?;
-            if cancel.is_cancelled() {
-                return Ok(false);
-            }
-            if !self.elect || bounded(checkpoint::try_lead(conn, self.projection.name())).await? {
-                return Ok(true);
-            }
-            cancel.run_until_cancelled(tokio::time::sleep(LEADER_POLL)).await;
-        }
+        self.work(&mut conn, lease, source, cancel).await?;
+        bounded(conn.close()).await
     }
 
     /// Sees to it that the rows are of this database's journal, and goes on from there.
-    async fn lead<S: EventSource>(
+    async fn work<S: EventSource>(
         &mut self,
         conn: &mut PgConnection,
+        lease: Option<&Lease>,
         source: &Arc<S>,
         cancel: &CancellationToken,
     ) -> Result<(), Interrupted> {
-        let cursor = self.load(conn).await?.cursor();
+        let row = self.load(conn).await?;
+        let cursor = row.cursor();
+        if lease.is_none() && self.elections.is_some() {
+            if row.status == Status::Parked {
+                return Err(Interrupted::Parked);
+            }
+            tracing::warn!(
+                projection.name = self.projection.name(),
+                projection.position = cursor.position,
+                "rows have stood still; this worker goes on without having been elected"
+            );
+        }
         if !bounded(checkpoint::is_in_journal(conn, cursor)).await? {
             let healed = cancel
                 .run_until_cancelled(heal(self.projection, &self.connect, cursor, source))
@@ -235,18 +250,22 @@ impl Worker {
             let Some(healed) = healed else { return Ok(()) };
             healed?;
         }
-        bounded(retry::ask_for_newer(conn, self.projection)).await?;
-        self.follow(conn, source.as_ref(), cancel).await
+        bounded(dead_letters::ask_for_newer(conn, self.projection.name())).await?;
+        self.follow(conn, lease, source.as_ref(), cancel).await
     }
 
     async fn follow<S: EventSource>(
         &mut self,
         conn: &mut PgConnection,
+        lease: Option<&Lease>,
         source: &S,
         cancel: &CancellationToken,
     ) -> Result<(), Interrupted> {
         let mut stand = Stand::at(self.load(conn).await?);
         while !cancel.is_cancelled() {
+            if lease.is_some_and(Lease::is_lost) {
+                return Err(Interrupted::Overtaken);
+            }
             if stand.loaded_at.elapsed() >= HEARTBEAT {
                 stand.reload(self.load(conn).await?);
             }
@@ -364,7 +383,7 @@ impl Worker {
         conn: &mut PgConnection,
         stand: &mut Stand,
     ) -> Result<(), Interrupted> {
-        if self.elect {
+        if self.elections.is_some() {
             return Err(Interrupted::Overtaken);
         }
         stand.reload(self.load(conn).await?);
@@ -420,8 +439,5 @@ async fn open(connect: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
 }
 
 async fn bounded<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Interrupted> {
-    match timeout(STATEMENT_TIMEOUT, asked).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(Interrupted::DatabaseTimeout),
-    }
+    Ok(within(asked).await?)
 }

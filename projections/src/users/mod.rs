@@ -43,7 +43,7 @@ impl Projection for Users {
         &[view::UserView::TABLE]
     }
 
-    fn lane(&self, event: &RecordedEvent) -> Option<String> {
+    fn ordering_key(&self, event: &RecordedEvent) -> Option<String> {
         Some(stream(event))
     }
 

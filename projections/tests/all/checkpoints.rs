@@ -1,5 +1,6 @@
 use crate::support::{History, PATIENCE, Running, database};
 use compose::testing::eventually;
+use follow::elections::Elections;
 use projections::{Behind, Checkpoints, Options, carts};
 use sqlx::PgPool;
 use std::time::Duration;
@@ -92,7 +93,10 @@ async fn a_local_worker_is_heard_without_the_database() {
     let cancelled = CancellationToken::new();
     cancelled.cancel();
     let checkpoints = Checkpoints::start(pool.connect_options().as_ref().clone(), cancelled);
-    let running = Running::start(Options::new(&pool, checkpoints.clone()), history.source());
+    let running = Running::start(
+        Options::new(&pool, checkpoints.clone(), Elections::new()),
+        history.source(),
+    );
     for projection in projections::ALL {
         let reached = checkpoints.wait_for(projection.name(), 3, PATIENCE).await;
         assert_eq!(reached, Ok(()), "{}", projection.name());

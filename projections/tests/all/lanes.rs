@@ -4,6 +4,7 @@ use crate::rebuild::rebuild_now;
 use crate::support::{History, Running, Source, database, options};
 use crate::trail::{self, Trail};
 use compose::testing::eventually;
+use follow::elections::Elections;
 use projections::dead_letters::{self, DeadLetter, DeadLetterStatus, Decided};
 use projections::{Limit, Options, Projection, Status, list_projections};
 use proptest::prelude::*;
@@ -34,7 +35,8 @@ impl Scene {
     }
 
     fn run(&self, batch_events: usize, elect: bool) -> Running {
-        let options = Options { batch_events, elect, ..options(&self.pool, self.projections) };
+        let elections = elect.then(Elections::new);
+        let options = Options { batch_events, elections, ..options(&self.pool, self.projections) };
         Running::start(options, self.source.clone())
     }
 

@@ -5,6 +5,7 @@ use compose::testing::eventually;
 use domain::RecordedEvent;
 use domain::cart::CartEvent;
 use domain::policy::PolicyEvent;
+use follow::elections::Elections;
 use projections::dead_letters::{self, DeadLetterId, DeadLetterStatus, Decided};
 use projections::list_projections;
 use projections::permissions;
@@ -64,7 +65,8 @@ async fn a_damaged_event_parks_its_cart_only_and_is_never_skipped() {
     let source = history.source();
     let cancel = CancellationToken::new();
     let checkpoints = Checkpoints::start(pool.connect_options().as_ref().clone(), cancel.clone());
-    let running = Running::start(Options::new(&pool, checkpoints.clone()), source.clone());
+    let running =
+        Running::start(Options::new(&pool, checkpoints.clone(), Elections::new()), source.clone());
 
     // Whoever waits for a position gets an answer, from every projection.
     for projection in projections::ALL {

@@ -190,7 +190,7 @@ impl Projection for Undeclared {
         &["carts"]
     }
 
-    fn lane(&self, _: &RecordedEvent) -> Option<String> {
+    fn ordering_key(&self, _: &RecordedEvent) -> Option<String> {
         None
     }
 

@@ -1,4 +1,4 @@
-use crate::support::{History, PATIENCE, Running, Source, database, options};
+use crate::support::{History, PATIENCE, Running, Source, database, options, process};
 use crate::tally::{self, Mishap, Tally};
 use crate::trail::{self, Trail};
 use compose::testing::eventually;
@@ -6,8 +6,10 @@ use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use projections::{Checkpoints, Options, Projection, list_projections};
 use sqlx::{Connection, PgConnection, PgPool};
 use std::ops::RangeInclusive;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,10 +38,15 @@ async fn watch_to_the_end(pool: &PgPool, history: &History) {
 }
 
 async fn sessions(pool: &PgPool) -> Vec<i32> {
+    sessions_of(pool, "gomall projection tally").await
+}
+
+async fn sessions_of(pool: &PgPool, application: &str) -> Vec<i32> {
     sqlx::query_scalar(
         "select pid from pg_stat_activity where datname = current_database() \
-         and application_name = 'gomall projection tally'",
+         and application_name = $1",
     )
+    .bind(application)
     .fetch_all(pool)
     .await
     .expect("a query")
@@ -53,6 +60,28 @@ async fn leaders(pool: &PgPool) -> Vec<i32> {
     .fetch_all(pool)
     .await
     .expect("a query")
+}
+
+/// A backend that does nothing as long as this lives.
+struct Frozen(i32);
+
+impl Frozen {
+    fn new(pid: i32) -> Self {
+        signal(pid, "-STOP");
+        Self(pid)
+    }
+}
+
+/// Also when a test fails: a frozen backend would keep the server from stopping.
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal(self.0, "-CONT");
+    }
+}
+
+fn signal(pid: i32, name: &str) {
+    let sent = Command::new("kill").args([name, &pid.to_string()]).status();
+    assert!(sent.expect("there is such a command").success());
 }
 
 async fn terminate(pool: &PgPool, pid: i32) {
@@ -70,7 +99,7 @@ async fn two_workers_on_one_projection_apply_every_event_once() {
     let source = history.source();
     // Nothing keeps them apart but the compare-and-set. Of the smaller batches some hold nothing that
     // is counted, and are passed over without it.
-    let race = Options { elect: false, ..small_batches(&pool, Tally::new().leak()) };
+    let race = Options { elections: None, ..small_batches(&pool, Tally::new().leak()) };
     let workers = [1, 2, 7].map(|batch_events| {
         Running::start(Options { batch_events, ..race.clone() }, source.clone())
     });
@@ -127,11 +156,14 @@ async fn one_process_works_and_another_takes_over_when_it_dies() {
     let source = history.source();
     let elected = small_batches(&pool, Tally::new().leak());
     source.store_in(&elected.connect);
-    let first =
-        tokio::spawn(projections::run(elected.clone(), source.clone(), CancellationToken::new()));
+    let first = tokio::spawn(process(elected.clone(), source.clone(), CancellationToken::new()));
     watch_to_the_end(&pool, &history).await;
     let second = Running::start(elected, source.clone());
-    eventually("both are connected", || async { sessions(&pool).await.len() == 2 }).await;
+    eventually("both stand for election", || async {
+        sessions_of(&pool, "gomall elections").await.len() == 2
+    })
+    .await;
+    assert_eq!(sessions(&pool).await.len(), 1, "and only one is connected to work");
     let before = leaders(&pool).await;
     assert_eq!(before.len(), 1);
 
@@ -150,6 +182,39 @@ async fn one_process_works_and_another_takes_over_when_it_dies() {
     // About a second, plus what a busy machine adds.
     assert!(took.as_secs() < 10, "{took:?}");
     second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_go_on_without_an_election_when_the_lock_is_kept_for_a_frozen_session() {
+    let pool = prepared().await;
+    let mut history = tally::history(10);
+    let source = history.source();
+    let cancel = CancellationToken::new();
+    let known = Checkpoints::start(pool.connect_options().as_ref().clone(), cancel.clone());
+    let elected = Options {
+        checkpoints: Some(known),
+        stands_still: Duration::from_secs(2),
+        ..small_batches(&pool, Tally::new().leak())
+    };
+    source.store_in(&elected.connect);
+    let first = tokio::spawn(process(elected.clone(), source.clone(), CancellationToken::new()));
+    watch_to_the_end(&pool, &history).await;
+    let frozen = leaders(&pool).await[0];
+    let second = Running::start(elected, source.clone());
+    let freezing = Frozen::new(frozen);
+    first.abort();
+    tally::count(&mut history, 1);
+    source.append(history.after(10));
+    // Whoever looks at the database sees how far the journal is.
+    source.read_after(Cursor::at(10), 1).await.expect("it is served");
+    watch_to_the_end(&pool, &history).await;
+    assert_eq!(leaders(&pool).await, [frozen], "nobody else was elected");
+    drop(freezing);
+    tally::count(&mut history, 1);
+    source.append(history.after(11));
+    watch_to_the_end(&pool, &history).await;
+    second.stop().await;
+    cancel.cancel();
 }
 
 #[tokio::test]
@@ -256,7 +321,7 @@ async fn a_source_that_skips_an_event_is_not_believed() {
     let cancel = CancellationToken::new();
     let options = small_batches(&pool, Tally::new().leak());
     source.events.store_in(&options.connect);
-    let running = tokio::spawn(projections::run(options, source.clone(), cancel.clone()));
+    let running = tokio::spawn(process(options, source.clone(), cancel.clone()));
     watch_to_the_end(&pool, &history).await;
     assert!(source.asked.load(Ordering::Relaxed) > 3);
     cancel.cancel();
@@ -268,7 +333,7 @@ async fn a_batch_that_takes_too_long_is_tried_in_parts() {
     let pool = prepared().await;
     let history = tally::history(60);
     let slow = Tally::new().slow(0.04).leak();
-    let patience = std::time::Duration::from_millis(400);
+    let patience = Duration::from_millis(400);
     // All at once would take two seconds, for ever again.
     let running = Running::start(
         Options { batch_patience: patience, ..options(&pool, slow) },

@@ -5,6 +5,7 @@ use domain::{
     Currency, Cursor, EventSource, EventTypes, Money, Name, Quantity, Reason, RecordedEvent, Sku,
     Slug, SourceError, encode_event,
 };
+use follow::elections::Elections;
 use projections::{Checkpoints, Options, Projection};
 use serde_json::Value;
 use sqlx::migrate::Migrator;
@@ -274,7 +275,7 @@ impl Running {
     pub(crate) fn start(options: Options, source: Arc<Source>) -> Self {
         let cancel = CancellationToken::new();
         source.store_in(&options.connect);
-        let task = tokio::spawn(projections::run(options, source, cancel.clone()));
+        let task = tokio::spawn(process(options, source, cancel.clone()));
         Self { cancel, task }
     }
 
@@ -288,6 +289,26 @@ impl Running {
     }
 }
 
+/// What a process does: a runner, with a session of its own for the elections that it stands in.
+pub(crate) async fn process<S: EventSource>(
+    mut options: Options,
+    source: Arc<S>,
+    cancel: CancellationToken,
+) {
+    let Some(elections) = options.elections.as_mut() else {
+        return projections::run(options, source, cancel).await;
+    };
+    *elections = Elections::new();
+    let (elections, connect) = (elections.clone(), options.connect.clone());
+    // As long as the runner may need it.
+    let over = CancellationToken::new();
+    let running = async {
+        projections::run(options, source, cancel).await;
+        over.cancel();
+    };
+    tokio::join!(running, elections.hold(connect, over.clone()));
+}
+
 /// Options for some projections only, without anybody to tell.
 pub(crate) fn options(pool: &PgPool, projections: &'static [&'static dyn Projection]) -> Options {
     Options {
@@ -295,7 +316,8 @@ pub(crate) fn options(pool: &PgPool, projections: &'static [&'static dyn Project
         projections,
         batch_events: projections::BATCH_EVENTS,
         batch_patience: projections::BATCH_PATIENCE,
-        elect: true,
+        elections: Some(Elections::new()),
+        stands_still: projections::STANDS_STILL,
         checkpoints: None,
     }
 }
@@ -311,7 +333,8 @@ pub(crate) async fn given(history: &History) -> PgPool {
 pub(crate) async fn apply_all(pool: &PgPool, history: &History, batch_events: usize) {
     let cancel = CancellationToken::new();
     let checkpoints = Checkpoints::start(pool.connect_options().as_ref().clone(), cancel.clone());
-    let options = Options { batch_events, ..Options::new(pool, checkpoints.clone()) };
+    let options =
+        Options { batch_events, ..Options::new(pool, checkpoints.clone(), Elections::new()) };
     let running = Running::start(options, history.source());
     for projection in projections::ALL {
         checkpoints

@@ -78,7 +78,7 @@ impl Projection for Tally {
         &["tally"]
     }
 
-    fn lane(&self, _: &RecordedEvent) -> Option<String> {
+    fn ordering_key(&self, _: &RecordedEvent) -> Option<String> {
         None
     }
 

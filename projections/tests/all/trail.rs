@@ -81,7 +81,7 @@ impl Projection for Trail {
         &["trail"]
     }
 
-    fn lane(&self, event: &RecordedEvent) -> Option<String> {
+    fn ordering_key(&self, event: &RecordedEvent) -> Option<String> {
         Some(projections::stream(event))
     }
 

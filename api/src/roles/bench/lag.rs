@@ -8,6 +8,7 @@ use super::bus::Ours;
 use super::measure::{Round, Tally};
 use super::targets::Targets;
 use commands::journal::{JournalReader, Tail};
+use follow::elections::Elections;
 use projections::{Checkpoints, Options, Projection, catalogue::Catalogue};
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
@@ -40,7 +41,8 @@ impl Following {
         let reader = JournalReader::new(ours.pool().clone(), ours.head());
         let tail = Tail::start(reader, stop.child_token()).await?;
         let checkpoints = Checkpoints::start(database.clone(), stop.child_token());
-        let options = Options::new(ours.pool(), checkpoints.clone());
+        let elections = Elections::start(database.clone(), stop.child_token());
+        let options = Options::new(ours.pool(), checkpoints.clone(), elections);
         let running = tokio::spawn(projections::run(options, Arc::new(tail), stop.clone()));
         Ok(Self { checkpoints, stop, running })
     }

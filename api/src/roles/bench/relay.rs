@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use async_nats::jetstream;
 use commands::journal::JournalReader;
 use domain::{Cursor, EventSource};
+use follow::elections::Elections;
 use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use nats::{Relay, RelayConfig, StreamConfig, write_public_event};
@@ -68,8 +69,12 @@ impl Copying {
         let stream = StreamConfig::named(&format!("bench-relay-{round}"));
         let name = stream.name.clone();
         let config = RelayConfig { stream, ..RelayConfig::default() };
-        let relay = Relay::new(Arc::new(reader), pool.clone(), client.clone(), config);
-        let (mut status, stop) = (relay.status(), CancellationToken::new());
+        let stop = CancellationToken::new();
+        let elections =
+            Elections::start(pool.connect_options().as_ref().clone(), stop.child_token());
+        let relay =
+            Relay::new(Arc::new(reader), pool.clone(), client.clone(), elections.clone(), config);
+        let mut status = relay.status();
         let begun = Instant::now();
         let told = stop.clone();
         let working = tokio::spawn(async move { relay.run(told).await });

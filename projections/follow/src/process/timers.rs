@@ -1,6 +1,7 @@
 //! What a process has to do later, on the database's clock.
 
 use super::{Change, Failure, Next, Process, TIMERS_PATIENCE, within};
+use crate::backoff::pause_after;
 use domain::{RecordedEvent, Timestamp};
 use serde_json::Value;
 use sqlx::types::Json;
@@ -44,7 +45,7 @@ impl Timer {
     /// A pause that doubles with every attempt, from `first` to `longest`.
     #[must_use]
     pub fn back_off(&self, first: Duration, longest: Duration) -> Duration {
-        first.saturating_mul(1 << self.attempts.min(16)).min(longest)
+        pause_after(u64::from(self.attempts) + 1, first, longest)
     }
 }
 

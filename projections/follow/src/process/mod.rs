@@ -13,12 +13,13 @@
 //! The next process is a type with [`Process`], in a folder of its own, and a line in the composition root.
 
 mod checkpoint;
-mod dead_letters;
 mod follow;
 mod timers;
 
 pub use timers::Timer;
 
+use crate::backoff::pause_after;
+use crate::dead_letters;
 use domain::{EventSource, RecordedEvent};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -105,7 +106,7 @@ pub async fn run<P: Process>(
         while !cancel.is_cancelled() {
             let followed = within(FOLLOW_PATIENCE, async {
                 if !asked {
-                    dead_letters::ask_for_newer(&pool, P::NAME).await?;
+                    dead_letters::ask_for_newer(&mut *pool.acquire().await?, P::NAME).await?;
                     asked = true;
                 }
                 follow::once(&*process, &pool, &*source).await
@@ -153,5 +154,5 @@ async fn within<T, E: Into<Failure>>(
 }
 
 fn pause(failures: u32) -> Duration {
-    LOOK_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_LOOK_PAUSE)
+    pause_after(failures.into(), LOOK_PAUSE, LONGEST_LOOK_PAUSE)
 }

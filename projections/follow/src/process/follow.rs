@@ -1,10 +1,11 @@
 //! Taking events in.
 
 use super::timers::apply;
-use super::{Failure, Process, checkpoint, dead_letters};
+use super::{Failure, Process, checkpoint};
+use crate::dead_letters::{self, Buried, MAX_HELD_EVENTS, Subject};
 use domain::{Cursor, EventSource, RecordedEvent, SourceError};
 use sqlx::PgPool;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Events in one transaction.
 const BATCH_EVENTS: usize = 500;
@@ -36,24 +37,46 @@ pub(super) async fn once<P: Process>(
     }
     let is_read = |event: &&RecordedEvent| P::READS.contains(&event.aggregate_type.as_str());
     let relevant: Vec<_> = events.iter().map(|event| &**event).filter(is_read).collect();
-    let mut parked = BTreeSet::new();
+    let (mut parked, mut held) = (BTreeMap::new(), vec![]);
     if !relevant.is_empty() {
         parked = dead_letters::parked(&mut transaction, P::NAME).await?;
     }
-    for event in relevant {
-        let key = process.ordering_key(event);
-        if parked.contains(&key) {
-            dead_letters::keep(&mut transaction, P::NAME, event, &key, None).await?;
+    let keys: Vec<String> = relevant.iter().map(|event| process.ordering_key(event)).collect();
+    for (event, key) in relevant.into_iter().zip(&keys) {
+        let subject = Subject::of(event, Some(key));
+        if let Some(waiting) = parked.get_mut(key) {
+            *waiting += 1;
+            held.push(subject);
             continue;
         }
-        match process.take(event) {
-            Ok(changes) => apply(&mut transaction, P::NAME, event, changes).await?,
-            Err(reason) => {
-                dead_letters::keep(&mut transaction, P::NAME, event, &key, Some(&reason)).await?;
-                parked.insert(key);
+        let reason = match process.take(event) {
+            Ok(changes) => {
+                apply(&mut transaction, P::NAME, event, changes).await?;
+                continue;
+            }
+            Err(reason) => reason,
+        };
+        match dead_letters::bury(&mut transaction, P::NAME, &subject, &reason).await? {
+            Buried::LeftOut => {}
+            Buried::Parked => {
+                tracing::error!(
+                    process.name = P::NAME,
+                    event.position = event.position,
+                    ordering_key = key,
+                    reason,
+                    "a process cannot take an event in: it is a dead letter, and what comes after it waits"
+                );
+                parked.insert(key.clone(), 1);
+            }
+            Buried::Blocks => {
+                return Err(format!("it stops before event {}: {reason}", event.position).into());
             }
         }
     }
+    if parked.values().sum::<i64>() > MAX_HELD_EVENTS {
+        return Err(format!("{MAX_HELD_EVENTS} events wait behind others already").into());
+    }
+    dead_letters::hold(&mut transaction, P::NAME, &held).await?;
     transaction.commit().await?;
     Ok(None)
 }
@@ -72,7 +95,7 @@ async fn try_again<P: Process>(
         if failed.contains(&wanted.ordering_key) {
             continue;
         }
-        let event = source.event_at(u64::try_from(wanted.position)?).await?;
+        let event = source.event_at(wanted.position).await?;
         let event = event.ok_or("the journal lacks the event of a dead letter")?;
         match process.take(&event) {
             Ok(changes) => {
@@ -80,7 +103,9 @@ async fn try_again<P: Process>(
                 dead_letters::remove(&mut transaction, P::NAME, &wanted).await?;
             }
             Err(reason) => {
-                if !dead_letters::failed(&mut transaction, P::NAME, &wanted, &reason).await? {
+                let subject = Subject::of(&event, wanted.ordering_key.as_deref());
+                let conn = &mut *transaction;
+                if !dead_letters::bury_again(conn, P::NAME, &subject, &wanted, &reason).await? {
                     failed.insert(wanted.ordering_key);
                 }
             }
