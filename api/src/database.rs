@@ -32,7 +32,7 @@ const TOO_MANY_CONNECTIONS: &str = "53300";
 /// # Errors
 /// When it does not within [`SERVER_PATIENCE`]; at once when waiting cannot help (a wrong password, no
 /// such database).
-pub(crate) async fn wait_for(database: &PgConnectOptions) -> anyhow::Result<()> {
+pub async fn wait_for(database: &PgConnectOptions) -> anyhow::Result<()> {
     wait_until(Instant::now() + SERVER_PATIENCE, database).await
 }
 

@@ -1,4 +1,4 @@
-//! The edge of the shop and the only place where its parts are wired together.
+//! The edge of the shop, what can be done through it, and the place where its parts are wired together.
 //!
 //! **Guarantee.** No request reaches a handler that the permission rules in force do not allow;
 //! whatever a handler takes from a request has been checked; every refusal is a problem document
@@ -17,14 +17,14 @@
 //! | [`server`] | how are connections served and ended? |
 //! | [`application`] | what can be done, whichever edge asks? |
 //! | [`shop`] | how do the parts of a shop fit together? |
-//! | [`settings`], [`roles`] | what does one process do, and how is it told? |
+//! | [`settings`], [`mod@stop`] | how is a process told what to do, and to end? |
 //!
 //! The next route is a function in a module of [`routes`]; the recipe is there.
 
 pub mod access;
 pub mod application;
 pub mod auth;
-mod database;
+pub mod database;
 mod dead_letters;
 pub mod directory;
 pub mod edge;
@@ -32,20 +32,17 @@ pub mod failures;
 pub mod guard;
 pub mod history;
 pub mod http;
+pub mod invention;
 pub mod limits;
 pub mod openapi;
 pub mod pools;
 pub mod progress;
-pub mod provider;
 pub mod readiness;
-pub mod roles;
 pub mod routes;
-pub mod sandbox;
 pub mod seed;
 pub mod server;
 pub mod settings;
 pub mod shop;
+pub mod stop;
 pub mod supervisor;
 pub mod telemetry;
-
-pub use roles::main;

@@ -14,8 +14,6 @@ use crate::guard::{AccessCache, LivePolicy};
 use crate::history::{self, Remembered};
 use crate::pools::{self, Pools};
 use crate::progress::{self, Stuck};
-use crate::provider::HttpProvider;
-use crate::sandbox::{self, SandboxSettings, WebhookSecret};
 use crate::supervisor::{Supervisor, Tasks};
 use crate::telemetry::{self, Metrics};
 use anyhow::Context as _;
@@ -31,6 +29,9 @@ use follow::elections::Elections;
 use nats::notify::{Mailer, Notifier, NotifyConfig, Sender};
 use nats::{Hints, Relay, RelayConfig, RelayStatus, StreamConfig};
 use projections::Checkpoints;
+use provider::HttpProvider;
+use provider::webhook::WebhookSecret;
+use sandbox::SandboxSettings;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
@@ -415,7 +416,10 @@ impl Shop {
 }
 
 /// Refuses to run on a database that `gomall migrate` has not brought up to this build.
-pub(crate) async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When a migration is missing.
+pub async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
     let applied: Vec<i64> =
         sqlx::query_scalar("select version from _sqlx_migrations where success order by version")
             .fetch_all(pool)

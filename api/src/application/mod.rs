@@ -32,8 +32,6 @@ pub use in_flight::InFlight;
 
 use crate::auth::{AccessTokens, Passwords, RefreshTokens};
 use crate::guard::{AccessCache, LivePolicy};
-use crate::provider::HttpProvider;
-use crate::sandbox::WebhookSecret;
 use commands::bus::{Bus, Executed, Plan, World};
 use commands::journal::{JournalReader, Tail};
 use commands::numbers::Numbers;
@@ -41,6 +39,8 @@ use commands::vault::Vault;
 use cqrs_es::Aggregate;
 use domain::StreamKey;
 use projections::Checkpoints;
+use provider::HttpProvider;
+use provider::webhook::WebhookSecret;
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,232 @@
+//! What one process can be told to do. The settings themselves are in [`api::settings`].
+
+use api::settings::{
+    DatabaseArgs, DatabaseUrl, HttpArgs, OperationsArgs, Secret, ServerArgs, ShopArgs,
+};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use domain::EmailAddress;
+use projections::dead_letters::DeadLetterId;
+use std::path::PathBuf;
+
+/// The back end of a shop, event-sourced. Without a command it is `gomall dev`.
+#[derive(Debug, Parser)]
+#[command(name = "gomall", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to run.
+    #[command(subcommand)]
+    pub role: Option<Role>,
+    /// The settings of `dev`, for a bare `gomall`.
+    #[command(flatten)]
+    pub dev: DevArgs,
+}
+
+impl Cli {
+    /// Reads the command line and the environment.
+    ///
+    /// # Errors
+    /// What clap says, which names a setting in the form in which it was given, and shows no secret.
+    pub fn read() -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        let matches = matches.map_err(|error| as_given(error, &command))?;
+        Self::from_arg_matches(&matches)
+    }
+}
+
+/// What one process does.
+#[derive(Debug, Subcommand)]
+pub enum Role {
+    /// The whole shop on a private PostgreSQL and NATS of its own.
+    Dev(DevArgs),
+    /// The whole shop on servers of yours.
+    Serve(ServeArgs),
+    /// Only publish to JetStream.
+    Relay(WorkerArgs),
+    /// Only keep the read models.
+    Project(WorkerArgs),
+    /// Only send mail.
+    Notify(WorkerArgs),
+    /// Build a read model anew, beside the live one, and swap.
+    Rebuild(RebuildArgs),
+    /// Compare the whole stream with the journal; fails when it is no copy.
+    Audit(AuditArgs),
+    /// Bring the database up to this build.
+    Migrate(DatabaseArgs),
+    /// Write the sample catalogue, once.
+    Seed(ServerArgs),
+    /// Make an administrator, or give one a new password.
+    Admin {
+        /// What to do.
+        #[command(subcommand)]
+        action: AdminAction,
+    },
+    /// Show the events that a read model or another consumer could not take in, and decide about them.
+    DeadLetters {
+        /// What to do.
+        #[command(subcommand)]
+        action: DeadLettersAction,
+    },
+    /// Measure this build beside its anchors, in the same run.
+    Bench {
+        /// What to measure.
+        #[command(subcommand)]
+        scenario: laboratory::bench::Scenario,
+    },
+    /// Break things on purpose and see that every promise holds.
+    Chaos {
+        /// What to break.
+        #[command(subcommand)]
+        scenario: laboratory::chaos::Scenario,
+    },
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+/// What to do with an administrator.
+#[derive(Debug, Subcommand)]
+pub enum AdminAction {
+    /// Make an account with the role `admin` and print its password.
+    Create(AdminArgs),
+    /// Give the account a new password and print it.
+    Reset(AdminArgs),
+}
+
+/// What to do about dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersAction {
+    /// Print all, one a line.
+    List(DatabaseArgs),
+    /// Let what waits with the letter be tried again, in order.
+    Retry {
+        /// `<consumer>.<position>`.
+        id: DeadLetterId,
+        /// The database.
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Let the event have no effect if it still cannot be applied; what waits behind it goes on.
+    GiveUp {
+        /// `<consumer>.<position>`.
+        id: DeadLetterId,
+        /// The database.
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+}
+
+/// Which read model.
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// The projection's name, as in `/admin/projections`.
+    pub projection: String,
+    /// The servers; NATS is not used.
+    #[command(flatten)]
+    pub servers: ServerArgs,
+}
+
+/// Which stream, and whether to touch it.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Make it a copy: where publishing more is not enough the stream is deleted and filled anew.
+    #[arg(long)]
+    pub repair: bool,
+    /// The servers.
+    #[command(flatten)]
+    pub servers: ServerArgs,
+}
+
+/// Which administrator.
+#[derive(Debug, Args)]
+pub struct AdminArgs {
+    /// The account's e-mail address.
+    #[arg(value_parser = parse_email)]
+    pub email: EmailAddress,
+    /// The servers.
+    #[command(flatten)]
+    pub servers: ServerArgs,
+}
+
+/// The settings of `dev`.
+#[derive(Debug, Clone, Args)]
+pub struct DevArgs {
+    /// Where to keep everything.
+    #[arg(long, env = "GOMALL_DATA_DIR", default_value = ".gomall")]
+    pub data_dir: PathBuf,
+    /// PostgreSQL of your own instead of a private one; give both servers or none.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, requires = "nats_url")]
+    pub database_url: Option<DatabaseUrl>,
+    /// NATS of your own instead of a private one; give both servers or none.
+    #[arg(long, env = "NATS_URL", hide_env_values = true, requires = "database_url")]
+    pub nats_url: Option<Secret>,
+    /// The administrator's address, for the first start.
+    #[arg(long, env = "GOMALL_ADMIN_EMAIL", value_parser = parse_email, default_value = "admin@example.com")]
+    pub admin_email: EmailAddress,
+    /// The administrator's password, for the first start; made and printed when absent.
+    #[arg(long, env = "GOMALL_ADMIN_PASSWORD", hide_env_values = true)]
+    pub admin_password: Option<Secret>,
+    /// How to serve.
+    #[command(flatten)]
+    pub http: HttpArgs,
+    /// Everything else.
+    #[command(flatten)]
+    pub shop: ShopArgs,
+}
+
+/// The settings of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// The servers.
+    #[command(flatten)]
+    pub servers: ServerArgs,
+    /// How to serve.
+    #[command(flatten)]
+    pub http: HttpArgs,
+    /// Do not publish, project, mail or settle in this process: others do.
+    #[arg(long, env = "GOMALL_NO_WORKERS")]
+    pub no_workers: bool,
+}
+
+/// The settings of a role that is one worker.
+#[derive(Debug, Clone, Args)]
+pub struct WorkerArgs {
+    /// The servers.
+    #[command(flatten)]
+    pub servers: ServerArgs,
+    /// What the operator may look at.
+    #[command(flatten)]
+    pub operations: OperationsArgs,
+}
+
+fn parse_email(text: &str) -> Result<EmailAddress, domain::InvalidValue> {
+    EmailAddress::parse(text)
+}
+
+/// Lets the error name the environment variable where that is what was wrong, and hides what may be a secret.
+fn as_given(mut error: clap::Error, command: &Command) -> clap::Error {
+    let is_about_a_value = [ErrorKind::InvalidValue, ErrorKind::ValueValidation];
+    if !is_about_a_value.contains(&error.kind()) {
+        return error;
+    }
+    let Some(ContextValue::String(named)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let flag = named.split(' ').next().unwrap_or(named).to_owned();
+    let Some(arg) = find(command, flag.trim_start_matches('-')) else { return error };
+    let was_given = |word: &str| word == flag || word.starts_with(&format!("{flag}="));
+    let is_flag = std::env::args().any(|word| was_given(&word));
+    if let (false, Some(variable)) = (is_flag, arg.get_env()) {
+        let variable = variable.to_string_lossy().into_owned();
+        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    if arg.is_hide_env_values_set() {
+        let hidden = ContextValue::String("(hidden)".to_owned());
+        error.insert(ContextKind::InvalidValue, hidden);
+    }
+    error
+}
+
+fn find<'a>(command: &'a Command, long: &str) -> Option<&'a clap::Arg> {
+    let own = command.get_arguments().find(|arg| arg.get_long() == Some(long));
+    own.or_else(|| command.get_subcommands().find_map(|inner| find(inner, long)))
+}

@@ -1,0 +1,51 @@
+//! Short commands on the database: the sample catalogue, administrators.
+
+use crate::cli::AdminArgs;
+use api::invention::invent_password;
+use api::seed;
+use api::settings::ServerArgs;
+use api::shop::{Shop, Workers};
+use commands::bus::{Context, Plan};
+use commands::registration;
+use domain::user::{User, UserCommand};
+
+pub(super) async fn seed(args: ServerArgs) -> anyhow::Result<()> {
+    let shop = Shop::start(args.config(Workers::NONE, None)?).await?;
+    seed::default_policy(&shop.app).await?;
+    seed::sample_catalogue(&shop.app).await?;
+    shop.stop().await?;
+    println!("the sample catalogue is there");
+    Ok(())
+}
+
+pub(super) async fn create(args: AdminArgs) -> anyhow::Result<()> {
+    let shop = Shop::start(args.servers.config(Workers::NONE, None)?).await?;
+    seed::default_policy(&shop.app).await?;
+    let password = invent_password()?;
+    let created = seed::administrator(&shop.app, &args.email, &password).await?;
+    shop.stop().await?;
+    anyhow::ensure!(created, "there is an account with this address; see `gomall admin reset`");
+    println!("administrator {} with the password {password}", args.email);
+    Ok(())
+}
+
+pub(super) async fn reset(args: AdminArgs) -> anyhow::Result<()> {
+    let shop = Shop::start(args.servers.config(Workers::NONE, None)?).await?;
+    let app = &shop.app;
+    let user_id = registration::find_by_email(&app.pool, &args.email).await?;
+    let Some(user_id) = user_id else { anyhow::bail!("there is no account with this address") };
+    let password = invent_password()?;
+    let hash = app.passwords.hash(password.clone()).await;
+    let hash = hash.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let change = UserCommand::ChangePassword { password: app.vault.seal(user_id, &hash).await? };
+    let context = Context {
+        actor: "system:admin".to_owned(),
+        correlation_id: (app.world.new_id)(),
+        causation_id: None,
+        traceparent: None,
+    };
+    app.bus.execute(Plan::new(&context).step::<User>(user_id.to_string(), change)).await?;
+    shop.stop().await?;
+    println!("administrator {} with the password {password}", args.email);
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Writes `docs/events.md` from what `source.rs` found.
+
+use super::source::{Aggregate, Described, Field};
+use std::fmt::Write;
+
+const INTRODUCTION: &str = "\
+# Events
+
+Generated from `domain/src/*/events.rs` by `api/gomall/tests/documents/docs.rs`; written anew with
+`GOMALL_BLESS=1 cargo test -p gomall --test documents`.
+
+Everything that happens is an event in the table `events`. An event is never changed and never
+removed. An example of each, as it is stored, lies in [`domain/tests/golden`](../domain/tests/golden), its JSON
+Schema in [`event-schemas.json`](event-schemas.json).
+
+## What readers get
+
+`GET /api/v1/events` and JetStream carry the same bytes: one CloudEvents 1.0 object per event.
+`GET /api/v1/event-types` has the JSON Schema of every version's `data`, as readers get it.
+
+| member | what it is |
+|---|---|
+| `specversion` | `1.0` |
+| `id` | the event's id, unique for ever |
+| `source` | `/gomall` |
+| `type` | `gomall.<aggregate>.<event>.v<version>` |
+| `subject` | `<aggregate>/<aggregate id>` |
+| `time` | when it was appended, UTC, on the database's clock; never goes back with growing position |
+| `datacontenttype` | `application/json` |
+| `position` | its place in the one order of all events: 1, 2, 3, … without a gap |
+| `sequence` | its place in its aggregate's stream: 1, 2, 3, … |
+| `actor` | `user:<id>`, `anonymous` or `system:<process>` |
+| `correlationid` | one id for everything that one request led to; null when unknown |
+| `causationid` | what led directly to it; null when unknown |
+| `traceparent` | the request's W3C trace context; null without |
+| `data` | the event's fields, as below, without the sealed ones |
+
+On JetStream the stream is `GOMALL`, the subject `gomall.<aggregate>.<event>`, and the message's
+sequence is the event's position. The headers `Gomall-Event-Id` and `Gomall-Aggregate-Id` repeat
+two members. An event that is too large for the server goes out with `\"data\": null`,
+`\"oversized\": true` and a `dataref` to fetch it from.
+
+## How to read the tables
+
+* **Money** is `{\"amount\": 990, \"currency\": \"USD\"}`: minor units and an ISO 4217 code.
+* **Time** is RFC 3339 in UTC with milliseconds.
+* **Sealed** fields hold personal data, encrypted with a key of that person's own. The journal has
+  them, readers of events never do.
+* A field is always there, null where it says so, unless it may be absent.
+* A reader ignores members that it does not know: fields may be added to an event.
+";
+
+/// The whole document.
+pub(crate) fn document(aggregates: &[Aggregate]) -> String {
+    let mut text = INTRODUCTION.to_owned();
+    for aggregate in aggregates {
+        describe(&mut text, aggregate);
+    }
+    text
+}
+
+fn describe(text: &mut String, aggregate: &Aggregate) {
+    let Aggregate { name, about, versions, summary, events, structures, values } = aggregate;
+    line(text, &format!("\n## {name}\n\n{about}\n\n{summary}\n"));
+    line(text, "| event | version | what happened | fields |\n|---|---|---|---|");
+    for event in events {
+        let version = versions.iter().find(|(known, _)| *known == event.name);
+        let version = version.map_or(0, |(_, version)| *version);
+        let fields: Vec<_> = event.fields.iter().map(field).collect();
+        let fields = if fields.is_empty() { "none".to_owned() } else { fields.join("<br>") };
+        line(text, &format!("| `{}` | {version} | {} | {fields} |", event.name, event.text));
+    }
+    if !structures.is_empty() || !values.is_empty() {
+        line(text, "\n| type | what it is | holds |\n|---|---|---|");
+    }
+    for structure in structures {
+        let fields: Vec<_> = structure.fields.iter().map(field).collect();
+        row(text, structure, &fields.join("<br>"));
+    }
+    for value in values {
+        let known: Vec<_> =
+            value.fields.iter().map(|one| format!("`{}`: {}", one.name, one.text)).collect();
+        let holds = if known.is_empty() { "text".to_owned() } else { known.join("<br>") };
+        row(text, value, &holds);
+    }
+}
+
+fn row(text: &mut String, described: &Described, holds: &str) {
+    line(text, &format!("| {} | {} | {holds} |", described.name, described.text));
+}
+
+fn field(field: &Field) -> String {
+    let absent = if field.may_be_absent { ", may be absent" } else { "" };
+    format!("`{}` ({}{absent}): {}", field.name, in_words(&field.rust_type), field.text)
+}
+
+/// A Rust type as a reader of JSON sees it.
+fn in_words(rust_type: &str) -> String {
+    let inner = |outer: &str| rust_type.strip_prefix(outer)?.strip_suffix('>');
+    if let Some(inner) = inner("Option<") {
+        return format!("{} or null", in_words(inner));
+    }
+    if let Some(inner) = inner("Vec<") {
+        return format!("list of {}", in_words(inner));
+    }
+    if rust_type == "SealedSecret" || inner("Sealed<").is_some() {
+        return "sealed".to_owned();
+    }
+    match rust_type {
+        "Uuid" => "UUID",
+        "String" | "Sku" | "Slug" | "Name" | "Text" | "Reason" | "RoleName" | "Locale" => "text",
+        "u32" | "i32" | "i64" => "integer",
+        "Quantity" => "integer, 1 to 999",
+        "Money" => "money",
+        "Timestamp" => "time",
+        "ipnet::IpNet" => "network as text",
+        // A type of the same file, described below the events.
+        other => other,
+    }
+    .to_owned()
+}
+
+fn line(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("writing into memory cannot fail");
+}

@@ -1,0 +1,273 @@
+//! The OpenAPI document: `docs/openapi.json` is what the routes say, and it is a good one.
+
+use crate::generated::assert_generated;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let text = api::openapi::document().to_json().expect("plain data");
+    serde_json::from_str(&text).expect("it is JSON")
+});
+
+/// The calls that the contract marks ◆: they need an `Idempotency-Key`.
+const KEYED: [&str; 5] = [
+    "POST /api/v1/admin/products",
+    "POST /api/v1/admin/stock/{sku}/adjust",
+    "POST /api/v1/admin/stock/{sku}/receive",
+    "POST /api/v1/checkouts",
+    "POST /api/v1/orders/{id}/payments",
+];
+
+/// The calls that the contract marks †: they need `If-Match`.
+const CONDITIONAL: [&str; 2] =
+    ["PUT /api/v1/admin/permission-rules/{id}", "PUT /api/v1/admin/products/{id}"];
+
+/// What may stand in a path item beside operations is nothing: we use none of it.
+const METHODS: [&str; 7] = ["delete", "get", "head", "options", "patch", "post", "put"];
+
+#[test]
+fn the_document_in_the_tree_is_what_the_routes_say() {
+    let text = api::openapi::document().to_pretty_json().expect("plain data");
+    assert_generated("docs/openapi.json", &(text + "\n"));
+}
+
+#[test]
+fn it_says_what_it_is() {
+    let version = DOCUMENT["openapi"].as_str().expect("a version");
+    assert!(version.starts_with("3.1."), "{version}");
+    for member in ["title", "version", "description"] {
+        assert!(is_text(&DOCUMENT["info"][member]), "info.{member}");
+    }
+    let known = ["components", "info", "openapi", "paths", "servers", "tags"];
+    for member in object(&DOCUMENT).keys() {
+        assert!(known.contains(&member.as_str()), "{member}");
+    }
+}
+
+#[test]
+fn every_operation_has_a_name_a_summary_and_says_how_it_succeeds() {
+    let mut names = BTreeSet::new();
+    for (name, operation) in operations() {
+        let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{name}: no id"));
+        assert!(names.insert(id), "{name}: {id} is taken");
+        assert!(is_text(&operation["summary"]), "{name}: no summary");
+        assert!(!operation["summary"].to_string().contains("\\n"), "{name}: a summary is a line");
+        let tags = operation["tags"].as_array();
+        assert!(tags.is_some_and(|tags| tags.len() == 1), "{name}: one tag");
+        let responses = object(&operation["responses"]);
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{name}: no success");
+        for (status, response) in responses {
+            let known =
+                status == "default" || status.parse().is_ok_and(|s| (100..600).contains(&s));
+            assert!(known, "{name}: {status}");
+            // The standard demands a description; an empty one tells nobody anything.
+            assert!(is_text(&resolved(response)["description"]), "{name} {status}: no description");
+        }
+    }
+}
+
+#[test]
+fn a_success_says_what_it_holds_and_an_error_is_a_problem() {
+    for (name, operation) in operations() {
+        for (status, response) in object(&operation["responses"]) {
+            let content = resolved(response)["content"].as_object();
+            let kinds: Vec<_> = content.map(|kinds| kinds.keys().collect()).unwrap_or_default();
+            for (kind, media) in content.into_iter().flatten() {
+                assert!(media["schema"].is_object(), "{name} {status} {kind}: no schema");
+            }
+            match status.as_str() {
+                "202" | "204" | "304" => assert!(kinds.is_empty(), "{name} {status}: {kinds:?}"),
+                success if success.starts_with('2') => {
+                    let silent = name.contains("/webhooks/");
+                    assert_eq!(kinds.is_empty(), silent, "{name} {status}: {kinds:?}");
+                }
+                _ => assert_eq!(kinds, ["application/problem+json"], "{name} {status}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_and_preconditions_are_documented_where_the_contract_has_them() {
+    for (name, operation) in operations() {
+        let parameters = parameters(operation);
+        let key = parameters.get("header Idempotency-Key").map(|one| one["required"] == true);
+        let unsafe_call = name.contains(" /api/v1/") && !name.starts_with("GET ");
+        assert_eq!(key.is_some(), unsafe_call, "{name}: Idempotency-Key");
+        assert_eq!(key == Some(true), KEYED.contains(&name.as_str()), "{name}: ◆");
+        let condition = parameters.get("header If-Match").map(|one| one["required"] == true);
+        let expected = CONDITIONAL.contains(&name.as_str()).then_some(true);
+        assert_eq!(condition, expected, "{name}: †");
+        if expected.is_some() {
+            for status in ["412", "428"] {
+                assert!(operation["responses"][status].is_object(), "{name}: {status}");
+            }
+        }
+    }
+    for marked in KEYED.iter().chain(&CONDITIONAL) {
+        assert!(operations().iter().any(|(name, _)| name == marked), "{marked} is gone");
+    }
+}
+
+#[test]
+fn parameters_are_those_of_the_path_and_each_has_a_schema() {
+    for (name, operation) in operations() {
+        let template: BTreeSet<String> = name
+            .split('/')
+            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+            .map(|parameter| format!("path {parameter}"))
+            .collect();
+        let parameters = parameters(operation);
+        let in_path = parameters.keys().filter(|parameter| parameter.starts_with("path "));
+        assert_eq!(in_path.cloned().collect::<BTreeSet<_>>(), template, "{name}");
+        for (parameter, described) in parameters {
+            assert!(described["schema"].is_object(), "{name}: {parameter}");
+            if parameter.starts_with("path ") {
+                assert_eq!(described["required"], true, "{name}: {parameter}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bodies_are_json_and_refuse_what_they_do_not_name() {
+    for (name, operation) in operations() {
+        let Some(body) = operation.get("requestBody") else { continue };
+        assert_eq!(body["required"], true, "{name}");
+        let content = object(&body["content"]);
+        assert_eq!(content.keys().collect::<Vec<_>>(), ["application/json"], "{name}");
+        assert_closed(&name, &content["application/json"]["schema"]);
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let text = DOCUMENT.to_string();
+    for reference in text.split("\"$ref\":\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        let pointer = reference.strip_prefix('#').expect("references stay in the document");
+        assert!(DOCUMENT.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+#[test]
+fn schemas_use_only_what_their_types_have() {
+    for (name, schema) in object(&DOCUMENT["components"]["schemas"]) {
+        assert_schema(name, schema);
+    }
+}
+
+/// Every operation as `METHOD /path`.
+/// A fingerprint of what people choose themselves could be guessed.
+#[test]
+fn no_fingerprint_is_made_of_a_member_that_is_a_password() {
+    fn passwords(at: &str, value: &Value, found: &mut BTreeSet<String>) {
+        if value["format"] == "password" {
+            found.insert(at.to_owned());
+        }
+        let members = value.as_object().into_iter().flatten();
+        members.for_each(|(name, member)| passwords(name, member, found));
+        value.as_array().into_iter().flatten().for_each(|item| passwords(at, item, found));
+    }
+    let mut found = BTreeSet::new();
+    passwords("", &DOCUMENT, &mut found);
+    let left_out: BTreeSet<String> = api::http::SECRET_MEMBERS.map(str::to_owned).into();
+    assert_eq!(found, left_out);
+}
+
+fn operations() -> Vec<(String, &'static Value)> {
+    let mut operations = vec![];
+    for (path, item) in object(&DOCUMENT["paths"]) {
+        assert!(path.starts_with('/'), "{path}");
+        for (method, operation) in object(item) {
+            assert!(METHODS.contains(&method.as_str()), "{path}: {method}");
+            operations.push((format!("{} {path}", method.to_uppercase()), operation));
+        }
+    }
+    operations
+}
+
+/// The operation's parameters as `place name`, each named once.
+fn parameters(operation: &Value) -> BTreeMap<String, &Value> {
+    let mut named = BTreeMap::new();
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        let parameter = resolved(parameter);
+        let part = |member: &str| parameter[member].as_str().expect("text").to_owned();
+        let name = format!("{} {}", part("in"), part("name"));
+        assert!(named.insert(name, parameter).is_none(), "{parameter} twice");
+    }
+    named
+}
+
+/// An object of a request, however deep, says that it takes no other members.
+fn assert_closed(place: &str, schema: &Value) {
+    let schema = resolved(schema);
+    if let Some(properties) = schema["properties"].as_object() {
+        assert_eq!(schema["additionalProperties"], false, "{place}");
+        for (name, property) in properties {
+            assert_closed(&format!("{place} {name}"), property);
+        }
+    }
+    for nested in ["oneOf", "allOf", "anyOf"] {
+        for schema in schema[nested].as_array().into_iter().flatten() {
+            assert_closed(place, schema);
+        }
+    }
+    if let Some(items) = schema.get("items") {
+        assert_closed(place, items);
+    }
+}
+
+fn assert_schema(place: &str, schema: &Value) {
+    let members = object(schema);
+    for (member, of) in [
+        ("properties", "object"),
+        ("required", "object"),
+        ("items", "array"),
+        ("maxItems", "array"),
+        ("minLength", "string"),
+        ("maxLength", "string"),
+        ("pattern", "string"),
+        ("minimum", "integer"),
+        ("maximum", "integer"),
+    ] {
+        let is = |kind: &Value| kind == of;
+        let fits = match &schema["type"] {
+            Value::Array(kinds) => kinds.iter().any(is),
+            kind => is(kind),
+        };
+        assert!(!members.contains_key(member) || fits, "{place}: {member} of {}", schema["type"]);
+    }
+    let properties = schema["properties"].as_object();
+    for required in schema["required"].as_array().into_iter().flatten() {
+        let required = required.as_str().expect("a name");
+        let known = properties.is_some_and(|properties| properties.contains_key(required));
+        assert!(known, "{place}: {required} is required and unknown");
+    }
+    for (name, property) in properties.into_iter().flatten() {
+        assert_schema(&format!("{place}.{name}"), property);
+    }
+    if let Some(items) = schema.get("items") {
+        assert_schema(place, items);
+    }
+    for nested in ["oneOf", "allOf", "anyOf"] {
+        for schema in schema[nested].as_array().into_iter().flatten() {
+            assert_schema(place, schema);
+        }
+    }
+}
+
+/// What a reference stands for, or the value itself.
+fn resolved(value: &Value) -> &Value {
+    let Some(reference) = value["$ref"].as_str() else { return value };
+    let pointer = reference.strip_prefix('#').expect("references stay in the document");
+    DOCUMENT.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+}
+
+fn object(value: &Value) -> &Map<String, Value> {
+    value.as_object().unwrap_or_else(|| panic!("expected an object: {value}"))
+}
+
+fn is_text(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.is_empty())
+}

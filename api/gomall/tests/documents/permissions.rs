@@ -1,0 +1,205 @@
+//! The role × route matrix under the rules that a new shop starts with: `docs/permissions.md`.
+
+use crate::generated::assert_generated;
+use cqrs_es::Aggregate;
+use domain::RoleName;
+use domain::policy::{
+    Caller, CompiledPolicy, Policy, PolicyEvent, canonical_path, default_public_paths,
+    default_rules,
+};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The columns. `authenticated` is somebody with a token to whom nothing was granted; everybody
+/// after that was granted exactly the role of the column.
+const ROLES: [&str; 7] =
+    ["anonymous", "authenticated", "customer", "staff", "analyst", "service", "admin"];
+
+/// Routes that the document does not describe: the document itself and its page, and what belongs
+/// to the sandbox of payments.
+const UNDESCRIBED: [(&str, &str); 5] = [
+    ("GET", "/docs"),
+    ("GET", "/docs/{file}"),
+    ("GET", "/openapi.json"),
+    ("GET", "/sandbox/payments/{id}"),
+    ("POST", "/sandbox/payments/{id}"),
+];
+
+const HEADER: &str = "\
+<!-- Generated; do not edit. The test `permissions` of the crate `api` fails while this differs from
+     the routes and the default rules; GOMALL_BLESS=1 cargo test -p gomall --test documents
+     writes it. -->
+
+# Who may do what
+
+What the rules of a new shop (`domain/src/policy/default_rules.rs`) say about every route. A shop
+changes its rules while it runs: `GET /api/v1/admin/permission-rules` has those in force, and
+`POST /api/v1/admin/permission-rules/explain` says why.
+
+`authenticated` is anybody with a token; the other roles are granted, and hold what `authenticated`
+holds as well. HEAD follows GET. Whose an order or a cart is the rules do not ask: handlers look at
+that, and somebody else's looks absent.
+
+";
+
+/// One route and whom the rules let in, in the order of [`ROLES`].
+struct Row {
+    method: String,
+    path: String,
+    allowed: [bool; ROLES.len()],
+}
+
+impl Row {
+    fn allows(&self, role: &str) -> bool {
+        ROLES.iter().zip(self.allowed).any(|(name, allowed)| *name == role && allowed)
+    }
+
+    fn names(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+#[test]
+fn the_matrix_in_the_tree_is_what_the_default_rules_say_about_the_routes() {
+    assert_generated("docs/permissions.md", &(HEADER.to_owned() + &table(&matrix())));
+}
+
+#[test]
+fn nothing_of_staff_is_open_to_people_who_are_none() {
+    for row in matrix().iter().filter(|row| row.path.starts_with("/api/v1/admin/")) {
+        for outsider in ["anonymous", "authenticated", "customer", "analyst"] {
+            assert!(!row.allows(outsider), "{outsider} {}", row.names());
+        }
+    }
+}
+
+#[test]
+fn only_administrators_decide_who_may_do_what() {
+    let about_access = ["permission-rules", "public-paths", "bans", "users"];
+    let rows = matrix();
+    let rows = rows.iter().filter(|row| {
+        let part = row.path.strip_prefix("/api/v1/admin/").and_then(|rest| rest.split('/').next());
+        part.is_some_and(|part| about_access.contains(&part))
+    });
+    let mut seen = 0;
+    for row in rows {
+        seen += 1;
+        let allowed: Vec<_> = ROLES.iter().filter(|role| row.allows(role)).collect();
+        assert_eq!(allowed, [&"admin"], "{}", row.names());
+    }
+    assert!(seen >= about_access.len(), "the routes have moved");
+}
+
+#[test]
+fn a_role_adds_to_what_everybody_may_and_administrators_may_everything() {
+    for row in matrix() {
+        assert!(row.allows("admin"), "{}", row.names());
+        assert!(!row.allows("anonymous") || row.allows("authenticated"), "{}", row.names());
+        for role in &ROLES[2..] {
+            assert!(!row.allows("authenticated") || row.allows(role), "{role} {}", row.names());
+        }
+    }
+}
+
+#[test]
+fn without_a_token_nothing_changes_but_sessions_and_what_a_provider_signs() {
+    let open = ["/api/v1/auth/", "/api/v1/webhooks/", "/sandbox/"];
+    for row in matrix().iter().filter(|row| row.method != "GET" && row.allows("anonymous")) {
+        assert!(open.iter().any(|prefix| row.path.starts_with(prefix)), "{}", row.names());
+    }
+}
+
+#[test]
+fn analysts_and_services_only_read() {
+    for row in matrix().iter().filter(|row| row.method != "GET") {
+        for reader in ["analyst", "service"] {
+            assert_eq!(row.allows(reader), row.allows("authenticated"), "{reader} {}", row.names());
+        }
+    }
+}
+
+/// All routes, by path and method.
+fn matrix() -> Vec<Row> {
+    let policy = default_policy();
+    let mut routes: Vec<(String, String)> = described();
+    routes.extend(UNDESCRIBED.map(|(method, path)| (path.to_owned(), method.to_owned())));
+    routes.sort();
+    routes
+        .into_iter()
+        .map(|(path, method)| {
+            let sample = sample(&path);
+            let sample = canonical_path(&sample).expect("our paths are canonical");
+            let allowed = ROLES.map(|role| {
+                let granted = match role {
+                    "anonymous" => return policy.decide(Caller::Anonymous, &method, sample),
+                    "authenticated" => BTreeSet::new(),
+                    granted => BTreeSet::from([RoleName::known(granted)]),
+                };
+                policy.decide(Caller::SignedIn(&granted), &method, sample)
+            });
+            Row { method, path, allowed: allowed.map(domain::policy::Verdict::is_allowed) }
+        })
+        .collect()
+}
+
+/// Path and method of every route that the document describes.
+fn described() -> Vec<(String, String)> {
+    let document = api::openapi::document().to_json().expect("plain data");
+    let document: Value = serde_json::from_str(&document).expect("it is JSON");
+    let paths = document["paths"].as_object().expect("paths");
+    paths
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().expect("operations by method").keys();
+            methods.map(|method| (path.clone(), method.to_uppercase()))
+        })
+        .collect()
+}
+
+/// The path with something in the place of its parameters.
+fn sample(path: &str) -> String {
+    let segment = |segment: &str| match segment {
+        "{id}" => "01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
+        "{sku}" => "notebook".to_owned(),
+        "{role}" => "staff".to_owned(),
+        "{provider}" => "sandbox".to_owned(),
+        "{file}" => "index.css".to_owned(),
+        parameter if parameter.starts_with('{') => panic!("{path}: a sample for {parameter}?"),
+        fixed => fixed.to_owned(),
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+fn default_policy() -> CompiledPolicy {
+    let mut policy = Policy::default();
+    for (rule_id, rule) in default_rules() {
+        policy.apply(PolicyEvent::RuleAdded { rule_id, rule });
+    }
+    for (public_path_id, entry) in default_public_paths() {
+        let (methods, path) = (entry.methods, entry.path);
+        policy.apply(PolicyEvent::PublicPathAdded { public_path_id, methods, path });
+    }
+    CompiledPolicy::compile(&policy, 1).expect("the default rules compile")
+}
+
+/// A Markdown table whose columns stand below each other, so that it is read as it is.
+fn table(rows: &[Row]) -> String {
+    let widest = |width: fn(&Row) -> usize| rows.iter().map(width).max().unwrap_or(0);
+    let (method, path) = (widest(|row| row.method.len()), widest(|row| row.path.len() + 2));
+    let line = |first: &str, second: &str, cells: [&str; ROLES.len()]| {
+        let mut line = format!("| {first:method$} | {second:path$} |");
+        for (cell, role) in cells.iter().zip(ROLES) {
+            line.push_str(&format!(" {cell:^width$} |", width = role.len()));
+        }
+        line + "\n"
+    };
+    let mut table = line("", "route", ROLES);
+    table.push_str(&format!("|{}|{}|", "-".repeat(method + 2), "-".repeat(path + 2)));
+    table.push_str(&ROLES.map(|role| format!(":{}:|", "-".repeat(role.len()))).concat());
+    table.push('\n');
+    for row in rows {
+        let cells = row.allowed.map(|allowed| if allowed { "✓" } else { "" });
+        table.push_str(&line(&row.method, &format!("`{}`", row.path), cells));
+    }
+    table
+}

@@ -1,0 +1,7 @@
+//! The laboratory in its short form.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bench;
+mod chaos;

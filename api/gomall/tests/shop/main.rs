@@ -1,0 +1,16 @@
+//! A shop as its users meet it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod audit;
+mod contention;
+mod conventions;
+mod in_process;
+mod journey;
+mod money;
+mod roles;
+mod routes_permissions;
+mod routes_reading;
+mod routes_staff;
+mod takeover;
