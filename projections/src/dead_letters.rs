@@ -61,7 +61,8 @@ pub struct DeadLetter {
     #[sqlx(flatten)]
     pub id: DeadLetterId,
     /// What waits with it; none: the consumer as a whole.
-    pub lane: Option<String>,
+    #[sqlx(rename = "lane")]
+    pub ordering_key: Option<String>,
     /// Where it stands.
     pub status: DeadLetterStatus,
     /// Why it failed; holds no personal data. None while it only waits.
@@ -178,7 +179,7 @@ pub async fn count(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
     .await
 }
 
-/// Lets the letter's lane be tried again, from its first event on: what can be applied is, in
+/// Lets the letter's ordering key be tried again, from its first event on: what can be applied is, in
 /// order and once; whatever fails again stays, and so does what comes after it.
 ///
 /// # Errors
@@ -189,7 +190,7 @@ pub async fn request_retry(pool: &PgPool, id: &DeadLetterId) -> Result<Decided, 
         Some(DeadLetterStatus::GivenUp) => return Ok(Decided::GivenUp),
         Some(DeadLetterStatus::Failed | DeadLetterStatus::Waiting) => {}
     }
-    // One row stands for its lane: more would be locked in another order than the worker's.
+    // One row stands for its ordering key: more would be locked in another order than the worker's.
     sqlx::query(
         "update dead_letters set retry = true \
          where consumer = $1 and position = $2 and status <> 'given_up'",

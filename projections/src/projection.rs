@@ -21,9 +21,9 @@ pub trait Projection: Send + Sync + 'static {
     fn tables(&self) -> &'static [&'static str];
 
     /// What the event belongs to for these rows: when it cannot be applied, later events of the same
-    /// lane wait behind it and all others go on. None: all later events wait.
+    /// ordering key wait behind it and all others go on. None: all later events wait.
     ///
-    /// An event may only be given a lane when no row that an event of another lane reads or writes
+    /// An event may only be given an ordering key when no row that an event of another ordering key reads or writes
     /// depends on it; numbers that both only add to do not. [`stream`] fits where every row is made of
     /// one aggregate's events.
     fn ordering_key(&self, event: &RecordedEvent) -> Option<String>;
@@ -111,7 +111,7 @@ fn is_data_error(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The lane of a read model whose every row is made of one aggregate's events.
+/// The ordering key of a read model whose every row is made of one aggregate's events.
 #[must_use]
 pub fn stream(event: &RecordedEvent) -> String {
     format!("{}/{}", event.aggregate_type, event.aggregate_id)

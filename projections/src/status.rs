@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 pub enum Status {
     /// It applies events as they come.
     Running,
-    /// It goes on, but the events of some lanes wait: see its dead letters.
+    /// It goes on, but the events of some ordering keys wait: see its dead letters.
     PartlyParked,
     /// It stands before an event that it cannot apply, until somebody retries.
     Parked,

@@ -100,7 +100,7 @@ impl Schemas {
 
     /// Lets the live letters of the projection be those of the rebuild, within the caller's
     /// transaction. A letter that stays keeps its age, and a decision that somebody made meanwhile
-    /// stands: the lane is then looked at again.
+    /// stands: the ordering key is then looked at again.
     pub(super) async fn replace_letters(
         &self,
         conn: &mut PgConnection,

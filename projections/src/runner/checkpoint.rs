@@ -82,9 +82,9 @@ pub(crate) async fn is_in_journal(
 }
 
 /// Moves the checkpoint, if it still is where the worker believes and the journal of this database
-/// has the event that it moves behind, and says whether lanes are parked, and where the row lies now; none
+/// has the event that it moves behind, and says whether ordering keys are parked, and where the row lies now; none
 /// when it is not so. Locks the row, so that a second worker waits here instead of doing the same work,
-/// and what it is told of lanes holds until its commit.
+/// and what it is told of ordering keys holds until its commit.
 pub(super) async fn advance(
     conn: &mut PgConnection,
     projection: &dyn Projection,
@@ -116,7 +116,7 @@ pub(super) async fn advance(
     Ok(None)
 }
 
-/// Writes where the locked row stands now. Parked is what the worker says; whether lanes are parked
+/// Writes where the locked row stands now. Parked is what the worker says; whether ordering keys are parked
 /// the letters say.
 pub(super) async fn settle(
     conn: &mut PgConnection,

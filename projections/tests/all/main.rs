@@ -5,7 +5,7 @@ mod carts;
 mod catalogue;
 mod checkpoints;
 mod histories;
-mod lanes;
+mod ordering;
 mod orders;
 mod permissions;
 mod poison;

@@ -19,7 +19,7 @@ const FOLLOWED: &str = "followed";
 /// Positions by stream.
 pub(crate) type Rows = BTreeMap<String, Vec<u64>>;
 
-/// Follows streams, each a lane; fails as long as it is told to.
+/// Follows streams, each an ordering key; fails as long as it is told to.
 #[derive(Default)]
 pub(crate) struct Trail {
     poison: Mutex<BTreeSet<u64>>,

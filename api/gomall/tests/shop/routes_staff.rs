@@ -288,7 +288,12 @@ async fn dead_letters_are_shown_tried_again_and_given_up() {
     let page = admin.get("/api/v1/admin/dead-letters?limit=1").await;
     let letter = &page.expect(StatusCode::OK)["items"][0];
     assert_eq!(
-        (&letter["consumer"], &letter["position"], &letter["aggregate_id"], &letter["lane"]),
+        (
+            &letter["consumer"],
+            &letter["position"],
+            &letter["aggregate_id"],
+            &letter["ordering_key"]
+        ),
         (&json!("orders"), &json!(failed), &json!(payment), &json!(format!("payment/{payment}")))
     );
     assert!(letter["reason"].as_str().is_some_and(|reason| reason.contains("PaymentRequested")));
@@ -324,7 +329,7 @@ async fn dead_letters_are_shown_tried_again_and_given_up() {
     }
     let waits = letter(&format!("orders.{waiting}"));
     admin.delete(&waits).await.refused(409, "dead_letter_waits");
-    // Without a cure a retry changes nothing but the count; asked by the last letter of the lane.
+    // Without a cure a retry changes nothing but the count; asked by the last letter of the ordering key.
     let retried = admin.post(&format!("{waits}/retry"), &json!({})).await;
     retried.expect(StatusCode::ACCEPTED);
     shows(

@@ -36,7 +36,7 @@ pub struct DeadLetterBody {
     aggregate_type: String,
     aggregate_id: String,
     /// What waits with it; null: the consumer as a whole.
-    lane: Option<String>,
+    ordering_key: Option<String>,
     /// `failed`, `waiting` behind one that failed, or `given_up` by somebody.
     #[schema(value_type = String, pattern = "^(failed|waiting|given_up)$")]
     status: DeadLetterStatus,
@@ -66,7 +66,7 @@ async fn list(
     Ok(Json(List::from(page).map(body)))
 }
 
-/// Lets the letter's lane be tried again, in order, within about a second.
+/// Lets the letter's ordering key be tried again, in order, within about a second.
 #[utoipa::path(post, path = "/api/v1/admin/dead-letters/{id}/retry", tag = "operations",
     params(("id" = String, Path)),
     responses((status = 202), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
@@ -138,7 +138,7 @@ fn body(letter: DeadLetter) -> DeadLetterBody {
         event_type: letter.event_type,
         aggregate_type: letter.aggregate_type,
         aggregate_id: letter.aggregate_id,
-        lane: letter.lane,
+        ordering_key: letter.ordering_key,
         status: letter.status,
         reason: letter.reason,
         attempts: letter.attempts,

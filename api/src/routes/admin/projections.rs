@@ -27,7 +27,7 @@ pub struct ProjectionBody {
     position: u64,
     /// Events that it has still to apply.
     lag: u64,
-    /// `running`; `partly_parked`: it goes on without some lanes, see the dead letters; or `parked`
+    /// `running`; `partly_parked`: it goes on without some ordering keys, see the dead letters; or `parked`
     /// before an event that it cannot apply.
     #[schema(value_type = String)]
     status: Status,

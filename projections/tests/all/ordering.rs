@@ -82,20 +82,20 @@ impl Scene {
         let found: Vec<u64> =
             letters.iter().map(|letter| letter.id.position.cast_unsigned()).collect();
         assert_eq!(found, positions);
-        let mut lanes = BTreeSet::new();
+        let mut keys = BTreeSet::new();
         for letter in letters {
-            // The first of each lane failed, the others wait.
-            let first = lanes.insert(letter.lane.clone().expect("every stream is a lane"));
+            // The first of each ordering key failed, the others wait.
+            let first = keys.insert(letter.ordering_key.clone().expect("every stream is a key"));
             let failed = letter.status == DeadLetterStatus::Failed;
             assert_eq!((failed, letter.reason.is_some()), (first, first), "{letter:?}");
         }
     }
 
-    /// Asks for another try of every lane, and waits until that was made.
+    /// Asks for another try of every ordering key, and waits until that was made.
     async fn retry_all(&self) {
         for letter in self.letters().await {
             let decided = dead_letters::request_retry(&self.pool, &letter.id).await;
-            // One of the same lane may have been asked for, and applied, since they were listed.
+            // One of the same ordering key may have been asked for, and applied, since they were listed.
             let decided = decided.expect("a query");
             assert!([Decided::Accepted, Decided::Unknown].contains(&decided), "{decided:?}");
         }
@@ -111,7 +111,7 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_poison_event_holds_back_its_lane_and_a_retry_applies_it_in_order() {
+async fn a_poison_event_holds_back_its_ordering_key_and_a_retry_applies_it_in_order() {
     let mut scene = Scene::new().await;
     scene.steps([1, 2, 3, 1, 2, 3, 1, 2, 3]);
     let poison = BTreeSet::from([4, 8]);
@@ -128,7 +128,7 @@ async fn a_poison_event_holds_back_its_lane_and_a_retry_applies_it_in_order() {
     let attempts: Vec<_> = scene.letters().await.iter().map(|letter| letter.attempts).collect();
     assert_eq!(attempts, [2, 0, 2, 0, 0], "only what failed was tried");
 
-    // One lane is mended: it alone goes on.
+    // One ordering key is mended: it alone goes on.
     scene.trail.poison().remove(&4);
     scene.retry_all().await;
     scene.shows(&BTreeSet::from([8])).await;
@@ -201,7 +201,7 @@ async fn nobody_else_works_on_the_projection_while_a_letter_is_tried_again() {
     let letter = scene.letters().await.remove(0);
     dead_letters::request_retry(&scene.pool, &letter.id).await.expect("a query");
     gate.reached.notified().await;
-    // While one of them is at it, the next event of the lane comes.
+    // While one of them is at it, the next event of the ordering key comes.
     scene.steps([1]);
     eventually("the other one waits", || async {
         let waiting: i64 = sqlx::query_scalar(
@@ -310,7 +310,7 @@ async fn a_decision_that_is_made_while_a_rebuild_runs_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_many_parked_lanes_park_the_whole_projection() {
+async fn too_many_parked_keys_park_the_whole_projection() {
     const LANES: u64 = 100;
     let mut scene = Scene::new().await;
     scene.steps(0..LANES + 20);
@@ -320,7 +320,7 @@ async fn too_many_parked_lanes_park_the_whole_projection() {
     let letters = scene.letters().await;
     assert_eq!(letters.len() as u64, LANES + 1);
     let last = letters.last().expect("there are some");
-    assert_eq!((last.lane.as_deref(), last.status), (None, DeadLetterStatus::Failed));
+    assert_eq!((last.ordering_key.as_deref(), last.status), (None, DeadLetterStatus::Failed));
     // One try for each letter; the projection goes on when the event before which it stands is
     // applied.
     scene.trail.poison().clear();
@@ -339,7 +339,7 @@ async fn too_many_waiting_events_park_the_whole_projection() {
     scene.trail.poison().insert(1);
     let running = scene.run(1_000, true);
     scene.stands_at(Status::Parked, HELD).await;
-    // Another lane has to wait too, until there is room.
+    // Another ordering key has to wait too, until there is room.
     assert!(trail::rows(&scene.pool).await.is_empty());
     scene.trail.poison().clear();
     rebuild_now(&scene.pool, scene.projections[0], &scene.source).await;
