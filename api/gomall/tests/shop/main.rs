@@ -14,3 +14,4 @@ mod routes_permissions;
 mod routes_reading;
 mod routes_staff;
 mod takeover;
+mod unpaid;
