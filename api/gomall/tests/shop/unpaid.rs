@@ -4,43 +4,50 @@ use crate::support::process::Starting;
 use crate::support::{Gomall, Person, Shop, key};
 use compose::testing::eventually;
 use reqwest::StatusCode;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 const ORDERS: usize = 12;
 
-/// Between two orders whose time is over: somebody is killed in between.
-const APART_MS: i64 = 250;
+const TIMERS: &str = "process_timers where process = 'unpaid_orders'";
+const CANCELLED: &str = "events where event_type = 'OrderCancelled'";
 
-/// How long somebody lives, one after the other: shorter than a start, about as long as one, longer.
-const LIVES_MS: [u64; 9] = [700, 40, 900, 350, 1_100, 150, 800, 500, 1_000];
+/// Processes at once.
+const PROCESSES: usize = 3;
 
 /// Time goes by for orders in the journal: what a process remembers of them would not notice.
 async fn time_goes_by(pool: &PgPool) {
-    let rows = [
+    sqlx::query(
         "update events set payload = jsonb_set(payload::jsonb, '{pay_by}', to_jsonb( \
            to_char(recorded_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')))::json \
           where event_type = 'OrderPlaced'",
-        "with one as (select key, row_number() over (order by key) as number from process_timers \
-                       where process = 'unpaid_orders') \
-         update process_timers timer \
-            set due_at = clock_timestamp() + one.number * $1 * interval '1 millisecond' \
-           from one where timer.process = 'unpaid_orders' and timer.key = one.key",
-    ];
-    sqlx::query(rows[0]).execute(pool).await.expect("a payload is JSON");
-    sqlx::query(rows[1]).bind(APART_MS).execute(pool).await.expect("a statement");
+    )
+    .execute(pool)
+    .await
+    .expect("a payload is JSON");
+    all_are_due(pool).await;
 }
 
-/// The leases of those who were killed are over.
-async fn leases_end(pool: &PgPool) {
+/// The leases of those who were killed are over, too.
+async fn all_are_due(pool: &PgPool) {
     sqlx::query(
-        "update process_timers set due_at = clock_timestamp() \
-          where process = 'unpaid_orders' and attempts > 0",
+        "update process_timers set due_at = clock_timestamp() where process = 'unpaid_orders'",
     )
     .execute(pool)
     .await
     .expect("a statement");
+}
+
+/// A transaction of the test's that others wait for.
+async fn holds(pool: &PgPool, lock: &str) -> Transaction<'static, Postgres> {
+    let mut holding = pool.begin().await.expect("it is up");
+    sqlx::query(lock).execute(&mut *holding).await.expect("nobody keeps it for long");
+    holding
+}
+
+/// Waits until as many are there of something.
+async fn become_many(pool: &PgPool, least: i64, of: &str) {
+    eventually(of, async || (count(pool, of).await >= least).then_some(())).await;
 }
 
 async fn count(pool: &PgPool, of: &str) -> i64 {
@@ -50,12 +57,12 @@ async fn count(pool: &PgPool, of: &str) -> i64 {
         .expect("a query")
 }
 
-fn start(shop: &Shop) -> Starting {
-    Gomall::spawn(shop.command(&["serve", "--http", "127.0.0.1:0"], &[]))
+fn start(shop: &Shop) -> [Starting; PROCESSES] {
+    [(); PROCESSES].map(|()| Gomall::spawn(shop.command(&["serve", "--http", "127.0.0.1:0"], &[])))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_that_nobody_pays_are_given_up_once_whoever_is_killed_meanwhile() {
+async fn orders_that_nobody_pays_are_given_up_once_whoever_is_killed_at_whatever_point() {
     let shop = Shop::new().await;
     let gomall = shop.serve();
     let mut customers: Vec<Person> = vec![];
@@ -66,29 +73,35 @@ async fn orders_that_nobody_pays_are_given_up_once_whoever_is_killed_meanwhile()
         customers.push(customer);
     }
     let pool = PgPool::connect(&shop.stack.postgres.url("gomall")).await.expect("it is up");
-    eventually("each has its timer", async || {
-        let timers = count(&pool, "process_timers where process = 'unpaid_orders'").await;
-        (timers == ORDERS as i64).then_some(())
-    })
-    .await;
+    become_many(&pool, ORDERS as i64, TIMERS).await;
     gomall.kill9();
     time_goes_by(&pool).await;
 
-    let mut processes = [start(&shop), start(&shop), start(&shop)];
-    for (number, life) in LIVES_MS.into_iter().enumerate() {
-        tokio::time::sleep(Duration::from_millis(life)).await;
-        // The one before is killed as it is dropped.
-        processes[number % 3] = start(&shop);
-        leases_end(&pool).await;
-    }
-    eventually("all are given up", async || {
-        leases_end(&pool).await;
-        let left = count(&pool, "process_timers where process = 'unpaid_orders'").await;
-        (left == 0).then_some(())
-    })
-    .await;
-    let [one, ..] = processes;
-    let gomall = one.ready();
+    // Killed with the timers taken, and nothing appended.
+    let append = format!("select pg_advisory_xact_lock({})", domain::locks::APPEND);
+    let holding = holds(&pool, &append).await;
+    let processes = start(&shop);
+    become_many(&pool, ORDERS as i64, &format!("{TIMERS} and attempts > 0")).await;
+    become_many(&pool, 1, "pg_locks where locktype = 'advisory' and not granted").await;
+    drop(processes);
+    holding.rollback().await.expect("it is up");
+    assert_eq!(count(&pool, CANCELLED).await, 0);
+
+    // Killed when some orders are cancelled, and none of the timers is settled.
+    all_are_due(&pool).await;
+    let holding = holds(&pool, &append).await;
+    let processes = start(&shop);
+    become_many(&pool, ORDERS as i64, &format!("{TIMERS} and attempts > 1")).await;
+    let unsettled = holds(&pool, "lock table process_timers in share mode").await;
+    holding.rollback().await.expect("it is up");
+    become_many(&pool, 1, CANCELLED).await;
+    drop(processes);
+    assert_eq!(count(&pool, TIMERS).await, ORDERS as i64);
+    unsettled.rollback().await.expect("it is up");
+
+    all_are_due(&pool).await;
+    let [gomall, ..] = start(&shop).map(Starting::ready);
+    eventually("no timer is left", async || (count(&pool, TIMERS).await == 0).then_some(())).await;
     let cancelled: Vec<String> =
         sqlx::query_scalar("select aggregate_id from events where event_type = 'OrderCancelled'")
             .fetch_all(&pool)
