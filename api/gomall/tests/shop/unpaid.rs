@@ -84,6 +84,13 @@ async fn orders_that_nobody_pays_are_given_up_once_whoever_is_killed_at_whatever
     become_many(&pool, ORDERS as i64, &format!("{TIMERS} and attempts > 0")).await;
     become_many(&pool, 1, "pg_locks where locktype = 'advisory' and not granted").await;
     drop(processes);
+    // The server would notice a little later that nobody waits for them any more.
+    count(
+        &pool,
+        "pg_stat_activity where application_name = 'gomall journal' \
+                  and pg_terminate_backend(pid, 5000)",
+    )
+    .await;
     holding.rollback().await.expect("it is up");
     assert_eq!(count(&pool, CANCELLED).await, 0);
 
