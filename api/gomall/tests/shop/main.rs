@@ -13,5 +13,6 @@ mod roles;
 mod routes_permissions;
 mod routes_reading;
 mod routes_staff;
+mod stranger;
 mod takeover;
 mod unpaid;
