@@ -11,7 +11,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `mod.rs` | the question it answers, in prose, and its [`Projection`] |
+//! | `mod.rs` | the question it answers, in prose, and its row of the table: a [`ReadModel`] |
 //! | `view.rs` | its rows as Rust types |
 //! | `apply.rs` | events → rows |
 //! | `query.rs` | rows → answers |
@@ -39,11 +39,12 @@ pub mod carts;
 pub mod catalogue;
 pub mod orders;
 pub mod permissions;
+pub mod stock;
 pub mod users;
 
 pub use checkpoints::{Behind, Checkpoints};
 pub use page::{Limit, Page, QueryError};
-pub use projection::{ApplyError, Projection, stream};
+pub use projection::{Apply, ApplyError, Projection, ReadModel, stream};
 pub use rebuild::{
     Progress, REBUILD_BATCH_EVENTS, RebuildError, RebuildOptions, Rebuilt, Stage, rebuild,
 };
@@ -52,9 +53,10 @@ pub use status::{ProjectionStatus, Status, list_projections};
 
 /// Every projection that this build keeps.
 pub const ALL: &[&dyn Projection] = &[
-    &catalogue::Catalogue,
-    &carts::Carts,
-    &orders::Orders,
-    &users::Users,
-    &permissions::Permissions,
+    &catalogue::READ_MODEL,
+    &carts::READ_MODEL,
+    &orders::READ_MODEL,
+    &users::READ_MODEL,
+    &permissions::READ_MODEL,
+    &stock::READ_MODEL,
 ];

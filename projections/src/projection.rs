@@ -41,6 +41,59 @@ pub trait Projection: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<(), ApplyError>>;
 }
 
+/// A read model as a row of the table of all of them ([`ALL`](crate::ALL)).
+#[derive(Debug)]
+pub struct ReadModel {
+    /// See [`Projection::name`].
+    pub name: &'static str,
+    /// See [`Projection::version`].
+    pub version: i32,
+    /// See [`Projection::aggregates`].
+    pub aggregates: &'static [&'static str],
+    /// See [`Projection::tables`].
+    pub tables: &'static [&'static str],
+    /// See [`Projection::ordering_key`].
+    pub ordering_key: fn(&RecordedEvent) -> Option<String>,
+    /// See [`Projection::apply`].
+    pub apply: Apply,
+}
+
+/// What applies events to rows.
+pub type Apply = for<'a> fn(
+    &'a mut PgConnection,
+    &'a [Arc<RecordedEvent>],
+) -> BoxFuture<'a, Result<(), ApplyError>>;
+
+impl Projection for ReadModel {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn version(&self) -> i32 {
+        self.version
+    }
+
+    fn aggregates(&self) -> &'static [&'static str] {
+        self.aggregates
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        self.tables
+    }
+
+    fn ordering_key(&self, event: &RecordedEvent) -> Option<String> {
+        (self.ordering_key)(event)
+    }
+
+    fn apply<'a>(
+        &'a self,
+        conn: &'a mut PgConnection,
+        events: &'a [Arc<RecordedEvent>],
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
+        (self.apply)(conn, events)
+    }
+}
+
 /// Why events were not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {

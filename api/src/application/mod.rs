@@ -113,6 +113,20 @@ impl App {
         reached.await.map_err(|_| Failure::Behind)
     }
 
+    /// The same for all read models that an answer is made of.
+    ///
+    /// # Errors
+    /// [`Failure::Behind`] after a second.
+    pub async fn all_caught_up(
+        &self,
+        projections: &[&str],
+        position: impl Into<u64>,
+    ) -> Result<(), Failure> {
+        let position = position.into();
+        let waits = projections.iter().map(|projection| self.caught_up(projection, position));
+        futures::future::try_join_all(waits).await.map(drop)
+    }
+
     /// Waits until the journal, as this process reads it, holds what the caller has written, up to
     /// `position`.
     ///

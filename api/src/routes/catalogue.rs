@@ -190,7 +190,7 @@ async fn show(
     at_least: AtLeast,
     if_none_match: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    app.caught_up(catalogue::NAME, at_least).await?;
+    app.all_caught_up(catalogue::READS, at_least).await?;
     let found = match (Id::parse(&reference), number(&reference)) {
         (Some(Id(product_id)), _) => catalogue::by_id(&app.pool, product_id).await?,
         (None, Some(number)) => catalogue::by_number(&app.pool, number).await?,
@@ -211,7 +211,7 @@ async fn categories(
     Params(NoParams {}): Params<NoParams>,
     at_least: AtLeast,
 ) -> Result<Json<Items<CategoryBody>>, Problem> {
-    app.caught_up(catalogue::NAME, at_least).await?;
+    app.all_caught_up(catalogue::READS, at_least).await?;
     let items = catalogue::categories(&app.pool).await?;
     Ok(Json(Items { items: items.into_iter().map(CategoryBody::from).collect() }))
 }
@@ -224,7 +224,7 @@ async fn suggest(
     Params(SuggestParams { q }): Params<SuggestParams>,
     at_least: AtLeast,
 ) -> Result<Json<Items<String>>, Problem> {
-    app.caught_up(catalogue::NAME, at_least).await?;
+    app.all_caught_up(catalogue::READS, at_least).await?;
     if q.0.trim().is_empty() {
         return Ok(Json(Items { items: vec![] }));
     }
@@ -262,7 +262,7 @@ pub(super) async fn page(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Json<List<ProductBody>>, Problem> {
-    app.caught_up(catalogue::NAME, at_least).await?;
+    app.all_caught_up(catalogue::READS, at_least).await?;
     let sort = match sort {
         None => ProductSort::Relevance,
         Some(Sort::Name) => ProductSort::Name,

@@ -1,6 +1,6 @@
 //! What is on sale, what does it cost, and is there any left?
 //!
-//! Products with their variants, the stock of every SKU, categories with counts. A product row
+//! Products with their variants, categories with counts; what is left of a SKU is joined from [`stock`](crate::stock). A product row
 //! stays for ever, drafts and retired ones too: lists show what is published, whoever asks by id
 //! or number decides what to show.
 //!
@@ -22,60 +22,33 @@ mod tests;
 mod view;
 
 pub use list::{ProductFilter, ProductSort, list};
-pub use query::{by_id, by_number, categories, stock_by_sku, stock_list, variants_by_sku};
-pub use view::{CategoryView, OfferView, ProductView, StockView, VariantView};
+pub use query::{by_id, by_number, categories, variants_by_sku};
+pub use view::{CategoryView, OfferView, ProductView, VariantView};
 
-use crate::projection::{ApplyError, Projection, stream};
+use crate::projection::{ReadModel, stream};
 use crate::rows::Row;
 use cqrs_es::Aggregate;
-use domain::RecordedEvent;
 use domain::product::Product;
-use domain::stock::StockItem;
-use futures::future::BoxFuture;
-use sqlx::PgConnection;
-use std::sync::Arc;
 
 /// The name of the projection, for waiting on it.
 pub const NAME: &str = "catalogue";
 
+/// The read models that answers about products are made of.
+pub const READS: &[&str] = &[NAME, crate::stock::NAME];
+
 /// Keeps products, stock and categories.
-#[derive(Debug, Clone, Copy)]
-pub struct Catalogue;
-
-impl Projection for Catalogue {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn version(&self) -> i32 {
-        1
-    }
-
-    fn aggregates(&self) -> &'static [&'static str] {
-        &[Product::TYPE, StockItem::TYPE]
-    }
-
-    fn tables(&self) -> &'static [&'static str] {
-        &[
-            view::ProductRow::TABLE,
-            view::VariantRow::TABLE,
-            view::CategoryView::TABLE,
-            view::WordRow::TABLE,
-            view::StockView::TABLE,
-        ]
-    }
-
-    fn ordering_key(&self, event: &RecordedEvent) -> Option<String> {
-        // A product with its variants, the stock of a SKU: what products share are counts, which they
-        // only add to.
-        Some(stream(event))
-    }
-
-    fn apply<'a>(
-        &'a self,
-        conn: &'a mut PgConnection,
-        events: &'a [Arc<RecordedEvent>],
-    ) -> BoxFuture<'a, Result<(), ApplyError>> {
-        Box::pin(apply::apply(conn, events))
-    }
-}
+pub static READ_MODEL: ReadModel = ReadModel {
+    name: NAME,
+    version: 1,
+    aggregates: &[Product::TYPE],
+    tables: &[
+        view::ProductRow::TABLE,
+        view::VariantRow::TABLE,
+        view::CategoryView::TABLE,
+        view::WordRow::TABLE,
+    ],
+    // A product with its variants: what products share are counts, which they
+    // only add to.
+    ordering_key: |event| Some(stream(event)),
+    apply: |conn, events| Box::pin(apply::apply(conn, events)),
+};

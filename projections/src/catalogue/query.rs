@@ -1,6 +1,5 @@
-use super::view::{CategoryView, OfferView, ProductView, StockView};
-use crate::page::{Limit, Page, QueryError, parse_cursor};
-use crate::rows::Row;
+use super::view::{CategoryView, OfferView, ProductView};
+use crate::page::QueryError;
 use domain::Sku;
 use serde::Deserialize;
 use sqlx::types::Json;
@@ -53,7 +52,7 @@ pub async fn variants_by_sku(pool: &PgPool, skus: &[Sku]) -> Result<Vec<OfferVie
                 (v.sold and p.status = 'published') as on_sale, \
                 greatest(coalesce(s.on_hand - s.reserved, 0), 0) as available \
          from product_variants v join products p on p.product_id = v.product_id \
-         left join stock_items s on s.sku = v.sku \
+         left join stock s on s.sku = v.sku \
          where v.sku = any($1)) r",
     )
     .bind(skus)
@@ -75,40 +74,6 @@ pub async fn categories(pool: &PgPool) -> Result<Vec<CategoryView>, QueryError> 
     .fetch_all(pool)
     .await?;
     Ok(found.into_iter().map(|Json(category)| category).collect())
-}
-
-/// The stock of one SKU.
-///
-/// # Errors
-/// [`QueryError::Database`].
-pub async fn stock_by_sku(pool: &PgPool, sku: &Sku) -> Result<Option<StockView>, QueryError> {
-    let columns = StockView::COLUMNS;
-    let select =
-        format!("select row_to_json(r) from (select {columns} from stock_items where sku = $1) r");
-    let found: Option<Json<StockView>> =
-        sqlx::query_scalar(&select).bind(sku.as_str()).fetch_optional(pool).await?;
-    Ok(found.map(|Json(stock)| stock))
-}
-
-/// The stock of all SKUs, by SKU.
-///
-/// # Errors
-/// [`QueryError`].
-pub async fn stock_list(
-    pool: &PgPool,
-    cursor: Option<&str>,
-    limit: Limit,
-) -> Result<Page<StockView>, QueryError> {
-    let after: String = parse_cursor(cursor)?.unwrap_or_default();
-    let columns = StockView::COLUMNS;
-    let select = format!(
-        "select row_to_json(r) from (select {columns} from stock_items where sku > $1 \
-         order by sku limit $2) r"
-    );
-    let found: Vec<Json<StockView>> =
-        sqlx::query_scalar(&select).bind(after).bind(limit.look_ahead()).fetch_all(pool).await?;
-    let rows = found.into_iter().map(|Json(stock)| stock).collect();
-    Ok(Page::cut(rows, limit, |stock: &StockView| stock.sku.clone()))
 }
 
 /// A product with what it was sorted by.
@@ -160,7 +125,7 @@ pub(super) async fn finish(
                       json_build_object('amount', v.price_minor, 'currency', v.currency) end, \
                     'available', greatest(coalesce(s.on_hand - s.reserved, 0), 0)) \
                     order by v.ordinal), '[]'::json) as variants, max(s.position) as position \
-           from product_variants v left join stock_items s on s.sku = v.sku \
+           from product_variants v left join stock s on s.sku = v.sku \
            where v.product_id = p.product_id and v.sold) v{order_by}) r"
     ));
     let found: Vec<Json<Listed>> = query.build_query_scalar().fetch_all(pool).await?;

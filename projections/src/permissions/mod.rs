@@ -13,54 +13,26 @@ pub use query::{
 };
 pub use view::{AddressBanView, PolicyView, PublicPathView, RuleView};
 
-use crate::projection::{ApplyError, Projection};
+use crate::projection::ReadModel;
 use crate::rows::Row;
 use cqrs_es::Aggregate;
-use domain::RecordedEvent;
 use domain::policy::Policy;
-use futures::future::BoxFuture;
-use sqlx::PgConnection;
-use std::sync::Arc;
 
 /// The name of the projection, for waiting on it.
 pub const NAME: &str = "permissions";
 
 /// Keeps the policy.
-#[derive(Debug, Clone, Copy)]
-pub struct Permissions;
-
-impl Projection for Permissions {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn version(&self) -> i32 {
-        1
-    }
-
-    fn aggregates(&self) -> &'static [&'static str] {
-        &[Policy::TYPE]
-    }
-
-    fn tables(&self) -> &'static [&'static str] {
-        &[
-            view::PolicyRow::TABLE,
-            view::RuleView::TABLE,
-            view::PublicPathView::TABLE,
-            view::AddressBanView::TABLE,
-        ]
-    }
-
-    fn ordering_key(&self, _: &RecordedEvent) -> Option<String> {
-        // The policy is one stream, and whoever reads half of it decides wrongly.
-        None
-    }
-
-    fn apply<'a>(
-        &'a self,
-        conn: &'a mut PgConnection,
-        events: &'a [Arc<RecordedEvent>],
-    ) -> BoxFuture<'a, Result<(), ApplyError>> {
-        Box::pin(apply::apply(conn, events))
-    }
-}
+pub static READ_MODEL: ReadModel = ReadModel {
+    name: NAME,
+    version: 1,
+    aggregates: &[Policy::TYPE],
+    tables: &[
+        view::PolicyRow::TABLE,
+        view::RuleView::TABLE,
+        view::PublicPathView::TABLE,
+        view::AddressBanView::TABLE,
+    ],
+    // The policy is one stream, and whoever reads half of it decides wrongly.
+    ordering_key: |_| None,
+    apply: |conn, events| Box::pin(apply::apply(conn, events)),
+};

@@ -120,11 +120,11 @@ async fn stock_follows_every_kind_of_booking() {
     assert_eq!(last, released + 1);
     let pool = given(&history).await;
 
-    let stock = catalogue::stock_by_sku(&pool, &sku("MOUSE")).await.expect("a query");
+    let stock = projections::stock::by_sku(&pool, &sku("MOUSE")).await.expect("a query");
     let stock = stock.expect("a stock item");
     assert_eq!((stock.on_hand, stock.reserved, stock.available()), (83, 3, 80));
     assert_eq!((stock.product_id, stock.version, stock.position), (id(1), 8, last));
-    let page = catalogue::stock_list(&pool, None, Limit::DEFAULT).await.expect("a query");
+    let page = projections::stock::list(&pool, None, Limit::DEFAULT).await.expect("a query");
     assert_eq!((page.items, page.next_cursor), (vec![stock], None));
 }
 
@@ -283,6 +283,6 @@ async fn a_product_without_a_price_is_listed_first_by_price_for_staff() {
 async fn a_cursor_with_a_nul_is_refused_before_the_database_sees_it() {
     let pool = given(&History::default()).await;
     // base64url of "\u0000" with its quotes.
-    let refused = catalogue::stock_list(&pool, Some("Ilx1MDAwMCI"), Limit::DEFAULT).await;
+    let refused = projections::stock::list(&pool, Some("Ilx1MDAwMCI"), Limit::DEFAULT).await;
     assert!(matches!(refused, Err(QueryError::InvalidCursor)));
 }

@@ -9,9 +9,15 @@ use follow::elections::Elections;
 use projections::dead_letters::{self, DeadLetterId, DeadLetterStatus, Decided};
 use projections::list_projections;
 use projections::permissions;
-use projections::{Checkpoints, Limit, Options, Projection, ProjectionStatus, Status, carts};
+use projections::{
+    Checkpoints, Limit, Options, Projection, ProjectionStatus, ReadModel, Status, carts,
+};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
+
+fn only(read_model: &'static ReadModel) -> &'static [&'static dyn Projection] {
+    Box::leak(vec![read_model as &dyn Projection].into_boxed_slice())
+}
 
 async fn status(pool: &PgPool, projection: &str) -> ProjectionStatus {
     let statuses = list_projections(pool).await.expect("a query");
@@ -118,7 +124,7 @@ async fn what_a_newer_build_wrote_is_applied_once_a_build_knows_it() {
     let source = history.source();
     let known = source.event(newer);
     source.replace(RecordedEvent { event_version: "99".to_owned(), ..known.clone() });
-    let carts: &[&dyn Projection] = &[&carts::Carts];
+    let carts = only(&carts::READ_MODEL);
     let running = Running::start(options(&pool, carts), source.clone());
     let letters =
         async || dead_letters::list(&pool, None, Limit::MAX).await.expect("a query").items;
@@ -145,7 +151,7 @@ async fn a_damaged_event_of_the_policy_parks_all_of_it_until_it_is_tried_again_o
     history.record("policy", "shop", &path(1));
     history.record_raw("policy", "shop", "PublicPathAdded", "{}".to_owned());
     history.record("policy", "shop", &path(3));
-    let running = Running::start(options(&pool, &[&permissions::Permissions]), history.source());
+    let running = Running::start(options(&pool, only(&permissions::READ_MODEL)), history.source());
     let found = parked(&pool, permissions::NAME).await;
     assert_eq!((found.position, found.parked_position()), (1, Some(2)));
     retry(&pool, permissions::NAME, 2).await;
@@ -240,7 +246,7 @@ async fn an_event_that_contradicts_its_stream_is_a_dead_letter() {
     let mut history = History::default();
     let removed = CartEvent::ItemRemoved { sku: sku("MOUSE") };
     history.record("cart", id(1), &removed);
-    let running = Running::start(options(&pool, &[&carts::Carts]), history.source());
+    let running = Running::start(options(&pool, only(&carts::READ_MODEL)), history.source());
     eventually("it is a dead letter", || async {
         dead_letters::count(&pool).await.expect("a query") == [("carts".to_owned(), 1)]
     })

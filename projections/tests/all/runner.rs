@@ -354,7 +354,7 @@ async fn rows_of_another_version_are_left_alone() {
         .expect("the row is new");
     // The neighbour shows that the runner has been at work.
     let both: &'static [&'static dyn Projection] =
-        Box::leak(vec![Tally::new().leak()[0], &projections::carts::Carts].into());
+        Box::leak(vec![Tally::new().leak()[0], &projections::carts::READ_MODEL].into());
     let running = Running::start(options(&pool, both), history.source());
     let position = |name: &'static str| {
         let pool = &pool;

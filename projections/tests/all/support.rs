@@ -353,7 +353,7 @@ pub(crate) async fn all_rows(pool: &PgPool) -> BTreeMap<&'static str, Value> {
         ("product_variants", "sku"),
         ("categories", "slug"),
         ("catalogue_words", "word"),
-        ("stock_items", "sku"),
+        ("stock", "sku"),
         ("carts", "cart_id"),
         ("orders", "order_id"),
         ("payments", "payment_id"),

@@ -80,7 +80,8 @@ async fn a_worker_of_a_stranger_follows_orders_as_the_worker_for_mails_does() {
     assert_eq!(ours.config.ack_policy, AckPolicy::Explicit);
     assert!(ours.config.deliver_subject.is_none(), "it pulls");
     let filters =
-        [&ours.config.filter_subjects[..], &[ours.config.filter_subject.clone()]].concat();
+        [&ours.config.filter_subjects[..], std::slice::from_ref(&ours.config.filter_subject)]
+            .concat();
     let mut filters = filters.iter().filter(|subject| !subject.is_empty()).peekable();
     assert!(filters.peek().is_some() && filters.all(|it| it.starts_with("gomall.")), "{ours:?}");
     eventually("every event is acknowledged", async || {

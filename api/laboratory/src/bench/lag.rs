@@ -9,7 +9,7 @@ use super::measure::{Round, Tally};
 use super::targets::Targets;
 use commands::journal::{JournalReader, Tail};
 use follow::elections::Elections;
-use projections::{Checkpoints, Options, Projection, catalogue::Catalogue};
+use projections::{Checkpoints, Options, Projection, stock};
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// The read model that is waited for: the one that shows what is in stock.
-const PROJECTION: &dyn Projection = &Catalogue;
+const PROJECTION: &dyn Projection = &stock::READ_MODEL;
 
 /// The longest that an event may take to be readable before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(30);

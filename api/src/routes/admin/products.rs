@@ -132,7 +132,7 @@ async fn show(
     at_least: AtLeast,
     if_none_match: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    app.caught_up(projections::catalogue::NAME, at_least).await?;
+    app.all_caught_up(projections::catalogue::READS, at_least).await?;
     let found = projections::catalogue::by_id(&app.pool, product_id).await?;
     let product = found.ok_or_else(Problem::not_found)?;
     let etag = Etag::new(product.version, product.position);

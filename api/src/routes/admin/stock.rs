@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::stock::{MAX_ON_HAND, MAX_RECEIVED, StockCommand, StockItem};
 use domain::{Reason, Sku};
-use projections::catalogue::{self, StockView};
+use projections::stock::{self, StockView};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -68,9 +68,9 @@ async fn list(
     Params(params): Params<PageParams>,
     at_least: AtLeast,
 ) -> Result<Json<List<StockBody>>, Problem> {
-    app.caught_up(catalogue::NAME, at_least).await?;
+    app.caught_up(stock::NAME, at_least).await?;
     let cursor = params.cursor.as_deref();
-    let page = catalogue::stock_list(&app.pool, cursor, params.limit.into()).await?;
+    let page = stock::list(&app.pool, cursor, params.limit.into()).await?;
     Ok(Json(List::from(page).map(StockBody::from)))
 }
 

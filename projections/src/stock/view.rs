@@ -1,0 +1,40 @@
+use crate::rows::Row;
+use domain::Sku;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The stock of one SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockView {
+    /// Its stock keeping unit, the stream's id.
+    pub sku: Sku,
+    /// The product that the SKU belongs to.
+    pub product_id: Uuid,
+    /// Pieces in the house.
+    pub on_hand: u64,
+    /// Pieces of these that are set aside for orders.
+    pub reserved: u64,
+    /// The aggregate's sequence.
+    pub version: u64,
+    /// The journal position of the last event applied.
+    pub position: u64,
+}
+
+impl StockView {
+    /// Pieces that can be sold now.
+    #[must_use]
+    pub fn available(&self) -> u64 {
+        self.on_hand.saturating_sub(self.reserved)
+    }
+}
+
+impl Row for StockView {
+    type Key = Sku;
+    const TABLE: &'static str = "stock";
+    const KEY: (&'static str, &'static str) = ("sku", "text");
+    const COLUMNS: &'static str = "sku, product_id, on_hand, reserved, version, position";
+
+    fn key(&self) -> Sku {
+        self.sku.clone()
+    }
+}
