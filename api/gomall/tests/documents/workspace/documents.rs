@@ -48,11 +48,13 @@ impl Document {
         self.marked_lines().filter(|(in_code, _)| *in_code).map(|(_, line)| line)
     }
 
-    /// The rows of the tables under a heading, up to the next heading; without the head.
-    pub(crate) fn table_rows(&self, heading: &str) -> impl Iterator<Item = &str> {
-        let section = self.text.lines().skip_while(move |line| *line != heading).skip(1);
-        let rows = section.take_while(|line| !line.starts_with("## "));
-        rows.filter(|line| line.starts_with("| ")).skip(1)
+    /// The rows of all tables, without their heads.
+    pub(crate) fn table_rows(&self) -> impl Iterator<Item = &str> {
+        let lines = self.text.lines();
+        let with_next = lines.clone().zip(lines.skip(1).chain([""]));
+        let rows =
+            with_next.filter(|(line, next)| line.starts_with("| ") && !next.starts_with("|---"));
+        rows.map(|(line, _)| line)
     }
 
     /// Every `path/file.rs::name`, as file and name.
