@@ -8,7 +8,7 @@
 
 use anyhow::Context as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -46,6 +46,10 @@ const KEEPALIVES: [(&str, &str); 3] = [
 
 /// Connections that were idle for longer are asked for a sign of life before they are used.
 const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// One in so many uses of the others is looked at, too: what is never idle must not keep a setting for ever
+/// that it was opened with.
+const LOOKED_AT: u8 = 32;
 
 /// How long that may take: far longer than an idle server needs, short enough for a request to try
 /// others in the time that it waits for one.
@@ -90,12 +94,12 @@ async fn open(connections: u32, database: &PgConnectOptions, name: &str) -> anyh
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(POOL_WAIT)
-        // A round trip for every use would be paid by every request: only what rested is asked.
+        // A round trip for every use would be paid by every request: what rested is asked, and one of many.
         .test_before_acquire(false)
         .before_acquire(|connection, resting| {
             Box::pin(async move {
-                if resting.idle_for >= FRESH_FOR {
-                    within(SIGN_OF_LIFE, connection.ping()).await?;
+                if resting.idle_for >= FRESH_FOR || rand::random::<u8>() % LOOKED_AT == 0 {
+                    return within(SIGN_OF_LIFE, takes_writes(connection)).await;
                 }
                 Ok(true)
             })
@@ -114,10 +118,18 @@ async fn open(connections: u32, database: &PgConnectOptions, name: &str) -> anyh
         .context("PostgreSQL cannot be reached; see DATABASE_URL")
 }
 
-async fn within(
+/// Whether the connection lives, and writes are not refused by a setting that it was opened with: the next
+/// one may be opened without, and is known to work or not when it is used.
+async fn takes_writes(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select current_setting('default_transaction_read_only') = 'off'")
+        .fetch_one(connection)
+        .await
+}
+
+async fn within<T>(
     patience: Duration,
-    answer: impl Future<Output = Result<(), sqlx::Error>>,
-) -> Result<(), sqlx::Error> {
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
     timeout(patience, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
@@ -134,4 +146,31 @@ pub fn session(database: &PgConnectOptions) -> PgConnectOptions {
             ("client_connection_check_interval", ms(CLIENT_CHECK)),
         ])
         .options(KEEPALIVES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compose::testing::{TestStack, eventually};
+    use std::str::FromStr;
+
+    #[tokio::test]
+    async fn a_session_that_was_told_to_only_read_is_not_kept_however_busy_it_is() {
+        let database = TestStack::shared().await.database("only-reads").await;
+        let connect = PgConnectOptions::from_str(database.url()).expect("an address");
+        let name = connect.get_database().expect("it has a name").to_owned();
+        let mut other = PgConnection::connect_with(&connect).await.expect("it is up");
+        let mut say = async |what: &str| {
+            let statement = format!("alter database \"{name}\" {what}");
+            sqlx::query(&statement).execute(&mut other).await.expect("we are superuser");
+        };
+        say("set default_transaction_read_only = on").await;
+        let pool = open(1, &connect, "test").await.expect("it is up");
+        let write = async || sqlx::query("create table written ()").execute(&pool).await;
+        let refused = write().await.expect_err("it only reads");
+        assert!(refused.to_string().contains("read-only"), "{refused}");
+        say("reset default_transaction_read_only").await;
+        // Never idle for a second.
+        eventually("it writes again", async || write().await.ok().map(drop)).await;
+    }
 }

@@ -1,8 +1,10 @@
 //! Whether what follows the journal follows it: the head of the journal as the database has it, beside
 //! how far everybody is. A reader that is stuck on a connection that died sees no lag by itself.
 
+use commands::checkout::unpaid;
 use commands::counters::Counters;
 use commands::journal::Tail;
+use commands::payments::settlement;
 use nats::RelayStatus;
 use projections::Checkpoints;
 use std::collections::BTreeMap;
@@ -44,18 +46,18 @@ pub(crate) async fn watch(
             found.push("postgresql");
         }
         // What nobody can append moves no head.
-        if writes.unanswered_for().is_some_and(|for_long| for_long >= STUCK_AFTER) {
+        if checkpoints.only_reads()
+            || writes.unanswered_for().is_some_and(|for_long| for_long >= STUCK_AFTER)
+        {
             found.push("writer");
         }
         if stands.stands_still("journal", tail.end().position, head, now) {
             found.push("journal");
         }
-        let late = checkpoints
-            .positions()
-            .into_iter()
-            .filter(|(projection, position)| stands.stands_still(projection, *position, head, now));
-        if late.count() > 0 {
-            found.push("read_models");
+        for (name, position) in checkpoints.positions() {
+            if stands.stands_still(&name, position, head, now) {
+                found.push(word_for(&name));
+            }
         }
         let published = relay.borrow().published_position;
         let published = published.map(|position| (position, head));
@@ -64,6 +66,15 @@ pub(crate) async fn watch(
             found.push("relay");
         }
         stuck.send_if_modified(|known| std::mem::replace(known, found.clone()) != found);
+    }
+}
+
+/// What somebody who follows the journal is called in `/readyz`.
+fn word_for(follower: &str) -> &'static str {
+    match follower {
+        settlement::NAME => settlement::NAME,
+        unpaid::NAME => unpaid::NAME,
+        _ => "read_models",
     }
 }
 

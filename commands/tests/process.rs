@@ -33,6 +33,8 @@ struct Toy {
     again: u32,
     /// How long it takes.
     works_for: Duration,
+    /// How long it takes for keys that begin with "slow".
+    slow_for: Duration,
 }
 
 impl Process for Toy {
@@ -49,7 +51,8 @@ impl Process for Toy {
     }
 
     async fn due(&self, timer: &Timer) -> Next {
-        tokio::time::sleep(self.works_for).await;
+        let is_slow = timer.key.starts_with("slow");
+        tokio::time::sleep(if is_slow { self.slow_for } else { self.works_for }).await;
         assert!(timer.data["position"].is_u64() && timer.age() >= AFTER);
         let mut fired = self.fired.lock().expect("nobody panics with it");
         fired.entry(timer.key.clone()).or_default().push((Instant::now(), timer.attempts));
@@ -144,6 +147,42 @@ async fn a_timer_that_is_not_done_fires_again_and_one_that_is_at_work_is_left_al
         stop.cancel();
         task.await.expect("it does not panic");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_timer_keeps_its_own_place_and_no_other() {
+    const SLOW: usize = 40;
+    let database = Database::new().await;
+    let toy = Toy { slow_for: Duration::from_millis(2_900), ..Toy::default() };
+    let (stop, task) = toy.start(&database).await;
+    let journal = database.journal();
+    for number in 0..SLOW {
+        journal.append(append(&format!("slow-{number}"), 1, None).0).await.expect("it is up");
+    }
+    eventually("they are at work", async || {
+        let taken: i64 =
+            sqlx::query_scalar("select count(*) from process_timers where attempts = 1")
+                .fetch_one(&database.pool)
+                .await
+                .expect("a query");
+        (taken == SLOW as i64).then_some(())
+    })
+    .await;
+    // Due while all the slow ones are still at it.
+    sqlx::query(
+        "insert into process_timers (process, key, set_at, due_at, data) \
+         values ('toy', 'fast', clock_timestamp() - interval '1 minute', clock_timestamp(), \
+                 '{\"position\": 1}')",
+    )
+    .execute(&database.pool)
+    .await
+    .expect("a statement");
+    let due = Instant::now();
+    eventually("it has fired", async || toy.fired().contains_key("fast").then_some(())).await;
+    assert!(due.elapsed() < LATE, "{:?}", due.elapsed());
+    assert!(!toy.fired().contains_key("slow-39"), "the others are at work");
+    stop.cancel();
+    task.await.expect("it does not panic");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

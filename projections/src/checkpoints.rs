@@ -2,7 +2,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -26,6 +26,9 @@ const PAUSE_PER_LOOK: u32 = 9;
 /// The pause after the database could not be asked.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long a session is asked that is told to only read.
+const REOPEN_AFTER: Duration = Duration::from_secs(1);
+
 /// The longest that one look may take before the connection counts as dead.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -45,7 +48,7 @@ pub struct Behind {
     pub reached: u64,
 }
 
-/// How far every projection is, as known in this process: one poller for everybody who waits, and
+/// How far every projection and every process manager is, as known in this process: one poller for everybody who waits, and
 /// at once whatever the workers of this process report. Cheap to clone.
 ///
 /// Once a position is reported, a query that starts afterwards on the same database sees its rows.
@@ -56,6 +59,8 @@ struct Shared {
     positions: watch::Sender<BTreeMap<String, u64>>,
     /// The journal's last position; none while the database does not say.
     journal_head: watch::Sender<Option<u64>>,
+    /// New sessions are told to only read, or the server is a standby.
+    only_reads: AtomicBool,
     waiting: AtomicUsize,
     look_now: Notify,
 }
@@ -77,6 +82,7 @@ impl Checkpoints {
         Self(Arc::new(Shared {
             positions: watch::Sender::new(BTreeMap::new()),
             journal_head: watch::Sender::new(None),
+            only_reads: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             look_now: Notify::new(),
         }))
@@ -145,6 +151,12 @@ impl Checkpoints {
         }
     }
 
+    /// Whether the database takes no writes, as seen last by a session of this one's.
+    #[must_use]
+    pub fn only_reads(&self) -> bool {
+        self.0.only_reads.load(Ordering::Relaxed)
+    }
+
     /// Looks at once: somebody heard that a projection elsewhere has moved.
     pub fn nudge(&self) {
         self.0.look_now.notify_one();
@@ -165,6 +177,8 @@ impl Checkpoints {
                 let fresh = bounded(look(&mut conn)).await?;
                 self.0.positions.send_replace(fresh.positions.into_iter().collect());
                 self.0.journal_head.send_replace(Some(fresh.head));
+                self.0.only_reads.store(fresh.only_reads, Ordering::Relaxed);
+                let opened = Instant::now();
                 let mut unstored = BTreeMap::new();
                 let mut took = Duration::ZERO;
                 loop {
@@ -172,6 +186,11 @@ impl Checkpoints {
                     let begun = Instant::now();
                     let seen = bounded(look(&mut conn)).await?;
                     took = begun.elapsed();
+                    self.0.only_reads.store(seen.only_reads, Ordering::Relaxed);
+                    if seen.only_reads && opened.elapsed() >= REOPEN_AFTER {
+                        // The setting came with the session, and may be another one for the next.
+                        return Ok(());
+                    }
                     self.0
                         .journal_head
                         .send_if_modified(|head| head.replace(seen.head) != Some(seen.head));
@@ -185,6 +204,9 @@ impl Checkpoints {
                 }
             };
             let outcome: Result<(), sqlx::Error> = looked.await;
+            if outcome.is_ok() {
+                continue;
+            }
             if let Err(error) = outcome {
                 warn!(%error, "the projections' checkpoints could not be read");
                 self.0.positions.send_replace(BTreeMap::new());
@@ -223,22 +245,25 @@ impl Drop for Waiting<'_> {
 /// What one look sees, all of one moment.
 struct Look {
     head: u64,
+    only_reads: bool,
     positions: Vec<(String, u64)>,
 }
 
 async fn look(conn: &mut PgConnection) -> Result<Look, sqlx::Error> {
-    let rows: Vec<(Option<String>, i64)> = sqlx::query_as(
-        "select null, coalesce((select position from events order by position desc limit 1), 0) \
-         union all select name, position from projections",
+    let rows: Vec<(Option<String>, i64, bool)> = sqlx::query_as(
+        "select null, coalesce((select position from events order by position desc limit 1), 0), \
+                pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on' \
+         union all select name, position, false from projections \
+         union all select name, position, false from process_checkpoints",
     )
     .fetch_all(conn)
     .await?;
-    let mut look = Look { head: 0, positions: vec![] };
-    for (projection, position) in rows {
+    let mut look = Look { head: 0, only_reads: false, positions: vec![] };
+    for (projection, position, only_reads) in rows {
         // Positions are checked to be at least 0.
         match projection {
             Some(projection) => look.positions.push((projection, position.unsigned_abs())),
-            None => look.head = position.unsigned_abs(),
+            None => (look.head, look.only_reads) = (position.unsigned_abs(), only_reads),
         }
     }
     Ok(look)

@@ -7,8 +7,8 @@
 use crate::bus::{Bus, Context, ExecuteError, Loaded, Plan};
 use crate::payments::{PaymentProvider, ProviderAnswer, record};
 use cqrs_es::Aggregate;
-use domain::cart::{Cart, CartCommand};
-use domain::order::{CancelReason, Order, OrderCommand, OrderEvent, OrderStatus};
+use domain::cart::{Cart, CartCommand, CartLine};
+use domain::order::{CancelReason, Order, OrderCommand, OrderEvent, OrderLine, OrderStatus};
 use domain::stock::{StockCommand, StockItem};
 use domain::{EventSource, Quantity, Reason, RecordedEvent, Timestamp};
 use follow::process::{self, Change, Next, Process, Timer};
@@ -18,6 +18,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
+
+/// Its name among checkpoints, timers, dead letters and tasks.
+pub const NAME: &str = "unpaid_orders";
 
 /// The pauses before an order is tried to be given up again: the first, doubling, to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -40,7 +43,7 @@ struct UnpaidOrders<P> {
 }
 
 impl<P: PaymentProvider> Process for UnpaidOrders<P> {
-    const NAME: &'static str = "unpaid_orders";
+    const NAME: &'static str = NAME;
     const READS: &'static [&'static str] = &[Order::TYPE];
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -97,16 +100,13 @@ impl<P: PaymentProvider> UnpaidOrders<P> {
         if order.state.status != OrderStatus::AwaitingPayment {
             return Ok(true);
         }
-        // A cart that cannot take the lines (it is full, or of another currency by now) stays as it is.
-        for with_cart in [true, false] {
-            match self.bus.execute(cancel(order_id, &order.state, with_cart, &context)).await {
-                Ok(_) => {
-                    info!(order.id = %order_id, "an order that nobody paid was cancelled");
-                    return Ok(true);
-                }
-                Err(ExecuteError::Rejected(_)) => {}
-                Err(error) => return Err(error),
+        match self.bus.execute(cancel(order_id, &order.state, &context)).await {
+            Ok(_) => {
+                info!(order.id = %order_id, "an order that nobody paid was cancelled");
+                return Ok(true);
             }
+            Err(ExecuteError::Rejected(_)) => {}
+            Err(error) => return Err(error),
         }
         // It was paid in this very moment, its payment has not ended, or it can be paid still.
         Ok(false)
@@ -114,26 +114,23 @@ impl<P: PaymentProvider> UnpaidOrders<P> {
 }
 
 /// Whoever reads at the order's position sees everything else as well: it comes last.
-fn cancel(order_id: Uuid, order: &Order, with_cart: bool, context: &Context) -> Plan {
+fn cancel(order_id: Uuid, order: &Order, context: &Context) -> Plan {
     let mut plan = Plan::new(context);
     for line in &order.lines {
         let reason = Reason::parse("not paid in time").expect("it is short");
         let release = StockCommand::Release { order_id, reason };
         plan = plan.step::<StockItem>(line.sku.to_string(), release);
-        let cart = order.cart_id.zip(order.customer_id).zip(Quantity::new(line.quantity).ok());
-        if let Some(((cart_id, owner_id), quantity)) = cart.filter(|_| with_cart) {
-            let add = CartCommand::AddItem {
-                owner_id,
-                sku: line.sku.clone(),
-                product_id: line.product_id,
-                unit_price: line.unit_price,
-                name: line.name.clone(),
-                picture: line.picture.clone(),
-                quantity,
-            };
-            plan = plan.step::<Cart>(cart_id.to_string(), add);
-        }
+    }
+    if let Some((cart_id, owner_id)) = order.cart_id.zip(order.customer_id) {
+        let lines = order.lines.iter().filter_map(cart_line).collect();
+        plan = plan.step::<Cart>(cart_id.to_string(), CartCommand::Restore { owner_id, lines });
     }
     let cancel = OrderCommand::Cancel { reason: CancelReason::Unpaid };
     plan.step::<Order>(order_id.to_string(), cancel)
+}
+
+fn cart_line(line: &OrderLine) -> Option<CartLine> {
+    let quantity = Quantity::new(line.quantity).ok()?;
+    let OrderLine { sku, product_id, name, picture, unit_price, .. } = line.clone();
+    Some(CartLine { sku, product_id, name, picture, quantity, unit_price })
 }

@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
+/// Its name among checkpoints, timers, dead letters and tasks.
+pub const NAME: &str = "settlement";
+
 /// When a payment is first asked about, after its request: most are settled by the request itself long
 /// before.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -59,7 +62,7 @@ struct Settlement<P> {
 }
 
 impl<P: PaymentProvider> Process for Settlement<P> {
-    const NAME: &'static str = "settlement";
+    const NAME: &'static str = NAME;
     const READS: &'static [&'static str] = &[Payment::TYPE];
     /// A payment may be waited for at the provider twice.
     const PATIENCE: Duration = Duration::from_secs(20);

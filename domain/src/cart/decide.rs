@@ -1,6 +1,7 @@
 use super::state::MAX_LINES;
-use super::{Cart, CartEvent};
+use super::{Cart, CartEvent, CartLine};
 use crate::{Facts, Money, Name, Quantity, Rejection, RejectionKind, Sku, Text};
+use cqrs_es::Aggregate;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -40,6 +41,13 @@ pub enum CartCommand {
     },
     /// Take all lines out.
     Clear,
+    /// Take the lines of an order back that came to nothing: each that the cart still has room for.
+    Restore {
+        /// Whose cart it is.
+        owner_id: Uuid,
+        /// The order's lines, with their prices then.
+        lines: Vec<CartLine>,
+    },
     /// Turn exactly these lines into an order.
     CheckOut {
         /// The order that is placed in the same append.
@@ -122,7 +130,7 @@ impl Cart {
     pub fn decide(
         &self,
         command: CartCommand,
-        _facts: &Facts,
+        facts: &Facts,
     ) -> Result<Vec<CartEvent>, CartRejection> {
         match command {
             CartCommand::AddItem {
@@ -161,6 +169,27 @@ impl Cart {
                 .iter()
                 .map(|line| CartEvent::ItemRemoved { sku: line.sku.clone() })
                 .collect()),
+            CartCommand::Restore { owner_id, lines } => {
+                let (mut cart, mut events) = (self.clone(), vec![]);
+                for line in lines {
+                    let CartLine { sku, product_id, name, picture, quantity, unit_price } = line;
+                    let add = CartCommand::AddItem {
+                        owner_id,
+                        sku,
+                        product_id,
+                        name,
+                        picture,
+                        quantity,
+                        unit_price,
+                    };
+                    // What does not fit is left out; the order names it still.
+                    for event in cart.decide(add, facts).unwrap_or_default() {
+                        cart.apply(event.clone());
+                        events.push(event);
+                    }
+                }
+                Ok(events)
+            }
             CartCommand::CheckOut { order_id, lines } => {
                 if self.lines.is_empty() {
                     return Err(CartRejection::CartIsEmpty);

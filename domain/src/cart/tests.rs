@@ -50,6 +50,31 @@ fn full_cart() -> Vec<CartEvent> {
     [opened()].into_iter().chain(lines).collect()
 }
 
+fn restore(lines: &[(&str, u32)]) -> CartCommand {
+    let lines = lines.iter().map(|(of, pieces)| CartLine {
+        sku: sku(of),
+        product_id: id(2),
+        name: name("Mug"),
+        picture: None,
+        quantity: quantity(*pieces),
+        unit_price: usd(990),
+    });
+    CartCommand::Restore { owner_id: id(1), lines: lines.collect() }
+}
+
+#[test]
+fn an_order_that_came_to_nothing_gives_back_each_line_that_fits() {
+    given::<Cart>(vec![opened(), added("MUG", 999, usd(990)), added("PEN", 1, usd(990))])
+        .when(restore(&[("MUG", 2), ("PEN", 3), ("PAD", 1)]))
+        .then_expect_events(vec![added("PEN", 3, usd(990)), added("PAD", 1, usd(990))]);
+    given::<Cart>(vec![])
+        .when(restore(&[("MUG", 2), ("MUG", 998)]))
+        .then_expect_events(vec![opened(), added("MUG", 2, usd(990))]);
+    given::<Cart>(vec![opened(), added("MUG", 1, eur(990))])
+        .when(restore(&[("PAD", 1)]))
+        .then_expect_events(vec![]);
+}
+
 #[test]
 fn the_first_item_opens_the_cart() {
     given::<Cart>(vec![])

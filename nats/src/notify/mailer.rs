@@ -64,7 +64,7 @@ pub(super) enum Undelivered {
     Away(String),
     /// The server takes mail, and says "later" about this one.
     Mailbox(String),
-    /// Nothing was said about this mail in time, by the server as a whole or for this mailbox.
+    /// Nothing was said about this mail in time, or the server left: as a whole, or for this mailbox.
     Silent(String),
     /// This mail is not wanted.
     Refused(String),
@@ -160,10 +160,19 @@ fn reduce(error: &smtp::Error) -> Undelivered {
         Some(code) if error.is_transient() && code != NOT_AVAILABLE => {
             Undelivered::Mailbox(format!("smtp {code}"))
         }
+        // Whether it has enough of this mail or of all of them the others show.
+        Some(NOT_AVAILABLE) => Undelivered::Silent(format!("smtp {NOT_AVAILABLE}")),
         Some(code) => Undelivered::Away(format!("smtp {code}")),
         None if error.is_timeout() => Undelivered::Silent("smtp: no answer".to_owned()),
         None if error.is_tls() => Undelivered::Away("smtp: TLS failed".to_owned()),
         None if error.is_client() => Undelivered::Refused("smtp: cannot be sent".to_owned()),
+        // In the middle of a conversation, which may have been about this mail.
+        None if is_lost(error) => Undelivered::Silent("smtp: the connection was lost".to_owned()),
         None => Undelivered::Away("smtp: no connection".to_owned()),
     }
+}
+
+/// Whether a connection that had come about was lost. lettre says so in words only.
+fn is_lost(error: &smtp::Error) -> bool {
+    error.is_response() || error.to_string().starts_with("network error")
 }

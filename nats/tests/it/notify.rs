@@ -340,6 +340,37 @@ async fn a_full_mailbox_stands_in_nobodys_way_however_many_mails_wait_for_it() {
 }
 
 #[tokio::test]
+async fn a_mailbox_at_which_the_server_hangs_up_stands_in_nobodys_way() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let bad = new_id();
+    let recipient = address(bad);
+    // Of the server as a whole, or of this mailbox: nobody can tell from one mail.
+    sink.set_mood(Mood::Refusing { recipient, answer: "421 4.7.0 closing the connection" });
+    let worker = office.start(smtp(&sink));
+    for _ in 0..3 {
+        office.shop.journal.append(bad, "OrderPlaced", PLACED);
+    }
+    eventually("the bad one is tried", async || sink.tries() > 0).await;
+    for _ in 0..20 {
+        let tries = sink.tries();
+        office.place();
+        eventually("the next one is sent", async || sink.tries() > tries).await;
+    }
+    office.settle(20).await;
+    assert_eq!(office.count("failed").await, 0);
+    let charged: i64 =
+        sqlx::query_scalar("select count(*) from mails where soft_since is not null")
+            .fetch_one(&office.shop.pool)
+            .await
+            .expect("a query");
+    assert!(charged > 0, "it is given up one day");
+    sink.set_mood(Mood::Accepting);
+    office.settle(23).await;
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_mail_that_nobody_has_tried_goes_before_those_that_are_tried_again() {
     let office = Office::open().await;
     let sink = Sink::start().await;

@@ -119,3 +119,26 @@ fn a_setting_is_named_as_it_was_given_and_no_secret_is_shown() {
     let said = said(&["serve"], &[("DATABASE_URL", "hunter2")]);
     assert!(said.contains("'DATABASE_URL'") && !said.contains("hunter2"), "{said}");
 }
+
+#[tokio::test]
+async fn a_process_manager_that_stands_still_is_said_to() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let visitor = shop.visitor(&gomall);
+    let degraded = async || visitor.get("/readyz").await.body["degraded"].clone();
+    eventually("all is well", async || (degraded().await == json!([])).then_some(())).await;
+    let pool = sqlx::PgPool::connect(&shop.stack.postgres.url("gomall")).await.expect("it is up");
+    let mut holding = pool.begin().await.expect("it is up");
+    sqlx::query("select from process_checkpoints for update")
+        .execute(&mut *holding)
+        .await
+        .expect("they are there");
+    let customer = shop.customer(&gomall).await;
+    customer.add("notebook", 1).await.expect(StatusCode::OK);
+    eventually("both are named", async || {
+        (degraded().await == json!(["settlement", "unpaid_orders"])).then_some(())
+    })
+    .await;
+    holding.rollback().await.expect("it is up");
+    eventually("they go on", async || (degraded().await == json!([])).then_some(())).await;
+}

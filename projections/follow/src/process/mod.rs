@@ -125,21 +125,7 @@ pub async fn run<P: Process>(
             }
         }
     };
-    let fire = async {
-        let mut failures = 0;
-        while !cancel.is_cancelled() {
-            let fired = timers::fire(&*process, &pool).await;
-            failures = if fired.is_err() { failures + 1 } else { 0 };
-            match fired {
-                // There may be more.
-                Ok(fired) if fired > 0 => continue,
-                Ok(_) => {}
-                Err(error) => warn!(process.name = P::NAME, %error, "timers could not be read"),
-            }
-            cancel.run_until_cancelled(tokio::time::sleep(pause(failures))).await;
-        }
-    };
-    tokio::join!(follow, fire);
+    tokio::join!(follow, timers::fire(&*process, &pool, &cancel));
 }
 
 /// What is late is dropped with its connection, which may have died without a word.

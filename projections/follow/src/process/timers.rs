@@ -1,16 +1,21 @@
 //! What a process has to do later, on the database's clock.
 
-use super::{Change, Failure, Next, Process, TIMERS_PATIENCE, within};
+use super::{Change, Next, Process, TIMERS_PATIENCE, within};
 use crate::backoff::pause_after;
 use domain::{RecordedEvent, Timestamp};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgPool};
 use std::time::Duration;
 use time::OffsetDateTime;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-/// Timers that fire at the same time in one process.
-const BATCH_TIMERS: i64 = 16;
+/// Timers that are at work at the same time in one process. Most of the time of one is somebody else's answer
+/// waited for, so there are many: who waits for nobody must find a place.
+const TIMERS_AT_ONCE: usize = 64;
 
 /// A timer that is due.
 #[derive(Debug, Clone, FromRow)]
@@ -84,29 +89,57 @@ pub(super) async fn apply(
     Ok(())
 }
 
-/// Does what is due, all of it at the same time; how many timers there were.
-pub(super) async fn fire<P: Process>(process: &P, pool: &PgPool) -> Result<usize, Failure> {
+/// Does what is due, until `cancel`: each for itself, so that a slow one keeps its own place and no other.
+pub(super) async fn fire<P: Process>(process: &P, pool: &PgPool, cancel: &CancellationToken) {
     let lease = P::PATIENCE + TIMERS_PATIENCE;
-    let due = within(TIMERS_PATIENCE, take(pool, P::NAME, lease)).await?;
-    let fired = due.iter().map(async |timer| {
-        match tokio::time::timeout(P::PATIENCE, process.due(timer)).await {
-            Ok(next) => within(TIMERS_PATIENCE, settle(pool, P::NAME, timer, next)).await,
-            Err(_) => {
-                // It is due again when its lease is over.
-                tracing::warn!(process.name = P::NAME, timer = timer.key, "what was due is late");
-                Ok(())
+    let (mut working, mut failures) = (FuturesUnordered::new(), 0);
+    let mut next_look = Instant::now();
+    loop {
+        let room = TIMERS_AT_ONCE - working.len();
+        if room > 0 && Instant::now() >= next_look {
+            let taken = within(TIMERS_PATIENCE, take(pool, P::NAME, lease, room)).await;
+            failures = if taken.is_err() { failures + 1 } else { 0 };
+            let due = taken.unwrap_or_else(|error| {
+                tracing::warn!(process.name = P::NAME, %error, "timers could not be read");
+                vec![]
+            });
+            if due.len() < room {
+                next_look = Instant::now() + super::pause(failures);
+            }
+            for timer in due {
+                working.push(async move { work(process, pool, &timer).await });
             }
         }
-    });
-    for fired in futures::future::join_all(fired).await {
-        fired?;
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            Some(()) = working.next(), if !working.is_empty() => {}
+            () = tokio::time::sleep_until(next_look), if working.len() < TIMERS_AT_ONCE => {}
+        }
     }
-    Ok(due.len())
+    // What is under way ends; whoever waits for us bounds it, and its lease what is lost by that.
+    while working.next().await.is_some() {}
+}
+
+/// Does what one timer is for, and says what becomes of it.
+async fn work<P: Process>(process: &P, pool: &PgPool, timer: &Timer) {
+    let Ok(next) = tokio::time::timeout(P::PATIENCE, process.due(timer)).await else {
+        // It is due again when its lease is over.
+        tracing::warn!(process.name = P::NAME, timer = timer.key, "what was due is late");
+        return;
+    };
+    if let Err(error) = within(TIMERS_PATIENCE, settle(pool, P::NAME, timer, next)).await {
+        tracing::warn!(process.name = P::NAME, timer = timer.key, %error, "a timer could not be settled");
+    }
 }
 
 /// Taking a timer pushes it away by a lease, so that nobody else does the same, and a crash in here only
 /// delays it.
-async fn take(pool: &PgPool, process: &str, lease: Duration) -> Result<Vec<Timer>, sqlx::Error> {
+async fn take(
+    pool: &PgPool,
+    process: &str,
+    lease: Duration,
+    most: usize,
+) -> Result<Vec<Timer>, sqlx::Error> {
     sqlx::query_as(
         "update process_timers t \
          set attempts = t.attempts + 1, due_at = clock_timestamp() + make_interval(secs => $2) \
@@ -119,7 +152,7 @@ async fn take(pool: &PgPool, process: &str, lease: Duration) -> Result<Vec<Timer
     )
     .bind(process)
     .bind(lease.as_secs_f64())
-    .bind(BATCH_TIMERS)
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
     .fetch_all(pool)
     .await
 }
