@@ -26,7 +26,7 @@ const UNDESCRIBED: [(&str, &str); 5] = [
 ];
 
 const HEADER: &str = "\
-<!-- Generated; do not edit. The test `permissions` of the crate `api` fails while this differs from
+<!-- Generated; do not edit. The test `permissions` of the package `gomall` fails while this differs from
      the routes and the default rules; GOMALL_BLESS=1 cargo test -p gomall --test documents
      writes it. -->
 

@@ -3,7 +3,7 @@
 //! The next one is a file with what it is told (its `…Args`, over [`ChaosArgs`]) and a function
 //! `cycle`, which breaks something and gives the evidence of everybody; a variant of [`Scenario`];
 //! and a line in [`run`]. A test in `api/gomall/tests/laboratory/chaos.rs` plays it in its short form, and
-//! `docs/operations.md` says what it does and which bug it was seen to find.
+//! `docs/chaos.md` says what it does and which bug it was seen to find.
 
 mod clock;
 mod cut;
