@@ -20,6 +20,13 @@ pub struct CartView {
 }
 
 impl CartView {
+    /// The row that a cart's state is shown by; none before it was opened.
+    #[must_use]
+    pub fn of(cart_id: Uuid, cart: &Cart, version: u64, position: u64) -> Option<Self> {
+        let Cart { owner_id, lines } = cart;
+        Some(Self { cart_id, owner_id: (*owner_id)?, lines: lines.clone(), version, position })
+    }
+
     /// The cart of somebody who never put anything into it.
     #[must_use]
     pub fn empty(owner_id: Uuid) -> Self {

@@ -1,5 +1,5 @@
 use crate::rows::Row;
-use domain::product::ProductStatus;
+use domain::product::{PricedVariant, Product, ProductStatus};
 use domain::{Currency, Money, Name, Sku, Slug, Text};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -27,6 +27,40 @@ pub struct ProductView {
     pub version: u64,
     /// The journal position of the last event applied to it or to the stock of its variants.
     pub position: u64,
+}
+
+impl ProductView {
+    /// What a product's state is shown by, with what is left of each SKU; none before it was created.
+    #[must_use]
+    pub fn of(
+        product_id: Uuid,
+        product: &Product,
+        available: impl Fn(&Sku) -> u64,
+        version: u64,
+        position: u64,
+    ) -> Option<Self> {
+        let variants =
+            product.variants.iter().map(|PricedVariant { variant, price }| VariantView {
+                available: available(&variant.sku),
+                sku: variant.sku.clone(),
+                number: variant.number,
+                name: variant.name.clone(),
+                price: *price,
+            });
+        let variants: Vec<_> = variants.collect();
+        Some(Self {
+            product_id,
+            number: variants.first()?.number,
+            name: product.name.clone()?,
+            description: product.description.clone(),
+            picture: product.picture.clone(),
+            categories: product.categories.clone(),
+            status: product.status,
+            variants,
+            version,
+            position,
+        })
+    }
 }
 
 /// A variant as it is shown with its product.

@@ -1,5 +1,5 @@
 use crate::rows::Row;
-use domain::order::{OrderLine, OrderStatus, Totals};
+use domain::order::{Order, OrderLine, OrderStatus, Totals};
 use domain::payment::{Captures, PaymentStatus};
 use domain::{Money, OrderContact, Sealed, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,37 @@ pub struct OrderView {
     pub version: u64,
     /// The journal position of the last event applied to it or, in answers, to its payments.
     pub position: u64,
+}
+
+impl OrderView {
+    /// The row that an order's state is shown by, without what its payments say; none before it was placed.
+    /// `placed` is when it was recorded, and at which position.
+    #[must_use]
+    pub fn of(
+        order_id: Uuid,
+        order: &Order,
+        placed: (Timestamp, u64),
+        version: u64,
+        position: u64,
+    ) -> Option<Self> {
+        let (placed_at, placed_position) = placed;
+        Some(Self {
+            order_id,
+            number: order.number?,
+            customer_id: order.customer_id?,
+            cart_id: order.cart_id?,
+            status: order.status,
+            lines: order.lines.clone(),
+            totals: order.totals?,
+            contact: order.contact.clone()?,
+            pay_by: order.pay_by?,
+            placed_at,
+            placed_position,
+            payment_status: None,
+            version,
+            position,
+        })
+    }
 }
 
 impl Row for OrderView {

@@ -1,5 +1,6 @@
 use crate::rows::Row;
 use domain::Sku;
+use domain::stock::StockItem;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -21,6 +22,14 @@ pub struct StockView {
 }
 
 impl StockView {
+    /// The row that a stock item's state is shown by; none before it was opened.
+    #[must_use]
+    pub fn of(sku: Sku, item: &StockItem, version: u64, position: u64) -> Option<Self> {
+        let StockItem { product_id, on_hand, reserved, reservations: _ } = item;
+        let (on_hand, reserved) = (*on_hand, *reserved);
+        Some(Self { sku, product_id: (*product_id)?, on_hand, reserved, version, position })
+    }
+
     /// Pieces that can be sold now.
     #[must_use]
     pub fn available(&self) -> u64 {

@@ -1,4 +1,5 @@
 use crate::rows::Row;
+use domain::user::{Ban, User};
 use domain::{Locale, Profile, Reason, RoleName, Sealed, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -25,6 +26,31 @@ pub struct UserView {
     pub version: u64,
     /// The journal position of the last event applied.
     pub position: u64,
+}
+
+impl UserView {
+    /// The row that a user's state is shown by; none without an account.
+    #[must_use]
+    pub fn of(
+        user_id: Uuid,
+        user: &User,
+        created_at: Timestamp,
+        version: u64,
+        position: u64,
+    ) -> Option<Self> {
+        let ban = user.ban.clone().map(|Ban { reason, until }| BanView { reason, until });
+        Some(Self {
+            user_id,
+            number: user.number?,
+            profile: user.profile.clone()?,
+            locale: user.locale.clone()?,
+            roles: user.roles.clone(),
+            ban,
+            created_at,
+            version,
+            position,
+        })
+    }
 }
 
 /// A ban of a user.
