@@ -65,8 +65,8 @@ pub use values::{
     Text,
 };
 
-/// Names the code that folds events into states: a digest of this crate's sources, so that nobody
-/// has to remember it. A state that other code folded is not taken for one of ours; a change that
+/// Names the code that folds events into states: a digest of this crate's sources without comments and
+/// layout, so that nobody has to remember it. A state that other code folded is not taken for one of ours; a change that
 /// alters no state costs no more than folding once.
 pub const STATE_VERSION: &str = env!("GOMALL_STATE_VERSION");
 
