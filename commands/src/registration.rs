@@ -9,7 +9,6 @@ use crate::vault::Vault;
 use domain::tag::EMAIL;
 use domain::user::{User, UserCommand};
 use domain::{EmailAddress, Locale, Name, Profile, Rejection, RejectionKind, RoleName, Tag};
-use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -58,7 +57,7 @@ pub async fn register(
     key: Option<RequestKey>,
 ) -> Result<Executed, ExecuteError> {
     let user_id = registration.user_id;
-    let keyed = |plan: Plan| plan.keyed(key, json!({ "user_id": user_id }));
+    let keyed = |plan: Plan| plan.keyed(key);
     // Asked before there is a key for the person: neither a repetition for somebody who has been erased
     // since, nor an address that is taken, may leave one.
     let owner = find_by_email(bus.journal().pool(), &registration.email).await;

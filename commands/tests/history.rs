@@ -144,9 +144,7 @@ async fn keys_that_were_answered_for_and_lost_are_known_once() {
         use domain::stock::{StockCommand, StockItem};
         let key = RequestKey { key: new_id(), fingerprint: [7; 32] };
         let open = StockCommand::Open { product_id: new_id() };
-        let plan = Plan::new(&support::context())
-            .step::<StockItem>(sku, open)
-            .keyed(Some(key), serde_json::Value::Null);
+        let plan = Plan::new(&support::context()).step::<StockItem>(sku, open).keyed(Some(key));
         (key.key, bus.execute(plan).await.expect("it is new").positions.expect("it did something"))
     };
     let (_kept, lost) = (keyed("A").await, keyed("B").await);

@@ -118,7 +118,7 @@ async fn a_load_with_a_snapshot_anywhere_is_the_load_without() {
     let mut recorded = vec![];
     for command in commands.expect("nothing is filtered out").current() {
         let key = RequestKey { key: new_id(), fingerprint: [1; 32] };
-        let plan = Plan::new(&context()).step::<StockItem>(SKU, command).keyed(Some(key), json!(0));
+        let plan = Plan::new(&context()).step::<StockItem>(SKU, command).keyed(Some(key));
         if let Ok(done) = bus.execute(plan).await
             && done.positions.is_some()
         {
@@ -132,7 +132,7 @@ async fn a_load_with_a_snapshot_anywhere_is_the_load_without() {
         put(&database, place, at.head.expect("there are events"), STATE_VERSION, &state).await;
         assert_same(&bus.load(SKU).await.expect("readable"), &newest);
         let (version, key) = recorded[usize::try_from(place * 7).expect("few") % recorded.len()];
-        let again = Plan::new(&context()).look::<StockItem>(SKU).keyed(Some(key), json!(0));
+        let again = Plan::new(&context()).look::<StockItem>(SKU).keyed(Some(key));
         let then = bus.refuse(again).await.expect("readable").expect("it changed something");
         assert_same(&then.loaded(0), &folded(&database, version).await);
     }

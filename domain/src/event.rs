@@ -1,5 +1,6 @@
 mod tagged;
 
+use crate::public::{PublicShape, PublicShapes, assert_complete};
 use crate::schema::payload_schemas;
 use cqrs_es::{Aggregate, DomainEvent};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -174,17 +175,22 @@ pub fn read_older<S: OlderShape<E>, E>(payload: &str) -> Result<E, serde_json::E
 pub const fn is_event_name(types: &[(&str, u32)], name: &str) -> bool {
     let mut index = 0;
     while index < types.len() {
-        let (known, name) = (types[index].0.as_bytes(), name.as_bytes());
-        let mut same = 0;
-        while same < known.len() && same < name.len() && known[same] == name[same] {
-            same += 1;
-        }
-        if same == known.len() && same == name.len() {
+        if is_same(types[index].0, name) {
             return true;
         }
         index += 1;
     }
     false
+}
+
+/// `==`, while it is compiled.
+pub(crate) const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut index = 0;
+    while index < one.len() && index < other.len() && one[index] == other[index] {
+        index += 1;
+    }
+    index == one.len() && index == other.len()
 }
 
 /// The events of one type of aggregates.
@@ -194,15 +200,19 @@ pub struct AggregateEvents {
     pub aggregate_type: &'static str,
     /// `(name, version)` of what is written today.
     pub current: &'static [(&'static str, u32)],
+    /// What of each of its events is public, also of those that were written before.
+    pub public: &'static [PublicShape],
     older: fn() -> Vec<(&'static str, u32)>,
     schemas: fn(&mut SchemaGenerator) -> Vec<(&'static str, u32, Schema)>,
 }
 
 impl AggregateEvents {
-    pub(crate) const fn of<A: Aggregate<Event: EventTypes>>() -> Self {
+    pub(crate) const fn of<A: Aggregate<Event: PublicShapes>>() -> Self {
+        const { assert_complete::<A::Event>() };
         Self {
             aggregate_type: A::TYPE,
             current: A::Event::TYPES,
+            public: A::Event::SHAPES,
             older: || A::Event::OLDER.iter().map(|old| (old.event_type, old.version)).collect(),
             schemas: payload_schemas::<A::Event>,
         }

@@ -2,7 +2,6 @@ use crate::values::{EmailAddress, Name, Text};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -96,39 +95,6 @@ pub trait Personal: Serialize + DeserializeOwned {}
 impl Personal for Profile {}
 impl Personal for OrderContact {}
 impl Personal for String {}
-
-/// An event's payload as the public may see it: every member that is sealed, at any depth, is
-/// left out. What remains are ids and facts.
-///
-/// # Errors
-/// When `payload` is not JSON, which nothing in the journal is.
-pub fn public_payload(payload: &str) -> Result<String, serde_json::Error> {
-    // Most events hold nothing sealed; their bytes go out as they are.
-    if !payload.contains("\"$sealed\"") {
-        return Ok(payload.to_owned());
-    }
-    let mut value: Value = serde_json::from_str(payload)?;
-    strip_sealed(&mut value);
-    serde_json::to_string(&value)
-}
-
-fn strip_sealed(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.retain(|_, member| !is_sealed(member));
-            members.values_mut().for_each(strip_sealed);
-        }
-        Value::Array(items) => {
-            items.retain(|item| !is_sealed(item));
-            items.iter_mut().for_each(strip_sealed);
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-fn is_sealed(value: &Value) -> bool {
-    value.as_object().is_some_and(|members: &Map<String, Value>| members.contains_key("$sealed"))
-}
 
 /// What a user told us about themselves.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,10 +6,11 @@
 
 use crate::AGGREGATES;
 use crate::event::EventTypes;
+use crate::public::{PublicMember, PublicShape};
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The dialect of all schemas.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -19,9 +20,6 @@ const DEFINITIONS: &str = "$defs";
 
 /// What a reference to one of them begins with.
 const REFERENCE: &str = "#/$defs/";
-
-/// Marks what holds personal data, which the public never sees.
-const PERSONAL: &str = "x-personal";
 
 /// One version of one event, as journals hold it.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,16 +56,76 @@ pub fn event_schemas() -> Vec<EventSchema> {
     schemas
 }
 
-/// The schema of the payload as the public sees it: what is valid against `stored` is, after
-/// [`public_payload`](crate::public_payload), valid against this.
+/// The schema of an event's payload as the public sees it: what is valid against the stored one is,
+/// after [`PublicShape::write`], valid against this.
+///
+/// None for an event that has no public shape. Every event of [`AGGREGATES`] has one.
+///
+/// # Panics
+/// When a public member is not in the stored schema, which the tests rule out.
 #[must_use]
-pub fn public_schema(stored: &Value) -> Value {
-    let definitions = stored[DEFINITIONS].as_object().cloned().unwrap_or_default();
+pub fn public_schema(event: &EventSchema) -> Option<Value> {
+    let shape = PublicShape::of(event.event_type, &event.version.to_string())?;
+    Some(part_of_schema(&event.schema, shape.members))
+}
+
+fn part_of_schema(stored: &Value, members: &'static [PublicMember]) -> Value {
     let mut schema = stored.clone();
-    strip_personal(&mut schema, &definitions);
-    let definitions = schema[DEFINITIONS].as_object().cloned().unwrap_or_default();
-    complete(&mut schema, &definitions);
+    let stored = stored[DEFINITIONS].as_object().cloned().unwrap_or_default();
+    let mut part = Part { definitions: stored, kept: BTreeMap::new() };
+    part.keep(&mut schema, members);
+    complete(&mut schema, &part.definitions);
     schema
+}
+
+/// Takes what is not public out of a schema and out of the types that it names.
+struct Part {
+    definitions: Map<String, Value>,
+    /// By type, what has been kept of it.
+    kept: BTreeMap<String, &'static [PublicMember]>,
+}
+
+impl Part {
+    fn keep(&mut self, schema: &mut Value, members: &'static [PublicMember]) {
+        if let Some(name) = referenced(schema).map(str::to_owned) {
+            if let Some(kept) = self.kept.insert(name.clone(), members) {
+                assert_eq!(kept, members, "one event has {name} in two public shapes");
+                return;
+            }
+            let mut definition = self.definitions[&name].clone();
+            self.keep(&mut definition, members);
+            self.definitions.insert(name, definition);
+            return;
+        }
+        for keyword in ["anyOf", "oneOf"] {
+            for branch in
+                schema.get_mut(keyword).and_then(Value::as_array_mut).into_iter().flatten()
+            {
+                self.keep(branch, members);
+            }
+        }
+        if let Some(items) = schema.get_mut("items") {
+            self.keep(items, members);
+        }
+        if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            properties.retain(|name, _| members.iter().any(|member| member.name == name));
+            for member in members {
+                let property = properties.get_mut(member.name);
+                let property = property.unwrap_or_else(|| panic!("no {} is stored", member.name));
+                if let Some(members) = member.members {
+                    self.keep(property, members);
+                }
+            }
+        }
+        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|name| members.iter().any(|member| name == member.name));
+        }
+    }
+}
+
+/// The type that a schema is only a reference to.
+fn referenced(schema: &Value) -> Option<&str> {
+    schema.get("$ref")?.as_str()?.strip_prefix(REFERENCE)
 }
 
 /// The schemas of an aggregate's payloads: of today's events, each a branch of the enum's schema,
@@ -132,53 +190,60 @@ fn collect_references<'a>(
     }
 }
 
-/// Takes the members and items out that are sealed, at any depth.
-fn strip_personal(schema: &mut Value, definitions: &Map<String, Value>) {
-    let Some(parts) = schema.as_object_mut() else { return };
-    let mut not_always = BTreeSet::new();
-    if let Some(members) = parts.get_mut("properties").and_then(Value::as_object_mut) {
-        for (name, member) in members.iter() {
-            if is_ever_personal(member, definitions) {
-                not_always.insert(name.clone());
-            }
-        }
-        members.retain(|_, member| !is_personal(member, definitions));
-    }
-    if let Some(required) = parts.get_mut("required").and_then(Value::as_array_mut) {
-        required.retain(|name| name.as_str().is_none_or(|name| !not_always.contains(name)));
-    }
-    if parts.get("items").is_some_and(|items| is_personal(items, definitions)) {
-        parts.remove("items");
-        parts.insert("maxItems".to_owned(), json!(0));
-    }
-    for choice in ["anyOf", "oneOf"] {
-        if let Some(branches) = parts.get_mut(choice).and_then(Value::as_array_mut) {
-            branches.retain(|branch| !is_personal(branch, definitions));
-        }
-    }
-    for (keyword, part) in parts {
-        match (keyword.as_str(), part) {
-            ("properties" | DEFINITIONS, Value::Object(schemas)) => {
-                schemas.values_mut().for_each(|schema| strip_personal(schema, definitions));
-            }
-            ("anyOf" | "oneOf", Value::Array(schemas)) => {
-                schemas.iter_mut().for_each(|schema| strip_personal(schema, definitions));
-            }
-            ("items", schema) => strip_personal(schema, definitions),
-            _ => {}
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn is_personal(schema: &Value, definitions: &Map<String, Value>) -> bool {
-    let name = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix(REFERENCE));
-    let named = name.and_then(|name| definitions.get(name));
-    named.unwrap_or(schema)[PERSONAL] == json!(true)
-}
+    const fn whole(name: &'static str) -> PublicMember {
+        PublicMember { name, members: None }
+    }
 
-/// Whether some of the values that `schema` allows are sealed, as with `Option<Sealed<…>>`.
-fn is_ever_personal(schema: &Value, definitions: &Map<String, Value>) -> bool {
-    let choices = ["anyOf", "oneOf"].into_iter().filter_map(|choice| schema[choice].as_array());
-    is_personal(schema, definitions)
-        || choices.flatten().any(|branch| is_personal(branch, definitions))
+    #[test]
+    fn what_is_not_public_is_taken_out_of_a_schema_at_any_depth() {
+        const OPEN: Option<&[PublicMember]> = Some(&[whole("open")]);
+        const MEMBERS: &[PublicMember] = &[
+            whole("id"),
+            PublicMember { name: "deep", members: OPEN },
+            PublicMember { name: "perhaps", members: OPEN },
+            PublicMember { name: "several", members: OPEN },
+        ];
+        let deep = json!({ "$ref": "#/$defs/Deep" });
+        let stored = json!({
+            "type": "object",
+            "properties": {
+                "id": { "type": "integer" },
+                "secret": { "$ref": "#/$defs/Sealed" },
+                "deep": deep,
+                "perhaps": { "anyOf": [deep, { "type": "null" }] },
+                "several": { "type": "array", "items": deep },
+            },
+            "required": ["id", "secret", "several"],
+            "$defs": {
+                "Deep": {
+                    "type": "object",
+                    "properties": { "closed": { "type": "string" }, "open": { "type": "string" } },
+                    "required": ["closed", "open"],
+                },
+                "Sealed": { "type": "object", "x-personal": true },
+            },
+        });
+        let public = json!({
+            "type": "object",
+            "properties": {
+                "id": { "type": "integer" },
+                "deep": deep,
+                "perhaps": { "anyOf": [deep, { "type": "null" }] },
+                "several": { "type": "array", "items": deep },
+            },
+            "required": ["id", "several"],
+            "$defs": {
+                "Deep": {
+                    "type": "object",
+                    "properties": { "open": { "type": "string" } },
+                    "required": ["open"],
+                },
+            },
+        });
+        assert_eq!(part_of_schema(&stored, MEMBERS), public);
+    }
 }

@@ -7,7 +7,6 @@ use cqrs_es::Aggregate;
 use domain::session::{Session, SessionCommand, SessionEnd, SessionRejection};
 use domain::user::User;
 use domain::{EmailAddress, Locale, Name, RoleName, StreamKey, Timestamp};
-use serde_json::Value;
 use uuid::Uuid;
 
 /// How long a session lasts that is not refreshed.
@@ -66,7 +65,7 @@ pub async fn register(app: &App, call: &Call, sign_up: SignUp) -> Result<SignedI
         }
         Err(weak) => {
             let plan = call.plan().look::<User>(user_id.to_string());
-            app.refuse(call.keyed(plan, Value::Null), weak).await?
+            app.refuse(call.keyed(plan), weak).await?
         }
     };
     if registered.replayed {
@@ -140,7 +139,7 @@ pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Fa
     let expires_at = (app.world.now)().plus_seconds(SESSION_SECONDS);
     let exchange = SessionCommand::Refresh { generation, expires_at };
     let plan = call.plan().step::<Session>(session_id.to_string(), exchange);
-    let refreshed = app.bus.execute(call.keyed(plan, Value::Null)).await?;
+    let refreshed = app.bus.execute(call.keyed(plan)).await?;
     if refreshed.state::<Session>(0).revoked.is_some() {
         // Somebody has a copy of a spent token; the exchange has ended the session.
         return Err(Failure::refused(SessionRejection::RefreshReused));
@@ -156,7 +155,7 @@ pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Fa
 pub async fn sign_out(app: &App, call: &Call, session_id: Uuid) -> Result<Executed, Failure> {
     let revoke = SessionCommand::Revoke { reason: SessionEnd::SignedOut };
     let plan = call.plan().step::<Session>(session_id.to_string(), revoke);
-    let executed = app.bus.execute(call.keyed(plan, Value::Null)).await?;
+    let executed = app.bus.execute(call.keyed(plan)).await?;
     // Not even this process's own cache may let the next request in.
     app.access.note_change(session_id, executed.version(0)).await;
     Ok(executed)
@@ -188,10 +187,8 @@ async fn start_session(
 ) -> Result<Executed, Failure> {
     let expires_at = (app.world.now)().plus_seconds(SESSION_SECONDS);
     let start = SessionCommand::Start { user_id, expires_at };
-    let plan = call
-        .plan()
-        .step::<Session>(session_id.to_string(), start)
-        .keyed(call.step_key("session"), Value::Null);
+    let plan =
+        call.plan().step::<Session>(session_id.to_string(), start).keyed(call.step_key("session"));
     Ok(app.bus.execute(plan).await?)
 }
 

@@ -1,7 +1,6 @@
 //! Who asks for a use case, and under which key.
 
 use commands::bus::{Context, Plan, RequestKey, World};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
@@ -70,10 +69,10 @@ impl Call {
         Plan::new(&self.context)
     }
 
-    /// The plan under this call's key, with the ids that are kept with its outcome.
+    /// The plan under this call's key.
     #[must_use]
-    pub fn keyed(&self, plan: Plan, ids: Value) -> Plan {
-        plan.keyed(self.request_key(), ids)
+    pub fn keyed(&self, plan: Plan) -> Plan {
+        plan.keyed(self.request_key())
     }
 
     /// The key as the journal takes it.

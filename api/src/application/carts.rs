@@ -5,7 +5,6 @@ use commands::bus::Executed;
 use domain::cart::{Cart, CartCommand};
 use domain::{Money, Quantity, Rejection, RejectionKind, Sku};
 use projections::catalogue::OfferView;
-use serde_json::Value;
 use uuid::Uuid;
 
 /// What shall happen to a cart.
@@ -48,11 +47,11 @@ pub async fn change(
     match command(app, member_id, change).await {
         Ok(command) => {
             let plan = call.plan().step::<Cart>(cart_id, command);
-            Ok(app.bus.execute(call.keyed(plan, Value::Null)).await?)
+            Ok(app.bus.execute(call.keyed(plan)).await?)
         }
         Err(failure) => {
             let plan = call.plan().look::<Cart>(cart_id);
-            app.refuse(call.keyed(plan, Value::Null), failure).await
+            app.refuse(call.keyed(plan), failure).await
         }
     }
 }

@@ -6,7 +6,6 @@ use crate::access::POLICY_ID;
 use commands::bus::{ExecuteError, Executed, Plan};
 use domain::policy::{CompiledPolicy, Policy, PolicyCommand, Rule};
 use projections::{QueryError, permissions};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// How often a change is planned anew because another rule was changed at the same time.
@@ -34,8 +33,7 @@ pub async fn change(app: &App, call: &Call, command: PolicyCommand) -> Result<Ex
         PolicyCommand::BanAddress { until, .. } => check_until(app, *until).err(),
         _ => None,
     };
-    let ids = ids(&command);
-    let plan = call.keyed(step(call.plan(), command, None), ids);
+    let plan = call.keyed(step(call.plan(), command, None));
     match over {
         None => Ok(carry_out(app, plan).await?),
         Some(over) => app.refuse(plan, over).await,
@@ -58,7 +56,7 @@ pub async fn change_rule(
         let based_on = policy_version(app, rule_id, versions).await?;
         let change = PolicyCommand::ChangeRule { rule_id, rule: rule.clone() };
         let plan = step(call.plan(), change, based_on);
-        outcome = carry_out(app, call.keyed(plan, json!({ "rule_id": rule_id }))).await;
+        outcome = carry_out(app, call.keyed(plan)).await;
         // Refused for its version although the rule is at the right one: another rule was changed
         // since we looked.
         let overtaken = matches!(&outcome, Err(ExecuteError::Rejected(rejections))
@@ -90,22 +88,6 @@ pub async fn written(
 
 fn step(plan: Plan, command: PolicyCommand, version: Option<u64>) -> Plan {
     plan.step_at::<Policy>(POLICY_ID, command, version)
-}
-
-/// What is kept with the outcome.
-fn ids(command: &PolicyCommand) -> Value {
-    match command {
-        PolicyCommand::AddRule { rule_id, .. }
-        | PolicyCommand::ChangeRule { rule_id, .. }
-        | PolicyCommand::RemoveRule { rule_id } => json!({ "rule_id": rule_id }),
-        PolicyCommand::AddPublicPath { public_path_id, .. }
-        | PolicyCommand::RemovePublicPath { public_path_id } => {
-            json!({ "public_path_id": public_path_id })
-        }
-        PolicyCommand::BanAddress { ban_id, .. } | PolicyCommand::UnbanAddress { ban_id } => {
-            json!({ "ban_id": ban_id })
-        }
-    }
 }
 
 async fn carry_out(app: &App, plan: Plan) -> Result<Executed, ExecuteError> {

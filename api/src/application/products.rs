@@ -5,7 +5,6 @@ use commands::bus::{Executed, Plan};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
 use domain::{Description, Money, Name, Sku, Slug, Text};
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -58,7 +57,7 @@ pub async fn create(app: &App, call: &Call, draft: Draft) -> Result<Changed, Fai
         variants: numbered(app, draft.variants, &Product::default()).await?,
     };
     let plan = call.plan().step::<Product>(product_id.to_string(), create);
-    let executed = app.bus.execute(keyed(call, open_stock(plan, product_id, &skus), product_id));
+    let executed = app.bus.execute(call.keyed(open_stock(plan, product_id, &skus)));
     let executed = executed.await?;
     // Every SKU has a step of its own after the product's.
     let available = skus
@@ -85,7 +84,7 @@ pub async fn revise(
     // how old this is by the time of the decision, its stock needs no opening.
     let held = app.bus.load::<Product>(&product_id.to_string()).await?.state;
     if !held.exists() {
-        let plan = keyed(call, call.plan().look::<Product>(product_id.to_string()), product_id);
+        let plan = call.keyed(call.plan().look::<Product>(product_id.to_string()));
         let executed = app.refuse(plan, Failure::NotFound).await?;
         return changed(app, product_id, executed).await;
     }
@@ -99,7 +98,7 @@ pub async fn revise(
         variants: numbered(app, draft.variants, &held).await?,
     };
     let plan = call.plan().step_at::<Product>(product_id.to_string(), revise, version);
-    let plan = keyed(call, open_stock(plan, product_id, &new_skus), product_id);
+    let plan = call.keyed(open_stock(plan, product_id, &new_skus));
     changed(app, product_id, app.bus.execute(plan).await?).await
 }
 
@@ -130,7 +129,7 @@ pub async fn book(
     booking: StockCommand,
 ) -> Result<Executed, Failure> {
     let plan = call.plan().step::<StockItem>(sku.to_string(), booking);
-    Ok(app.bus.execute(call.keyed(plan, Value::Null)).await?)
+    Ok(app.bus.execute(call.keyed(plan)).await?)
 }
 
 async fn execute(
@@ -140,11 +139,7 @@ async fn execute(
     command: ProductCommand,
 ) -> Result<Changed, Failure> {
     let plan = call.plan().step::<Product>(product_id.to_string(), command);
-    changed(app, product_id, app.bus.execute(keyed(call, plan, product_id)).await?).await
-}
-
-fn keyed(call: &Call, plan: Plan, product_id: Uuid) -> Plan {
-    call.keyed(plan, json!({ "product_id": product_id }))
+    changed(app, product_id, app.bus.execute(call.keyed(plan)).await?).await
 }
 
 /// The variants with their prices and numbers: those of `held` keep theirs, the others get new

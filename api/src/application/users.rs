@@ -4,7 +4,6 @@ use super::{App, Call, Failure};
 use commands::bus::{ExecuteError, Executed, Plan};
 use domain::user::{User, UserCommand};
 use domain::{Rejection, RejectionKind, RoleName, Timestamp};
-use serde_json::Value;
 use uuid::Uuid;
 
 /// The role whose last holder must stay able to use it: nobody else could repair the shop.
@@ -28,7 +27,7 @@ pub async fn change(
     user_id: Uuid,
     command: UserCommand,
 ) -> Result<Executed, Failure> {
-    let look = || call.keyed(call.plan().look::<User>(user_id.to_string()), Value::Null);
+    let look = || call.keyed(call.plan().look::<User>(user_id.to_string()));
     if let UserCommand::Ban { until, .. } = &command
         && let Err(over) = check_until(app, *until)
     {
@@ -37,7 +36,7 @@ pub async fn change(
     let mut outcome = Err(ExecuteError::Contended);
     for _ in 0..MAX_PLANS {
         let plan = call.plan().step::<User>(user_id.to_string(), command.clone());
-        let plan = call.keyed(plan, Value::Null);
+        let plan = call.keyed(plan);
         outcome = match keeping_an_administrator(app, plan, user_id, &command).await? {
             Some(plan) => app.bus.execute(plan).await,
             None => {
@@ -66,7 +65,7 @@ pub async fn lift_ban(app: &App, call: &Call, user_id: Uuid) -> Result<Option<Ex
     if user.ban.is_some() {
         return change(app, call, user_id, UserCommand::Unban).await.map(Some);
     }
-    let plan = call.keyed(call.plan().look::<User>(user_id.to_string()), Value::Null);
+    let plan = call.keyed(call.plan().look::<User>(user_id.to_string()));
     app.refuse(plan, Failure::NotFound).await.map(Some)
 }
 

@@ -15,12 +15,14 @@ use utoipa_axum::routes;
 /// Made once: they are those of the build.
 static EVENT_TYPES: LazyLock<List<EventType>> = LazyLock::new(|| {
     let schemas = event_schemas().into_iter();
-    let types = schemas.map(|event| EventType {
-        r#type: cloud_type(event.aggregate_type, event.event_type, event.version),
-        aggregate: event.aggregate_type,
-        name: event.event_type,
-        version: event.version,
-        schema: public_schema(&event.schema),
+    let types = schemas.filter_map(|event| {
+        Some(EventType {
+            r#type: cloud_type(event.aggregate_type, event.event_type, event.version),
+            aggregate: event.aggregate_type,
+            name: event.event_type,
+            version: event.version,
+            schema: public_schema(&event)?,
+        })
     });
     List { items: types.collect(), next_cursor: None }
 });

@@ -142,12 +142,22 @@ struct Event {
     position: u64,
     /// Its place among its aggregate's events.
     sequence: u64,
+    #[schema(required)]
     actor: Option<String>,
+    #[schema(required)]
     correlationid: Option<Uuid>,
+    #[schema(required)]
     causationid: Option<Uuid>,
+    #[schema(required)]
     traceparent: Option<String>,
-    /// Its fields.
+    /// Its public fields; null in a stub.
     data: serde_json::Value,
+    /// Whether it is a stub: it is newer than the process that answers. Absent otherwise.
+    #[serde(default)]
+    oversized: bool,
+    /// Where a stub's event is. Absent otherwise.
+    #[schema(nullable = false)]
+    dataref: Option<String>,
 }
 
 /// Events in order: a page as JSON, or everything with `Accept: application/x-ndjson`.

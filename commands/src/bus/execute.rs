@@ -10,7 +10,6 @@ use crate::journal::{
 use crate::vault::VaultError;
 use cqrs_es::Aggregate;
 use domain::{EventTypes, Facts, Rejection, StreamKey, Timestamp};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -34,8 +33,6 @@ pub struct Executed {
     pub position: u64,
     /// When its events were recorded; none when there was nothing to do.
     pub recorded_at: Option<Timestamp>,
-    /// The ids that were recorded with the plan's key, or that the plan brought.
-    pub ids: Value,
     pub(super) states: Vec<AnyState>,
 }
 
@@ -133,7 +130,6 @@ impl Bus {
                         positions,
                         position: positions.map_or(head, |(_, last)| last),
                         recorded_at: recorded_at.map(Timestamp::from),
-                        ids: plan.ids,
                         states: decision.verdict.map_err(ExecuteError::Rejected)?,
                     });
                 }
@@ -229,7 +225,7 @@ impl Bus {
         let (verdict, newest, events) = self.decide_steps(plan, &slots, &facts, refusals)?;
         // A refusal goes through the writer as well, which knows whether it was made on a state
         // that holds; under its key nothing is kept.
-        let outcome = verdict.is_ok().then(|| outcome_text(plan, &newest));
+        let outcome = verdict.is_ok().then(|| outcome_text(&newest));
         let keyed = plan.key.map(|key| self.keyed(key, outcome));
         // What is decided on a decision of a turn goes with it: others of the turn may build on both.
         let number = slots.values().map(|slot| slot.turn).max().filter(|number| *number > 0);

@@ -4,7 +4,6 @@ use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use domain::{EventTypes, Facts, Metadata, Rejection, RejectionKind, StreamKey, Tag, encode_event};
 use futures::FutureExt;
-use serde_json::Value;
 use std::any::Any;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -42,7 +41,6 @@ pub struct Plan {
     pub(super) tags: Vec<Tag>,
     pub(super) limits: Vec<Limit>,
     pub(super) key: Option<RequestKey>,
-    pub(super) ids: Value,
 }
 
 /// So many events may have a tag, and no more.
@@ -63,7 +61,6 @@ impl Plan {
             tags: vec![],
             limits: vec![],
             key: None,
-            ids: Value::Null,
         }
     }
 
@@ -132,12 +129,11 @@ impl Plan {
         self
     }
 
-    /// Makes the plan idempotent under `key`. `ids` are kept with the outcome, for whoever has to
-    /// render the answer again: ids and facts only, never personal data.
+    /// Makes the plan idempotent under `key`. What is created under it takes its ids from the key, and
+    /// an answer is rendered again from the plan's steps as they were then, so nothing else is kept.
     #[must_use]
-    pub fn keyed(mut self, key: Option<RequestKey>, ids: Value) -> Self {
+    pub fn keyed(mut self, key: Option<RequestKey>) -> Self {
         self.key = key;
-        self.ids = ids;
         self
     }
 }

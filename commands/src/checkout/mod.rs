@@ -19,7 +19,6 @@ use domain::order::{Order, OrderLine, Totals};
 use domain::{Money, OrderContact, Sealed, Timestamp};
 use draft::Draft;
 use rejection::{has_code, merge_shortages};
-use serde_json::json;
 use uuid::Uuid;
 
 /// How long an order waits for its money, in seconds.
@@ -113,7 +112,7 @@ pub async fn place_order(
     key: RequestKey,
 ) -> Result<Placed, ExecuteError> {
     let order_id = checkout.order_id;
-    let keyed = |plan: Plan| plan.keyed(Some(key), json!({ "order_id": order_id }));
+    let keyed = |plan: Plan| plan.keyed(Some(key));
     let mut result = Err(ExecuteError::Contended);
     for _ in 0..MAX_PLANS {
         let cart = bus.peek::<Cart>(&checkout.cart_id.to_string()).await?;

@@ -97,7 +97,7 @@ pub struct Keyed {
     pub key: Uuid,
     /// Tells another body under the same key apart; see [`crate::bus::FingerprintKey`].
     pub fingerprint: [u8; 32],
-    /// JSON of ids and versions from which the answer can be rendered again. None for a refusal: the
+    /// JSON of versions from which the answer can be rendered again. None for a refusal: the
     /// key is looked up, and nothing is kept under it.
     pub outcome: Option<String>,
 }

@@ -4,7 +4,6 @@ use crate::bus::{Bus, Context, ExecuteError, Executed, Plan, RequestKey};
 use domain::Rejection;
 use domain::order::{Order, OrderCommand, OrderRejection};
 use domain::payment::{Payment, PaymentCommand, PaymentStatus};
-use serde_json::json;
 use uuid::Uuid;
 
 /// Records that a payment of the order is asked for; the provider is called afterwards.
@@ -48,9 +47,7 @@ async fn request(
     context: &Context,
     key: RequestKey,
 ) -> Result<Executed, ExecuteError> {
-    let keyed = |plan: Plan| {
-        plan.keyed(Some(key), json!({ "order_id": order_id, "payment_id": payment_id }))
-    };
+    let keyed = |plan: Plan| plan.keyed(Some(key));
     let order = bus.load::<Order>(&order_id.to_string()).await?.state;
     let (Some(totals), Some(customer_id)) = (order.totals, order.customer_id) else {
         let plan = Plan::new(context)

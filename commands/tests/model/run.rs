@@ -8,7 +8,6 @@ use commands::bus::{Bus, ExecuteError, Executed, Plan, RequestKey};
 use commands::journal::{Journal, JournalReader, WriterSettings};
 use domain::stock::{StockCommand, StockItem};
 use domain::{Cursor, EventSource, RecordedEvent};
-use serde_json::{Value, json};
 use std::sync::{Arc, RwLock};
 use std::task::Poll;
 use tokio::task::{JoinHandle, JoinSet};
@@ -46,7 +45,6 @@ pub(crate) struct Done {
     pub(crate) replayed: bool,
     pub(crate) positions: Option<(u64, u64)>,
     pub(crate) position: u64,
-    pub(crate) ids: Value,
     /// The aggregate of every step.
     pub(crate) after: Vec<Seen>,
 }
@@ -55,8 +53,8 @@ pub(crate) struct Done {
 pub(crate) struct Run {
     pub(crate) calls: Vec<Call>,
     pub(crate) events: Vec<Arc<RecordedEvent>>,
-    /// What is kept under keys: key, fingerprint, first and last position, and the call's id.
-    pub(crate) outcomes: Vec<(Uuid, Vec<u8>, i64, i64, Uuid)>,
+    /// What is kept under keys: key, fingerprint, first and last position.
+    pub(crate) outcomes: Vec<(Uuid, Vec<u8>, i64, i64)>,
 }
 
 struct Process {
@@ -92,8 +90,7 @@ pub(crate) async fn run(database: &Database, seed: u64) -> Run {
         writer.await.expect("writers do not panic");
         drop(line);
     }
-    let outcomes = "select key, fingerprint, first_position, last_position, \
-         (outcome::json #>> '{ids,call}')::uuid from command_outcomes";
+    let outcomes = "select key, fingerprint, first_position, last_position from command_outcomes";
     let outcomes =
         sqlx::query_as(outcomes).fetch_all(&database.pool).await.expect("they are readable");
     let events =
@@ -204,7 +201,7 @@ impl Shop {
             plan = plan.unchanged::<StockItem>(SKUS[*item], *head);
         }
         let request = key.map(|key| RequestKey { key: key.id, fingerprint: key.fingerprint() });
-        let executed = bus.execute(plan.keyed(request, json!({ "call": id })));
+        let executed = bus.execute(plan.keyed(request));
         let answer = match with_patience(executed, patience).await {
             None => Answer::Dropped,
             Some(Ok(executed)) => Answer::Done(done(&asked, executed)),
@@ -263,8 +260,8 @@ fn done(asked: &Asked, executed: Executed) -> Done {
         Seen { state: loaded.state, sequence: loaded.sequence, head: loaded.head }
     };
     let after = (0..asked.steps.len()).map(seen).collect();
-    let Executed { replayed, positions, position, ids, .. } = executed;
-    Done { replayed, positions, position, ids, after }
+    let Executed { replayed, positions, position, .. } = executed;
+    Done { replayed, positions, position, after }
 }
 
 /// Drops the call when it is pending at poll number `patience`, wherever it is by then.

@@ -5,12 +5,10 @@ use crate::samples;
 use crate::validate::complaints;
 use domain::{
     AGGREGATES, Currency, EventSchema, Locale, Quantity, Sku, Slug, Timestamp, event_schemas,
-    public_payload, public_schema,
 };
 use schemars::{JsonSchema, schema_for};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::fs;
 
 fn schema_of(event_type: &str, version: &str) -> EventSchema {
@@ -50,71 +48,6 @@ fn whatever_is_stored_is_valid() {
         let complaints = complaints(&schema_of(event_type, version).schema, &json_of(&stored));
         assert!(complaints.is_empty(), "{name}: {complaints:#?}");
     }
-}
-
-#[test]
-fn what_the_public_sees_is_valid_against_what_it_is_told() {
-    for sample in samples::all() {
-        let schema = public_schema(&schema_of(&sample.event_type, &sample.event_version).schema);
-        let public = json_of(&public_payload(&sample.payload).expect("payloads are JSON"));
-        let complaints = complaints(&schema, &public);
-        assert!(complaints.is_empty(), "{}: {complaints:#?}", sample.event_type);
-        let told = schema.to_string();
-        assert!(!told.contains("x-personal") && !told.contains("$sealed"), "{told}");
-        // Every member that is sealed is gone from both.
-        let listed: BTreeSet<_> = schema["properties"]
-            .as_object()
-            .into_iter()
-            .flat_map(|members| members.keys())
-            .collect();
-        let seen: BTreeSet<_> = public.as_object().expect("an object").keys().collect();
-        assert!(seen.is_subset(&listed), "{}: {seen:?} {listed:?}", sample.event_type);
-        for name in json_of(&sample.payload).as_object().expect("an object").keys() {
-            assert_eq!(seen.contains(name), listed.contains(name), "{}", sample.event_type);
-        }
-    }
-}
-
-#[test]
-fn a_sealed_part_is_taken_out_of_a_schema_at_any_depth() {
-    let sealed = json!({ "$ref": "#/$defs/Sealed" });
-    let stored = json!({
-        "type": "object",
-        "properties": {
-            "id": { "type": "integer" },
-            "secret": sealed,
-            "perhaps": { "anyOf": [sealed, { "type": "null" }] },
-            "several": { "type": "array", "items": sealed },
-            "deep": { "$ref": "#/$defs/Deep" },
-        },
-        "required": ["id", "secret", "perhaps", "several", "deep"],
-        "$defs": {
-            "Deep": {
-                "type": "object",
-                "properties": { "secret": sealed, "open": { "type": "string" } },
-                "required": ["secret", "open"],
-            },
-            "Sealed": { "type": "object", "x-personal": true },
-        },
-    });
-    let public = json!({
-        "type": "object",
-        "properties": {
-            "id": { "type": "integer" },
-            "perhaps": { "anyOf": [{ "type": "null" }] },
-            "several": { "type": "array", "maxItems": 0 },
-            "deep": { "$ref": "#/$defs/Deep" },
-        },
-        "required": ["id", "several", "deep"],
-        "$defs": {
-            "Deep": {
-                "type": "object",
-                "properties": { "open": { "type": "string" } },
-                "required": ["open"],
-            },
-        },
-    });
-    assert_eq!(public_schema(&stored), public);
 }
 
 /// The schema of `T` takes exactly those of `texts` that `T` takes.

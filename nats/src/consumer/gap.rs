@@ -46,7 +46,10 @@ impl<S: EventSource> Consumer<S> {
     }
 
     /// The whole event at a position, from the journal.
-    pub(super) async fn read_journal(&self, position: u64) -> Result<Option<PublicEvent>, Trouble> {
+    pub(super) async fn read_journal(
+        &self,
+        position: u64,
+    ) -> Result<Option<PublicEvent<'static>>, Trouble> {
         let event = self.source.event_at(position).await?;
         event.map(|event| PublicEvent::try_from(&*event).map_err(trouble)).transpose()
     }

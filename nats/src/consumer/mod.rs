@@ -53,7 +53,7 @@ pub struct ConsumerConfig {
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The event, never an oversized stub.
-    pub event: PublicEvent,
+    pub event: PublicEvent<'static>,
     /// How often this durable has delivered it, from 1. A new durable counts anew.
     pub delivered: u64,
 }

@@ -263,7 +263,7 @@ impl<S: EventSource> Consumer<S> {
     }
 
     /// The event of a message; the journal's when the message holds only a stub, or nonsense.
-    async fn read(&self, message: &Message, position: u64) -> Option<PublicEvent> {
+    async fn read(&self, message: &Message, position: u64) -> Option<PublicEvent<'static>> {
         match serde_json::from_slice::<PublicEvent>(&message.payload) {
             Ok(event) if event.position == position && !event.oversized => Some(event),
             _ => match self.read_journal(position).await {

@@ -33,7 +33,7 @@ impl MailKind {
 
     /// The mail that an event sends, if it sends one.
     #[must_use]
-    pub fn of(event: &PublicEvent) -> Option<Self> {
+    pub fn of(event: &PublicEvent<'_>) -> Option<Self> {
         match (event.aggregate_type(), event.event_type()) {
             (ORDER, PLACED) => Some(Self::OrderConfirmation),
             (ORDER, PAID) => Some(Self::PaymentReceived),
@@ -71,7 +71,7 @@ impl MailKind {
     }
 }
 
-fn declined(event: &PublicEvent) -> bool {
+fn declined(event: &PublicEvent<'_>) -> bool {
     #[derive(Deserialize)]
     struct Ended {
         end: PaymentEnd,

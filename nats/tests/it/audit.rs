@@ -15,7 +15,7 @@ async fn a_true_copy_is_one_also_while_it_is_behind_and_with_stubs() {
     let shop = Shop::open().await;
     assert!(audit(&shop).await.is_copy(), "an empty journal needs no stream");
     shop.journal.append_many(300);
-    let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(shop.client.max_payload()));
+    let large = format!(r#"{{"payment_id":"{}"}}"#, "x".repeat(shop.client.max_payload()));
     shop.journal.append(new_id(), "OrderPaid", &large);
     let relay = shop.start_relay();
     shop.reaches(301).await;

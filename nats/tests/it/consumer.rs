@@ -227,7 +227,7 @@ async fn two_processes_share_the_events() {
 async fn an_oversized_event_is_handed_over_whole() {
     let shop = Shop::open().await;
     let _relay = shop.start_relay();
-    let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(shop.client.max_payload()));
+    let large = format!(r#"{{"payment_id":"{}"}}"#, "x".repeat(shop.client.max_payload()));
     shop.journal.append(new_id(), "OrderPaid", &large);
     let seen = Arc::new(Seen::default());
     let working = start(&shop, &seen);

@@ -56,15 +56,65 @@ fn what_is_sealed_is_left_out() {
 }
 
 #[test]
-fn a_payload_that_cannot_be_understood_shows_nothing() {
-    let sealed = r#"{"odd":"\ud800","contact":{"$sealed":"c2VjcmV0"}}"#;
-    assert_eq!(written(&event(1, new_id(), "OrderPlaced", sealed))["data"], Value::Null);
+fn a_field_that_nobody_made_public_is_left_out() {
+    let recorded = event(1, new_id(), "OrderPaid", r#"{"margin":7,"payment_id":"p"}"#);
+    assert_eq!(written(&recorded)["data"], json!({"payment_id": "p"}));
+}
+
+#[test]
+fn a_payload_that_is_not_of_its_events_shape_shows_nothing() {
+    for odd in [r#"{"lines":"x"}"#, r#"{"number":1,"totals":[1]}"#, "7"] {
+        let event = written(&event(1, new_id(), "OrderPlaced", odd));
+        assert_eq!((&event["data"], event.get("oversized")), (&Value::Null, None), "{odd}");
+    }
+}
+
+#[test]
+fn an_event_that_a_newer_build_wrote_is_a_stub() {
+    let mut newer = event(8, new_id(), "OrderPlaced", r#"{"number":1}"#);
+    newer.event_version = "2".into();
+    for newer in [newer, event(8, new_id(), "OrderPainted", r#"{"colour":"red"}"#)] {
+        let stub = written(&newer);
+        assert_eq!(stub["data"], Value::Null);
+        assert_eq!(stub["oversized"], true);
+        assert_eq!(stub["dataref"], "/api/v1/events?after=7&limit=1");
+    }
 }
 
 #[test]
 fn a_payload_with_line_ends_becomes_one_line() {
-    let recorded = event(1, new_id(), "OrderPaid", "{\n\"a\": 1\r\n}");
-    assert_eq!(written(&recorded)["data"], json!({"a": 1}));
+    let recorded = event(1, new_id(), "OrderPaid", "{\n\"payment_id\": [1,\r\n2]\r\n}");
+    assert_eq!(written(&recorded)["data"], json!({"payment_id": [1, 2]}));
+}
+
+#[test]
+fn every_event_of_version_one_goes_out_in_the_bytes_that_streams_hold() {
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/golden");
+    for file in std::fs::read_dir(GOLDEN).expect("the golden files are there") {
+        let file = file.expect("the folder can be read").path();
+        let name = file.file_stem().and_then(|name| name.to_str()).expect("plain names");
+        let (event_type, version) = name.split_once(".v").expect("<Type>.v<version>.json");
+        let stored = std::fs::read_to_string(&file).expect("golden files are text");
+        let mut recorded = event(1, new_id(), event_type, stored.trim_end());
+        recorded.event_version = version.to_owned();
+        recorded.metadata = "{}".into();
+        let mut body = Vec::new();
+        write_public_event(&recorded, &mut body);
+        let stored = stored.trim_end();
+        let mut data: Value = serde_json::from_str(stored).expect("golden files are JSON");
+        let has_sealed = stored.contains("$sealed");
+        if has_sealed {
+            // These went out with their members sorted, which a tree is.
+            let fields = data.as_object_mut().expect("a payload is an object");
+            fields.retain(|_, value| value.get("$sealed").is_none());
+        }
+        let data = if has_sealed { data.to_string() } else { stored.to_owned() };
+        let (id, order) = (recorded.event_id, &recorded.aggregate_id);
+        let expected = format!(
+            r#"{{"specversion":"1.0","id":"{id}","source":"/gomall","type":"gomall.order.{event_type}.v{version}","subject":"order/{order}","time":"1970-01-01T00:00:01.000Z","datacontenttype":"application/json","position":1,"sequence":1,"actor":null,"correlationid":null,"causationid":null,"traceparent":null,"data":{data}}}"#,
+        );
+        assert_eq!(String::from_utf8(body).ok(), Some(expected), "{name}");
+    }
 }
 
 #[test]
@@ -77,6 +127,21 @@ fn readers_get_back_what_was_written() {
     assert_eq!(event.id, recorded.event_id);
     assert!(!event.oversized);
     assert_eq!(serde_json::to_value(&event).expect("JSON"), written(&recorded));
+}
+
+#[test]
+fn what_is_written_is_what_the_struct_says() {
+    let mut odd = event(3, new_id(), "OrderPaid", r#"{"payment_id":"p"}"#);
+    odd.aggregate_id = "ä \\\"\n\u{1}".into();
+    let mut bare = event(4, new_id(), "OrderPaid", "{}");
+    bare.metadata = "{}".into();
+    for recorded in [odd, bare, event(5, new_id(), "OrderPainted", "{}")] {
+        let mut body = Vec::new();
+        write_public_event(&recorded, &mut body);
+        let read: PublicEvent = serde_json::from_slice(&body).expect("an event");
+        let again = serde_json::to_string(&read).expect("JSON");
+        assert_eq!(String::from_utf8(body).ok(), Some(again));
+    }
 }
 
 #[test]

@@ -317,7 +317,7 @@ async fn a_journal_that_is_cut_in_front_leaves_its_stream_unless_that_has_holes(
 async fn an_event_that_is_too_large_goes_out_as_a_stub_at_its_position() {
     let shop = Shop::open().await;
     shop.journal.append_many(1);
-    let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(shop.client.max_payload()));
+    let large = format!(r#"{{"payment_id":"{}"}}"#, "x".repeat(shop.client.max_payload()));
     let large = shop.journal.append(new_id(), "OrderPaid", &large);
     shop.journal.append_many(1);
     let _relay = shop.start_relay();

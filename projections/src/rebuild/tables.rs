@@ -157,7 +157,7 @@ with live as (select * from pg_class where oid = $3::regclass) \
 select statement from (\
   select 1 as step, relname as name, \
          format('create table %I.%I (like %I.%I including all excluding indexes)%s', \
-                $2, relname, $1, relname, \
+                $2::text, relname, $1::text, relname, \
                 ' with (' || array_to_string(reloptions, ', ') || ')') as statement \
   from live \
   union all \

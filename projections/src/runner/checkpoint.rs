@@ -124,7 +124,7 @@ pub(super) async fn settle(
     row: &Checkpoint,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "update projections set position = $2, event_position = $2, event_id = $4, \
+        "update projections set position = $2::bigint, event_position = $2, event_id = $4, \
            updated_at = now(), status = case when $3 then 'parked' \
              when exists (select from dead_letters where consumer = $1 \
                           and lane is not null and (status <> 'given_up' or retry)) \

@@ -60,18 +60,43 @@ fn the_event_catalogue_holds_every_event_with_every_field() {
 
 #[test]
 fn the_event_schemas_are_those_of_the_events_and_break_none_that_was_stored() {
-    const DOCUMENT: &str = "docs/event-schemas.json";
-    let generated = schemas::document();
-    let kept: Value = serde_json::from_str(&read(DOCUMENT)).expect("the document is JSON");
-    // Before anything is written: what is in the tree is what journals hold, and cannot be blessed
-    // away.
-    let breaks = compatibility::breaks(&kept, &generated);
-    assert!(
-        breaks.is_empty(),
-        "stored events would no longer be what {DOCUMENT} says; make it a new version \
-         (docs/recipes/add-an-event.md): {breaks:#?}"
+    assert_contract(
+        "docs/event-schemas.json",
+        &schemas::stored(),
+        "stored events would no longer be what it says; make it a new version",
     );
-    assert_generated(DOCUMENT, &format!("{generated:#}\n"));
+}
+
+#[test]
+fn the_public_event_schemas_are_those_of_the_events_and_take_nothing_from_a_reader() {
+    assert_contract(
+        "docs/public-event-schemas.json",
+        &schemas::public(),
+        "readers would miss what they were promised; a public member stays, or the event is a new version",
+    );
+}
+
+#[test]
+fn the_api_describes_the_same_event() {
+    let members = |schema: &Value| {
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        let names: BTreeSet<_> = properties.map(|(name, _)| name.clone()).collect();
+        let required = schema["required"].as_array().into_iter().flatten();
+        let required: BTreeSet<_> = required.map(|name| name.to_string()).collect();
+        (names, required)
+    };
+    let api: Value = serde_json::from_str(&read("docs/openapi.json")).expect("it is JSON");
+    let described = &api["components"]["schemas"]["Event"];
+    assert_eq!(members(described), members(&schemas::public()["envelope"]));
+}
+
+fn assert_contract(document: &str, generated: &Value, meaning: &str) {
+    let kept: Value = serde_json::from_str(&read(document)).expect("the document is JSON");
+    // Before anything is written: what is in the tree is what journals hold and readers were built
+    // from, and cannot be blessed away.
+    let breaks = compatibility::breaks(&kept, generated);
+    assert!(breaks.is_empty(), "{document}: {meaning} (docs/recipes/add-an-event.md): {breaks:#?}");
+    assert_generated(document, &format!("{generated:#}\n"));
 }
 
 #[test]

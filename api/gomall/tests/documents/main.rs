@@ -6,4 +6,5 @@ mod generated;
 mod docs;
 mod openapi;
 mod permissions;
+mod statements;
 mod workspace;

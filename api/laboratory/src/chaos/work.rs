@@ -19,7 +19,6 @@ use domain::stock::{StockCommand, StockItem};
 use domain::{Currency, Description, Money, Name, Reason, Sku};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -209,7 +208,7 @@ impl Client {
     fn plan(&self, operation: &Operation) -> Plan {
         let context = context(Uuid::from_u64_pair(self.seed, operation.op));
         let key = operation.key.map(|key| RequestKey { key, fingerprint: [1; 32] });
-        let plan = Plan::new(&context).keyed(key, Value::Null);
+        let plan = Plan::new(&context).keyed(key);
         operation.legs.iter().fold(plan, |plan, leg| match leg {
             Leg::Move { account, amount } => {
                 let command = Move { amount: *amount, marks: Arc::clone(&self.marks) };
@@ -291,7 +290,7 @@ async fn open_shop(bus: &Bus, seed: u64) -> anyhow::Result<()> {
         };
         let key = RequestKey { key: product_id, fingerprint: [1; 32] };
         let plan = Plan::new(&context)
-            .keyed(Some(key), Value::Null)
+            .keyed(Some(key))
             .step::<Product>(product_id.to_string(), create)
             .step::<Product>(product_id.to_string(), ProductCommand::Publish);
         (0..SKUS).fold(plan, |plan, number| {

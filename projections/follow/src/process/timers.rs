@@ -66,7 +66,7 @@ pub(super) async fn apply(
             Change::Set { key, after, data } => {
                 sqlx::query(
                     "insert into process_timers (process, key, set_at, due_at, data) \
-                     values ($1, $2, $3, $3 + make_interval(secs => $4), $5) \
+                     values ($1, $2, $3::timestamptz, $3 + make_interval(secs => $4), $5) \
                      on conflict do nothing",
                 )
                 .bind(process)

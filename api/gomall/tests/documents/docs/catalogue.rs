@@ -16,7 +16,10 @@ Schema in [`event-schemas.json`](event-schemas.json).
 ## What readers get
 
 `GET /api/v1/events` and JetStream carry the same bytes: one CloudEvents 1.0 object per event.
-`GET /api/v1/event-types` has the JSON Schema of every version's `data`, as readers get it.
+Of an event's fields readers get those that
+[`domain/src/public/shapes.rs`](../domain/src/public/shapes.rs) lists: today all but the sealed ones. The JSON Schemas of
+the whole object and of every version's `data` are in [`public-event-schemas.json`](public-event-schemas.json);
+`GET /api/v1/event-types` has the latter as well.
 
 | member | what it is |
 |---|---|
@@ -33,12 +36,12 @@ Schema in [`event-schemas.json`](event-schemas.json).
 | `correlationid` | one id for everything that one request led to; null when unknown |
 | `causationid` | what led directly to it; null when unknown |
 | `traceparent` | the request's W3C trace context; null without |
-| `data` | the event's fields, as below, without the sealed ones |
+| `data` | the event's public fields, of those below |
 
 On JetStream the stream is `GOMALL`, the subject `gomall.<aggregate>.<event>`, and the message's
 sequence is the event's position. The headers `Gomall-Event-Id` and `Gomall-Aggregate-Id` repeat
-two members. An event that is too large for the server goes out with `\"data\": null`,
-`\"oversized\": true` and a `dataref` to fetch it from.
+two members. An event that is too large for the server, or newer than the build that publishes it, goes out with
+`\"data\": null`, `\"oversized\": true` and a `dataref` to fetch it from.
 
 ## How to read the tables
 

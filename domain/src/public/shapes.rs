@@ -1,0 +1,116 @@
+//! Of every version of every event, the members that the public sees, in the order in which they are
+//! written. It is part of the contract with readers: a member that is once here stays, and keeps its
+//! place, because streams hold the bytes and an audit compares them.
+//!
+//! A member that is an object, or a list of objects, is spelled out: `lines { sku, quantity }`. Money is
+//! not, it is a value. Sealed members cannot be here.
+
+use super::{PublicMember, PublicShape, PublicShapes};
+use crate::cart::CartEvent;
+use crate::order::OrderEvent;
+use crate::payment::PaymentEvent;
+use crate::policy::PolicyEvent;
+use crate::product::ProductEvent;
+use crate::session::SessionEvent;
+use crate::stock::StockEvent;
+use crate::user::UserEvent;
+
+macro_rules! public {
+    ($event:ty { $($event_type:ident $version:literal { $($members:tt)* })+ }) => {
+        impl PublicShapes for $event {
+            const SHAPES: &'static [PublicShape] = &[$(PublicShape {
+                event_type: stringify!($event_type),
+                version: $version,
+                members: public!(@members $($members)*),
+            }),+];
+        }
+    };
+    (@members $($name:ident $({ $($members:tt)+ })?),* $(,)?) => {
+        &[$(PublicMember {
+            name: stringify!($name),
+            members: public!(@part $($($members)+)?),
+        }),*]
+    };
+    (@part) => { None };
+    (@part $($members:tt)+) => { Some(public!(@members $($members)+)) };
+}
+
+public!(ProductEvent {
+    ProductCreated 1 { name, description, picture, categories, variants { sku, number, name } }
+    ProductRevised 1 { name, description, picture, categories, variants { sku, number, name } }
+    ProductPriced 1 { sku, price }
+    ProductPublished 1 {}
+    ProductRetired 1 {}
+});
+
+public!(StockEvent {
+    StockItemOpened 1 { product_id }
+    StockReceived 1 { quantity, reason }
+    StockAdjusted 1 { delta, reason }
+    StockReserved 1 { order_id, quantity, until }
+    StockCommitted 1 { order_id, quantity }
+    StockReleased 1 { order_id, quantity, reason }
+});
+
+public!(CartEvent {
+    CartOpened 1 { owner_id }
+    ItemAdded 1 { sku, product_id, name, picture, quantity, unit_price }
+    QuantityChanged 1 { sku, quantity, unit_price }
+    ItemRemoved 1 { sku }
+    CartCheckedOut 1 { order_id }
+});
+
+public!(OrderEvent {
+    OrderPlaced 1 {
+        cart_id, customer_id,
+        lines { name, picture, product_id, quantity, sku, total, unit_price },
+        number, pay_by,
+        totals { discount, items, shipping, tax, total },
+    }
+    OrderAddressChanged 1 {}
+    OrderPaymentStarted 1 { payment_id }
+    OrderPaymentEnded 1 { payment_id, end }
+    OrderPaid 1 { payment_id }
+    OrderCancelled 1 { reason }
+});
+
+public!(PaymentEvent {
+    PaymentRequested 1 { order_id, customer_id, amount, method }
+    PaymentActionRequired 1 { url }
+    PaymentAuthorized 1 {}
+    PaymentCaptured 1 { amount }
+    PaymentCaptureUnreadable 1 { said }
+    PaymentDeclined 1 { code }
+    PaymentFailed 1 { code }
+    PaymentOutcomeUnknown 1 {}
+    PaymentVoided 1 {}
+    PaymentOrphaned 1 { code, amount }
+});
+
+public!(UserEvent {
+    UserRegistered 1 { locale, number }
+    UserRegistrationAbandoned 1 {}
+    ProfileChanged 1 { locale }
+    PasswordChanged 1 {}
+    RoleGranted 1 { role }
+    RoleRevoked 1 { role }
+    UserBanned 1 { reason, until }
+    UserUnbanned 1 {}
+    UserErased 1 {}
+});
+
+public!(SessionEvent {
+    SessionStarted 1 { user_id, expires_at }
+    SessionRefreshed 1 { presented, generation, refreshed_at, expires_at }
+    SessionRevoked 1 { reason }
+});
+
+public!(PolicyEvent {
+    RuleAdded 1 { rule_id, rule { effect, roles, methods, path, note } }
+    RuleChanged 1 { rule_id, rule { effect, roles, methods, path, note } }
+    RuleRemoved 1 { rule_id }
+    PublicPathAdded 1 { public_path_id, methods, path }
+    PublicPathRemoved 1 { public_path_id }
+    AddressBanned 1 { ban_id, cidr, reason, until }
+    AddressUnbanned 1 { ban_id }
+});
