@@ -32,13 +32,13 @@ const PUT_TOGETHER: [(&str, usize, &str); 12] = [
     ("commands/src/journal/session.rs", 1, "commit or rollback"),
     ("projections/follow/src/elections.rs", 1, "a setting, which takes no parameter"),
     ("projections/src/carts/query.rs", 1, "the members of a view as columns"),
-    ("projections/src/catalogue/query.rs", 2, "the members of a view as columns"),
     ("projections/src/dead_letters.rs", 1, "the columns of a dead letter"),
     ("projections/src/orders/query.rs", 1, "the members of a view as columns"),
     ("projections/src/permissions/query.rs", 3, "the members of a view as columns"),
     ("projections/src/rebuild/tables.rs", 2, "names of the schema that is being built"),
     ("projections/src/rows.rs", 3, "names and columns of a projection's tables"),
     ("projections/src/runner/checkpoint.rs", 1, "a hint that is the address of a row"),
+    ("projections/src/stock/query.rs", 2, "the members of a view as columns"),
 ];
 
 #[tokio::test]
