@@ -1,0 +1,18 @@
+//! All bans in one list: of addresses, which the policy knows, and of users.
+//!
+//! A ban of a user has the user's id. In the list the addresses come first.
+
+mod body;
+mod handlers;
+
+use crate::application::App;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(handlers::list, handlers::add))
+        .routes(routes!(handlers::show, handlers::lift))
+}

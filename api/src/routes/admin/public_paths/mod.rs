@@ -1,0 +1,16 @@
+//! The paths that need no permission.
+
+mod body;
+mod handlers;
+
+use crate::application::App;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(handlers::list, handlers::add))
+        .routes(routes!(handlers::show, handlers::remove))
+}

@@ -1,0 +1,19 @@
+//! Who has an account: roles and bans.
+
+mod body;
+mod handlers;
+
+use crate::application::App;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(handlers::list))
+        .routes(routes!(handlers::grant_role))
+        .routes(routes!(handlers::revoke_role))
+        .routes(routes!(handlers::ban))
+        .routes(routes!(handlers::unban))
+}

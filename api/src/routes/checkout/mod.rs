@@ -1,0 +1,14 @@
+//! From the cart to an order, and to its first payment.
+
+mod body;
+mod handlers;
+
+use crate::application::App;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(handlers::check_out)).routes(routes!(handlers::quote))
+}

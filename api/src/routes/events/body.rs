@@ -1,0 +1,40 @@
+use crate::routes::schema;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A page of events.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EventPage {
+    /// In the order of their positions; fewer than `limit` where events are large, none at the end.
+    pub(super) items: Vec<Event>,
+    /// The last item's position, or `after` when there is none: the next page's `after`.
+    pub(super) last_position: u64,
+}
+
+/// An event (CloudEvents 1.0, structured). It holds ids and facts, never personal data.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Event {
+    #[schema(example = "1.0")]
+    pub(super) specversion: String,
+    pub(super) id: Uuid,
+    #[schema(example = "/gomall")]
+    pub(super) source: String,
+    #[schema(example = "gomall.order.OrderPlaced.v1")]
+    pub(super) r#type: String,
+    #[schema(example = "order/0199d3a2-7c41-7000-8000-00000000abcd")]
+    pub(super) subject: String,
+    pub(super) time: schema::Timestamp,
+    #[schema(example = "application/json")]
+    pub(super) datacontenttype: String,
+    /// Its place in the one order of all events: 1, 2, 3, … without a gap.
+    pub(super) position: u64,
+    /// Its place among its aggregate's events.
+    pub(super) sequence: u64,
+    pub(super) actor: Option<String>,
+    pub(super) correlationid: Option<Uuid>,
+    pub(super) causationid: Option<Uuid>,
+    pub(super) traceparent: Option<String>,
+    /// Its fields.
+    pub(super) data: serde_json::Value,
+}

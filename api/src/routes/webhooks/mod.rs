@@ -1,0 +1,13 @@
+//! What payment providers tell us on their own accord.
+
+mod handlers;
+
+use crate::application::App;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(handlers::payment_notification))
+}
