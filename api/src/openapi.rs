@@ -6,11 +6,7 @@
 use crate::http::PROBLEM_JSON;
 use crate::routes;
 use axum::http::StatusCode;
-use cqrs_es::Aggregate;
-use domain::policy::{
-    Caller, CompiledPolicy, Policy, PolicyEvent, canonical_path, default_public_paths,
-    default_rules,
-};
+use domain::policy::{Caller, CompiledPolicy, canonical_path};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
@@ -168,14 +164,7 @@ fn is_public(policy: &CompiledPolicy, method: &str, path: &str) -> bool {
 }
 
 fn default_policy() -> CompiledPolicy {
-    let mut policy = Policy::default();
-    for (rule_id, rule) in default_rules() {
-        policy.apply(PolicyEvent::RuleAdded { rule_id, rule });
-    }
-    for (public_path_id, entry) in default_public_paths() {
-        let (methods, path) = (entry.methods, entry.path);
-        policy.apply(PolicyEvent::PublicPathAdded { public_path_id, methods, path });
-    }
+    let policy = routes::default_policy::policy();
     CompiledPolicy::compile(&policy, 1).expect("the default rules compile; a test adds them all")
 }
 

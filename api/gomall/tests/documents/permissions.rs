@@ -1,12 +1,8 @@
 //! The role × route matrix under the rules that a new shop starts with: `docs/permissions.md`.
 
 use crate::generated::assert_generated;
-use cqrs_es::Aggregate;
 use domain::RoleName;
-use domain::policy::{
-    Caller, CompiledPolicy, Policy, PolicyEvent, canonical_path, default_public_paths,
-    default_rules,
-};
+use domain::policy::{Caller, CompiledPolicy, canonical_path};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -32,7 +28,7 @@ const HEADER: &str = "\
 
 # Who may do what
 
-What the rules of a new shop (`domain/src/policy/default_rules.rs`) say about every route. A shop
+What the rules of a new shop (`api/src/routes/default_policy.rs`) say about every route. A shop
 changes its rules while it runs: `GET /api/v1/admin/permission-rules` has those in force, and
 `POST /api/v1/admin/permission-rules/explain` says why.
 
@@ -171,14 +167,7 @@ fn sample(path: &str) -> String {
 }
 
 fn default_policy() -> CompiledPolicy {
-    let mut policy = Policy::default();
-    for (rule_id, rule) in default_rules() {
-        policy.apply(PolicyEvent::RuleAdded { rule_id, rule });
-    }
-    for (public_path_id, entry) in default_public_paths() {
-        let (methods, path) = (entry.methods, entry.path);
-        policy.apply(PolicyEvent::PublicPathAdded { public_path_id, methods, path });
-    }
+    let policy = api::routes::default_policy::policy();
     CompiledPolicy::compile(&policy, 1).expect("the default rules compile")
 }
 

@@ -3,7 +3,9 @@
 //!
 //! The next picture is a file in `static/image` and a line in `PICTURES`.
 
+use crate::application::App;
 use crate::http::{Path, Problem};
+use crate::routes::resource::{Access, GET, Resource, public};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,6 +24,12 @@ const MEDIA_TYPE: &str = "image/jpeg";
 /// The names are for ever, the pictures are not: after a day a browser asks whether its copy is
 /// still right, which costs a 304.
 const KEPT: &str = "public, max-age=86400";
+
+/// This resource: its routes, and what a new shop allows of them.
+pub(in crate::routes) const RESOURCE: Resource = Resource {
+    routes: routes::<Arc<App>>,
+    access: Access { rules: &[], public_paths: &[public(5, GET, "/static/.*")] },
+};
 
 /// The routes of this module. They need nothing of the shop, so any state will do.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {

@@ -4,12 +4,26 @@ mod body;
 mod handlers;
 
 use crate::application::App;
+use crate::routes::resource::{Access, GET, POST, Resource, public};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The routes of this resource.
-pub fn routes() -> OpenApiRouter<Arc<App>> {
+/// This resource: its routes, and what a new shop allows of them.
+pub(in crate::routes) const RESOURCE: Resource = Resource {
+    routes,
+    access: Access {
+        rules: &[],
+        public_paths: &[
+            public(6, GET, r"/\.well-known/jwks\.json"),
+            // Logging out is public because its token may be over; the handler looks at what it got.
+            public(7, POST, "/api/v1/auth/(register|login|refresh|logout)"),
+            public(8, POST, "/api/v1/auth/(verify-email|password-reset(/confirm)?)"),
+        ],
+    },
+};
+
+fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(handlers::register))
         .routes(routes!(handlers::login))

@@ -4,11 +4,26 @@ mod body;
 mod handlers;
 
 use crate::application::App;
+use crate::routes::resource::{Access, POST, Resource, allow};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The routes of this resource.
-pub fn routes() -> OpenApiRouter<Arc<App>> {
+/// This resource: its routes, and what a new shop allows of them.
+pub(in crate::routes) const RESOURCE: Resource = Resource {
+    routes,
+    access: Access {
+        rules: &[allow(
+            3,
+            "authenticated",
+            POST,
+            "/api/v1/checkouts(/quote)?",
+            "Ordering one's own cart.",
+        )],
+        public_paths: &[],
+    },
+};
+
+fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(handlers::check_out)).routes(routes!(handlers::quote))
 }

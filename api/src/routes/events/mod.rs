@@ -5,11 +5,20 @@ mod handlers;
 mod params;
 
 use crate::application::App;
+use crate::routes::resource::{Access, GET, Resource, allow};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The routes of this resource.
-pub fn routes() -> OpenApiRouter<Arc<App>> {
+/// This resource: its routes, and what a new shop allows of them.
+pub(in crate::routes) const RESOURCE: Resource = Resource {
+    routes,
+    access: Access {
+        rules: &[allow(10, "analyst", GET, "/api/v1/events(/.*)?", "Replaying every event.")],
+        public_paths: &[],
+    },
+};
+
+fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(handlers::list))
 }

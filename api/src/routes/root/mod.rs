@@ -1,5 +1,6 @@
 //! What lies at the root: probes, metrics and the documentation of the API.
 
+use super::resource::{Access, GET, public};
 use crate::http::{Json, Path, Problem};
 use crate::openapi;
 use crate::readiness::{Phase, Readiness};
@@ -47,6 +48,16 @@ pub struct Root {
     /// Whether everybody who reaches this address may see what is counted.
     pub shows_metrics: bool,
 }
+
+/// What a new shop lets everybody see of the root.
+pub(super) const ACCESS: Access = Access {
+    rules: &[],
+    public_paths: &[
+        public(2, GET, "/(healthz|readyz|metrics)"),
+        public(3, GET, r"/(openapi|asyncapi)\.json"),
+        public(4, GET, "/docs(/.*)?"),
+    ],
+};
 
 /// The routes of the root that the document describes.
 pub fn routes() -> OpenApiRouter<Arc<Root>> {

@@ -3,11 +3,23 @@
 mod handlers;
 
 use crate::application::App;
+use crate::routes::resource::{Access, POST, Resource, public};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The routes of this resource.
-pub fn routes() -> OpenApiRouter<Arc<App>> {
+/// This resource: its routes, and what a new shop allows of them.
+pub(in crate::routes) const RESOURCE: Resource = Resource {
+    routes,
+    access: Access {
+        rules: &[],
+        public_paths: &[
+            // Signed by the provider; the handler checks it.
+            public(12, POST, "/api/v1/webhooks/payments/[^/]+"),
+        ],
+    },
+};
+
+fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(handlers::payment_notification))
 }

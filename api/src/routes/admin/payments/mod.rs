@@ -4,11 +4,20 @@ mod body;
 mod handlers;
 
 use crate::application::App;
+use crate::routes::resource::{Access, GET, Resource, allow};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The routes of this resource.
-pub fn routes() -> OpenApiRouter<Arc<App>> {
+/// This resource: its routes, and what a new shop allows of them.
+pub(in crate::routes) const RESOURCE: Resource = Resource {
+    routes,
+    access: Access {
+        rules: &[allow(14, "staff", GET, "/api/v1/admin/payments", "Money that has to go back.")],
+        public_paths: &[],
+    },
+};
+
+fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(handlers::list))
 }

@@ -1,19 +1,23 @@
 use super::*;
-use crate::RoleName;
-use crate::testing::{facts_at, role};
+use domain::policy::{
+    Caller, CompiledPolicy, PolicyCommand, PolicyRejection, RoleSelector, canonical_path,
+};
+use domain::{Facts, RoleName, Timestamp};
 use std::collections::BTreeSet;
+
+const FACTS: Facts = Facts { now: Timestamp::EPOCH };
 
 /// A new shop's policy, decided command by command.
 fn seeded() -> Policy {
     let mut policy = Policy::default();
     let rules =
-        default_rules().into_iter().map(|(rule_id, rule)| PolicyCommand::AddRule { rule_id, rule });
-    let public_paths = default_public_paths().into_iter().map(|(public_path_id, entry)| {
+        super::rules().into_iter().map(|(rule_id, rule)| PolicyCommand::AddRule { rule_id, rule });
+    let public_paths = super::public_paths().into_iter().map(|(public_path_id, entry)| {
         let PublicPath { methods, path } = entry;
         PolicyCommand::AddPublicPath { public_path_id, methods, path }
     });
     for command in rules.chain(public_paths) {
-        let events = policy.decide(command, &facts_at(0)).expect("the defaults are accepted");
+        let events = policy.decide(command, &FACTS).expect("the defaults are accepted");
         events.into_iter().for_each(|event| policy.apply(event));
     }
     policy
@@ -103,7 +107,7 @@ fn a_new_shop_lets_exactly_these_roles_through() {
     for (method, raw, expected) in MATRIX {
         let path = canonical_path(raw).expect("a canonical path");
         let passing = CALLERS.iter().filter(|name| {
-            let roles = BTreeSet::from([role(name)]);
+            let roles = BTreeSet::from([RoleName::known(name)]);
             policy.decide(Caller::with_roles(&roles), method, path).is_allowed()
         });
         let passing: Vec<_> = passing.copied().collect();
@@ -114,20 +118,20 @@ fn a_new_shop_lets_exactly_these_roles_through() {
 #[test]
 fn seeding_twice_changes_nothing() {
     let policy = seeded();
-    for (rule_id, rule) in default_rules() {
+    for (rule_id, rule) in rules() {
         let again = PolicyCommand::AddRule { rule_id, rule };
-        assert_eq!(policy.decide(again, &facts_at(0)), Ok(vec![]));
+        assert_eq!(policy.decide(again, &FACTS), Ok(vec![]));
     }
-    for (public_path_id, PublicPath { methods, path }) in default_public_paths() {
+    for (public_path_id, PublicPath { methods, path }) in public_paths() {
         let again = PolicyCommand::AddPublicPath { public_path_id, methods, path };
-        assert_eq!(policy.decide(again, &facts_at(0)), Ok(vec![]));
+        assert_eq!(policy.decide(again, &FACTS), Ok(vec![]));
     }
 }
 
 #[test]
 fn every_default_has_an_id_of_its_own_and_every_rule_says_what_it_is_for() {
-    let rules = default_rules();
-    let public_paths = default_public_paths();
+    let rules = super::rules();
+    let public_paths = super::public_paths();
     let ids: BTreeSet<_> =
         rules.iter().map(|(id, _)| *id).chain(public_paths.iter().map(|(id, _)| *id)).collect();
     assert_eq!(ids.len(), rules.len() + public_paths.len());
@@ -138,9 +142,9 @@ fn every_default_has_an_id_of_its_own_and_every_rule_says_what_it_is_for() {
 #[test]
 fn in_a_new_shop_the_last_administrator_cannot_be_locked_out() {
     let policy = seeded();
-    let (rule_id, _) = default_rules().remove(0);
+    let (rule_id, _) = rules().remove(0);
     assert_eq!(
-        policy.decide(PolicyCommand::RemoveRule { rule_id }, &facts_at(0)),
+        policy.decide(PolicyCommand::RemoveRule { rule_id }, &FACTS),
         Err(PolicyRejection::LastAdministrator)
     );
     assert!(
