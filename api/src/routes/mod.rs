@@ -18,13 +18,13 @@ pub mod orders;
 pub mod payments;
 mod resource;
 pub mod root;
-pub mod schema;
 pub mod users;
 pub mod webhooks;
 
 use crate::application::App;
 use crate::http::Limit;
 use resource::{Access, Resource};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -60,7 +60,7 @@ fn access() -> impl Iterator<Item = Access> {
 }
 
 /// No parameters, or no members of the body.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParams {}
 

@@ -15,8 +15,8 @@ mod policy;
 
 use super::resource::Resource;
 use crate::http::Limit;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use utoipa::IntoParams;
 
 /// The resources of staff. The next one is a line here.
 pub(super) const RESOURCES: &[Resource] = &[
@@ -33,13 +33,11 @@ pub(super) const RESOURCES: &[Resource] = &[
 ];
 
 /// A page of a list that has no filter.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 struct PageParams {
     /// How many items at most.
     #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
     limit: Limit,
     /// The last page's `next_cursor`.
     cursor: Option<String>,

@@ -5,18 +5,19 @@
 
 use crate::application::App;
 use crate::http::{Path, Problem};
+use crate::openapi::schema::answers;
+use crate::openapi::takes::routes;
 use crate::routes::resource::{Access, GET, Resource, public};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock};
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// All of them are JPEGs, however their names end.
 const MEDIA_TYPE: &str = "image/jpeg";
@@ -33,13 +34,20 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
 
 /// The routes of this module. They need nothing of the shop, so any state will do.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
-    OpenApiRouter::new().routes(routes!(picture))
+    routes![picture]
 }
 
 /// The bytes of a JPEG.
-#[derive(Serialize, ToSchema)]
-#[schema(value_type = String, format = Binary)]
-pub struct Jpeg(String);
+#[derive(JsonSchema)]
+#[schemars(extend("format" = "binary"))]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Jpeg(String);
+
+answers!(Jpeg);
+
+/// The picture's file name, as a product's `picture` has it.
+#[derive(Deserialize, JsonSchema)]
+struct FileName(String);
 
 /// A picture as it is served.
 struct Picture {
@@ -87,11 +95,13 @@ impl Picture {
 
 /// A picture of the sample catalogue.
 #[utoipa::path(get, path = "/static/image/{file}", tag = "catalogue",
-    params(("file" = String, Path, description = "As a product's `picture` names it.")),
     responses((status = 200, description = "The picture.", body = inline(Jpeg), content_type = "image/jpeg"),
               (status = 304, description = "`If-None-Match` names the picture as it is."),
               (status = 404, description = "There is no such picture.")))]
-async fn picture(Path(file): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+async fn picture(
+    Path(FileName(file)): Path<FileName>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let picture = PICTURES.iter().find(|picture| picture.file == file);
     let picture = picture.ok_or_else(Problem::not_found)?;
     let kept = [(ETAG, picture.etag.clone()), (CACHE_CONTROL, HeaderValue::from_static(KEPT))];

@@ -1,45 +1,48 @@
+use crate::openapi::schema::answers;
 use crate::routes::users;
 use domain::{EmailAddress, Locale, Name};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
+
+answers!(SignedIn);
 
 /// What to sign up with.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"email": "ada@example.com", "password": "a quite long password", "name": "Ada", "locale": "en"}))]
 pub(super) struct RegisterBody {
-    #[schema(value_type = String, format = Email)]
     pub(super) email: EmailAddress,
     /// 8 to 128 characters, not a common one.
-    #[schema(value_type = String, format = Password)]
+    #[schemars(extend("format" = "password"))]
     pub(super) password: String,
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     pub(super) name: Option<Name>,
     /// `en` or `zh`.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     pub(super) locale: Option<Locale>,
 }
 
 /// What to sign in with.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"email": "ada@example.com", "password": "anything"}))]
 pub(super) struct LoginBody {
-    #[schema(value_type = String, format = Email)]
     pub(super) email: EmailAddress,
-    #[schema(value_type = String, format = Password)]
+    #[schemars(extend("format" = "password"))]
     pub(super) password: String,
 }
 
 /// The refresh token to exchange.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"refresh_token": "anything"}))]
 pub(super) struct RefreshBody {
     pub(super) refresh_token: String,
 }
 
 /// Tokens for a session.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct SignedIn {
     pub(super) user: users::UserBody,
     pub(super) access_token: String,

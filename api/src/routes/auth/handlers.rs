@@ -4,7 +4,7 @@ use crate::application::accounts::{self, SignUp};
 use crate::auth::ACCESS_TOKEN_SECONDS;
 use crate::guard::Member;
 use crate::http::{Body, Command, Json, Position, Problem, Replayed};
-use crate::routes::{NoParams, schema, users};
+use crate::routes::{NoParams, users};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -12,8 +12,7 @@ use domain::Locale;
 use std::sync::Arc;
 
 /// Makes an account with the role `customer` and signs it in.
-#[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", request_body = RegisterBody,
-    responses((status = 201, body = SignedIn), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", responses((status = 201, body = SignedIn), (status = 409), (status = 422)))]
 pub(super) async fn register(
     State(app): State<Arc<App>>,
     headers: http::HeaderMap,
@@ -28,8 +27,7 @@ pub(super) async fn register(
 }
 
 /// Signs in.
-#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = LoginBody,
-    responses((status = 200, body = SignedIn), (status = 401, body = schema::Problem), (status = 403, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", responses((status = 200, body = SignedIn), (status = 401), (status = 403)))]
 pub(super) async fn login(
     State(app): State<Arc<App>>,
     command: Command,
@@ -42,8 +40,7 @@ pub(super) async fn login(
 }
 
 /// Exchanges a refresh token for a fresh pair; the old one is spent.
-#[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = RefreshBody,
-    responses((status = 200, body = SignedIn), (status = 401, body = schema::Problem), (status = 403, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", responses((status = 200, body = SignedIn), (status = 401), (status = 403)))]
 pub(super) async fn refresh(
     State(app): State<Arc<App>>,
     command: Command,
@@ -56,7 +53,7 @@ pub(super) async fn refresh(
 
 /// Ends the session; its tokens are refused from now on.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
-    responses((status = 204), (status = 401, body = schema::Problem)))]
+    responses((status = 204), (status = 401)))]
 pub(super) async fn logout(
     State(app): State<Arc<App>>,
     member: Member,

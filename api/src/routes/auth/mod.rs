@@ -4,10 +4,10 @@ mod body;
 mod handlers;
 
 use crate::application::App;
+use crate::openapi::takes::routes;
 use crate::routes::resource::{Access, GET, POST, Resource, public};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
@@ -24,10 +24,11 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
 };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(handlers::register))
-        .routes(routes!(handlers::login))
-        .routes(routes!(handlers::refresh))
-        .routes(routes!(handlers::logout))
-        .routes(routes!(handlers::jwks))
+    routes![
+        handlers::register,
+        handlers::login,
+        handlers::refresh,
+        handlers::logout,
+        handlers::jwks
+    ]
 }

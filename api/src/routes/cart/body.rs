@@ -1,68 +1,63 @@
 use crate::http::Problem;
-use crate::routes::schema;
+use crate::openapi::schema::answers;
 use domain::cart::{Cart, CartLine};
 use domain::{Currency, Money, Name, Quantity, Sku, Text};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
 use uuid::Uuid;
 
+answers!(CartBody);
+
 /// A cart as its owner sees it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CartBody {
     /// The cart's id.
     pub(super) id: Uuid,
     /// Grows with every change; 0 before the first.
     pub(super) version: u64,
     /// The currency of all lines; null while the cart is empty.
-    #[schema(value_type = Option<schema::Currency>)]
     pub(super) currency: Option<Currency>,
     /// In the order in which they were added.
     pub(super) lines: Vec<CartLineBody>,
     /// What a coupon takes off; null while the cart is empty.
-    #[schema(value_type = Option<schema::Money>)]
     pub(super) discount: Option<Money>,
     /// What the lines cost; null while the cart is empty.
-    #[schema(value_type = Option<schema::Money>)]
     pub(super) total: Option<Money>,
 }
 
 /// One line of a cart.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CartLineBody {
-    #[schema(value_type = schema::Token)]
     pub(super) sku: Sku,
     pub(super) product_id: Uuid,
-    #[schema(value_type = String)]
     pub(super) name: Name,
-    #[schema(value_type = Option<String>)]
     pub(super) picture: Option<Text>,
     /// 1 to 999.
-    #[schema(value_type = u32)]
     pub(super) quantity: Quantity,
     /// The price of one piece when the line was last written.
-    #[schema(value_type = schema::Money)]
     pub(super) unit_price: Money,
-    #[schema(value_type = schema::Money)]
     pub(super) total: Money,
 }
 
 /// What to add.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"sku": "notebook", "quantity": 1}))]
 pub(super) struct AddLine {
-    #[schema(value_type = schema::Token)]
     pub(super) sku: Sku,
     /// How many to add; the line holds 1 to 999.
-    #[schema(value_type = u32, minimum = 1, maximum = 999)]
+    #[schemars(range(min = 1, max = Quantity::MAX))]
     pub(super) quantity: u32,
 }
 
 /// How many the line shall hold.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"quantity": 1}))]
 pub(super) struct ChangeLine {
     /// 0 removes the line.
-    #[schema(value_type = u32, maximum = 999)]
+    #[schemars(range(max = Quantity::MAX))]
     pub(super) quantity: u32,
 }
 

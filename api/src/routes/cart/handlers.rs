@@ -6,7 +6,6 @@ use crate::http::{
     AtLeast, Body, Command, Etag, IfNoneMatch, Json, Params, Path, Position, Problem, Replayed,
 };
 use crate::routes::NoParams;
-use crate::routes::schema;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use commands::bus::Executed;
@@ -18,7 +17,7 @@ use uuid::Uuid;
 
 /// The cart; an empty one is an answer, too.
 #[utoipa::path(get, path = "/api/v1/me/cart", tag = "cart",
-    responses((status = 200, body = CartBody), (status = 304)))]
+    responses((status = 200, body = CartBody)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     member: Member,
@@ -35,8 +34,7 @@ pub(super) async fn show(
 }
 
 /// Adds pieces to the SKU's line.
-#[utoipa::path(post, path = "/api/v1/me/cart/lines", tag = "cart", request_body = AddLine,
-    responses((status = 200, body = CartBody), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/me/cart/lines", tag = "cart", responses((status = 200, body = CartBody), (status = 404), (status = 422)))]
 pub(super) async fn add_line(
     State(app): State<Arc<App>>,
     member: Member,
@@ -48,9 +46,7 @@ pub(super) async fn add_line(
 }
 
 /// Makes a line hold this many.
-#[utoipa::path(put, path = "/api/v1/me/cart/lines/{sku}", tag = "cart", request_body = ChangeLine,
-    params(("sku" = String, Path)),
-    responses((status = 200, body = CartBody), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+#[utoipa::path(put, path = "/api/v1/me/cart/lines/{sku}", tag = "cart", responses((status = 200, body = CartBody), (status = 404), (status = 422)))]
 pub(super) async fn change_line(
     State(app): State<Arc<App>>,
     member: Member,
@@ -64,7 +60,7 @@ pub(super) async fn change_line(
 
 /// Takes a line out; one that is not there is fine.
 #[utoipa::path(delete, path = "/api/v1/me/cart/lines/{sku}", tag = "cart",
-    params(("sku" = String, Path)), responses((status = 200, body = CartBody)))]
+    responses((status = 200, body = CartBody)))]
 pub(super) async fn remove_line(
     State(app): State<Arc<App>>,
     member: Member,

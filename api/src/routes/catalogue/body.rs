@@ -1,30 +1,29 @@
 use crate::http::Problem;
-use crate::routes::schema;
+use crate::openapi::schema::answers;
 use domain::product::{Product, ProductStatus};
 use domain::{Money, Name, Sku, Slug, Text};
 use projections::catalogue::{CategoryView, ProductView, VariantView};
+use schemars::JsonSchema;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+answers!(ProductBody, CategoryBody);
+
 /// A product.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::routes) struct ProductBody {
     pub(super) id: Uuid,
     /// Its first variant's number.
     pub(super) number: i32,
-    #[schema(value_type = String)]
     pub(super) name: Name,
     /// Prose; may be empty.
     pub(super) description: String,
     /// A path on this host or an absolute URL.
-    #[schema(value_type = Option<String>)]
     pub(super) picture: Option<Text>,
     /// Slugs.
-    #[schema(value_type = Vec<schema::Token>)]
     pub(super) categories: Vec<Slug>,
     /// `draft` (seen by staff only), `published` or `retired`.
-    #[schema(value_type = String)]
     pub(super) status: ProductStatus,
     /// At least one.
     pub(super) variants: Vec<VariantBody>,
@@ -32,26 +31,22 @@ pub(in crate::routes) struct ProductBody {
 }
 
 /// One thing that can be put into a cart.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct VariantBody {
-    #[schema(value_type = schema::Token)]
     pub(super) sku: Sku,
     /// A small positive number for people and old clients.
     pub(super) number: i32,
     /// What tells it from its siblings, if there are any.
-    #[schema(value_type = Option<String>)]
     pub(super) name: Option<Name>,
     /// For one piece; null only while the product is a draft.
-    #[schema(value_type = Option<schema::Money>)]
     pub(super) price: Option<Money>,
     /// Pieces that can be sold now.
     pub(super) available: u64,
 }
 
 /// A category.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CategoryBody {
-    #[schema(value_type = schema::Token)]
     pub(super) slug: Slug,
     pub(super) name: String,
     /// Published products.

@@ -1,8 +1,8 @@
 use super::body::{CategoryBody, Items, ProductBody};
-use super::params::{ProductListParams, SearchText, Sort, SuggestParams};
+use super::params::{ProductListParams, Reference, SearchText, Sort, SuggestParams};
 use crate::application::App;
 use crate::http::{AtLeast, Etag, Id, IfNoneMatch, Json, Limit, List, Params, Path, Problem};
-use crate::routes::{NoParams, schema};
+use crate::routes::NoParams;
 use axum::extract::State;
 use axum::response::Response;
 use domain::product::ProductStatus;
@@ -18,8 +18,7 @@ const MAX_SUGGESTIONS: usize = 10;
 const SUGGESTING_PRODUCTS: u16 = 50;
 
 /// The products on sale.
-#[utoipa::path(get, path = "/api/v1/products", tag = "catalogue", params(ProductListParams),
-    responses((status = 200, body = List<ProductBody>), (status = 422, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/products", tag = "catalogue", responses((status = 200, body = List<ProductBody>), (status = 422)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<ProductListParams>,
@@ -32,11 +31,10 @@ pub(super) async fn list(
 /// One product by id or number. One that was retired is still shown, because orders name it; a
 /// draft is nobody's business yet.
 #[utoipa::path(get, path = "/api/v1/products/{id}", tag = "catalogue",
-    params(("id" = String, Path, description = "The product's id, or a variant's number")),
-    responses((status = 200, body = ProductBody), (status = 304), (status = 404, body = schema::Problem)))]
+    responses((status = 200, body = ProductBody), (status = 404)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Path(reference): Path<String>,
+    Path(Reference(reference)): Path<Reference>,
     Params(NoParams {}): Params<NoParams>,
     at_least: AtLeast,
     if_none_match: IfNoneMatch,
@@ -68,8 +66,7 @@ pub(super) async fn categories(
 }
 
 /// Names of products on sale that somebody may be about to type.
-#[utoipa::path(get, path = "/api/v1/search/suggest", tag = "catalogue", params(SuggestParams),
-    responses((status = 200, body = Items<String>), (status = 422, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/search/suggest", tag = "catalogue", responses((status = 200, body = Items<String>), (status = 422)))]
 pub(super) async fn suggest(
     State(app): State<Arc<App>>,
     Params(SuggestParams { q }): Params<SuggestParams>,

@@ -9,10 +9,10 @@ pub(in crate::routes) use handlers::{filter, page};
 pub(in crate::routes) use params::{SearchText, Sort, given};
 
 use crate::application::App;
+use crate::openapi::takes::routes;
 use crate::routes::resource::{Access, GET, Resource, public};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
@@ -27,9 +27,5 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
 };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(handlers::list))
-        .routes(routes!(handlers::show))
-        .routes(routes!(handlers::categories))
-        .routes(routes!(handlers::suggest))
+    routes![handlers::list, handlers::show, handlers::categories, handlers::suggest]
 }

@@ -1,27 +1,36 @@
+use crate::openapi::schema::answers;
 use crate::routes::orders::OrderBody;
 use crate::routes::payments::{self, PaymentBody};
-use crate::routes::schema;
 use domain::order::{OrderLine, Totals};
 use domain::{Address, EmailAddress, Money};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
+
+answers!(CheckedOut, QuoteBody);
 
 /// What to order.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({
+    "cart_version": 1, "expected_total": {"amount": 990, "currency": "USD"},
+    "email": "ada@example.com",
+    "shipping_address": {
+        "name": "Ada Lovelace", "street": "12 St James's Square", "city": "London",
+        "state": "Greater London", "zip": "01234", "country": "GB", "phone": "+44 20 7930 7705",
+    },
+    "payment": {"method": "card", "token": "tok_ok"},
+}))]
 pub(super) struct CheckoutBody {
     /// The cart's version that was seen; another one is refused with `cart_changed`.
     #[serde(default)]
     pub(super) cart_version: Option<u64>,
     /// The total that is agreed to. Without it the prices last written to the cart count.
     #[serde(default)]
-    #[schema(value_type = Option<schema::Money>)]
     pub(super) expected_total: Option<Money>,
     /// Where the confirmation goes.
-    #[schema(value_type = String, format = Email)]
     pub(super) email: EmailAddress,
     /// Where the parcel goes.
-    #[schema(value_type = schema::Address)]
     pub(super) shipping_address: Address,
     /// How to pay at once; without it the order waits for a payment.
     #[serde(default)]
@@ -29,7 +38,7 @@ pub(super) struct CheckoutBody {
 }
 
 /// The order, and its payment if one was asked for.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct CheckedOut {
     pub(super) order: OrderBody,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,10 +46,8 @@ pub(super) struct CheckedOut {
 }
 
 /// What the cart would cost.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct QuoteBody {
-    #[schema(value_type = Vec<schema::OrderLine>)]
     pub(super) lines: Vec<OrderLine>,
-    #[schema(value_type = schema::Totals)]
     pub(super) totals: Totals,
 }

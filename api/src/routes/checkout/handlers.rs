@@ -5,7 +5,6 @@ use crate::guard::Member;
 use crate::http::{Body, Etag, Json, KeyedCommand, Position, Problem, Replayed};
 use crate::routes::orders;
 use crate::routes::payments::PaymentBody;
-use crate::routes::schema;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
@@ -15,9 +14,7 @@ use std::sync::Arc;
 
 /// Orders the cart: stock reserved, order placed, cart emptied, all or nothing. With `payment` the
 /// money is asked for as well, and the answer waits up to ten seconds for the outcome.
-#[utoipa::path(post, path = "/api/v1/checkouts", tag = "checkout", request_body = CheckoutBody,
-    params(("Idempotency-Key" = String, Header)),
-    responses((status = 201, body = CheckedOut), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/checkouts", tag = "checkout", responses((status = 201, body = CheckedOut), (status = 409), (status = 422)))]
 pub(super) async fn check_out(
     State(app): State<Arc<App>>,
     member: Member,
@@ -45,8 +42,7 @@ pub(super) async fn check_out(
 }
 
 /// Prices the cart as a checkout would, without any effect.
-#[utoipa::path(post, path = "/api/v1/checkouts/quote", tag = "checkout", request_body = CheckoutBody,
-    responses((status = 200, body = QuoteBody), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/checkouts/quote", tag = "checkout", responses((status = 200, body = QuoteBody), (status = 409), (status = 422)))]
 pub(super) async fn quote(
     State(app): State<Arc<App>>,
     member: Member,

@@ -4,10 +4,10 @@ mod body;
 mod handlers;
 
 use crate::application::App;
+use crate::openapi::takes::routes;
 use crate::routes::resource::{Access, POST, Resource, allow};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
@@ -25,5 +25,5 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
 };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(handlers::check_out)).routes(routes!(handlers::quote))
+    routes![handlers::check_out, handlers::quote]
 }

@@ -1,18 +1,20 @@
-use crate::routes::schema;
+use crate::openapi::schema::answers;
+use schemars::JsonSchema;
 use serde::Serialize;
-use utoipa::ToSchema;
+
+answers!(EventType);
 
 /// One version of one type of events.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct EventType {
     /// The member `type` of its events.
-    #[schema(example = "gomall.order.OrderPlaced.v1")]
+    #[schemars(example = &"gomall.order.OrderPlaced.v1")]
     pub(super) r#type: String,
     /// Whose events they are: what `GET /api/v1/events` takes as `aggregate`.
-    #[schema(value_type = schema::Token, example = "order")]
+    #[schemars(example = &"order")]
     pub(super) aggregate: &'static str,
     /// What `GET /api/v1/events` takes among its `types`.
-    #[schema(value_type = schema::Token, example = "OrderPlaced")]
+    #[schemars(example = &"OrderPlaced")]
     pub(super) name: &'static str,
     /// Of the shape of its fields. Older ones are listed as well: the journal may hold them.
     pub(super) version: u32,

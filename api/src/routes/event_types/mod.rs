@@ -4,10 +4,10 @@ mod body;
 mod handlers;
 
 use crate::application::App;
+use crate::openapi::takes::routes;
 use crate::routes::resource::{Access, GET, Resource, allow};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
@@ -19,5 +19,5 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
 };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(handlers::list))
+    routes![handlers::list]
 }

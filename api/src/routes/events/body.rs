@@ -1,10 +1,13 @@
-use crate::routes::schema;
+use crate::openapi::schema::answers;
+use domain::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
+answers!(EventPage);
+
 /// A page of events.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct EventPage {
     /// In the order of their positions; fewer than `limit` where events are large, none at the end.
     pub(super) items: Vec<Event>,
@@ -13,19 +16,19 @@ pub(super) struct EventPage {
 }
 
 /// An event (CloudEvents 1.0, structured). It holds ids and facts, never personal data.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Event {
-    #[schema(example = "1.0")]
+    #[schemars(example = &"1.0")]
     pub(super) specversion: String,
     pub(super) id: Uuid,
-    #[schema(example = "/gomall")]
+    #[schemars(example = &"/gomall")]
     pub(super) source: String,
-    #[schema(example = "gomall.order.OrderPlaced.v1")]
+    #[schemars(example = &"gomall.order.OrderPlaced.v1")]
     pub(super) r#type: String,
-    #[schema(example = "order/0199d3a2-7c41-7000-8000-00000000abcd")]
+    #[schemars(example = &"order/0199d3a2-7c41-7000-8000-00000000abcd")]
     pub(super) subject: String,
-    pub(super) time: schema::Timestamp,
-    #[schema(example = "application/json")]
+    pub(super) time: Timestamp,
+    #[schemars(example = &"application/json")]
     pub(super) datacontenttype: String,
     /// Its place in the one order of all events: 1, 2, 3, … without a gap.
     pub(super) position: u64,

@@ -2,7 +2,6 @@ use super::body::EventPage;
 use super::params::{AggregateType, EventLimit, EventParams, MAX_EVENTS, Types};
 use crate::application::App;
 use crate::http::{AtLeast, JSON_UTF8, Params, Problem};
-use crate::routes::schema;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
@@ -21,9 +20,8 @@ const NDJSON: &str = "application/x-ndjson";
 const CHUNK_EVENTS: usize = 100;
 
 /// Events in order: a page as JSON, or everything with `Accept: application/x-ndjson`.
-#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventParams),
-    responses((status = 200, content((EventPage = "application/json"), (String = "application/x-ndjson"))),
-        (status = 422, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", responses((status = 200, content((EventPage = "application/json"), (String = "application/x-ndjson"))),
+        (status = 422)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     headers: HeaderMap,

@@ -5,10 +5,10 @@ mod handlers;
 mod params;
 
 use crate::application::App;
+use crate::openapi::takes::routes;
 use crate::routes::resource::{Access, GET, Resource, allow};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
@@ -20,5 +20,5 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
 };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(handlers::list))
+    routes![handlers::list]
 }

@@ -1,29 +1,24 @@
 use domain::AGGREGATES;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use utoipa::IntoParams;
 
 /// The most events of one JSON answer, and how many it holds when nobody says.
 pub(super) const MAX_EVENTS: u32 = 1_000;
 
 /// Which events.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(super) struct EventParams {
     /// Only those after this position; 0 begins at the beginning.
     #[serde(default)]
-    #[param(value_type = Option<u64>)]
     pub(super) after: u64,
     /// How many at most. Without it JSON holds 1,000, NDJSON everything.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     pub(super) limit: Option<EventLimit>,
     /// Event types separated by commas, such as `OrderPlaced,OrderPaid`; in full, such as
     /// `gomall.order.OrderPlaced.v1`, as well.
-    #[param(value_type = Option<String>)]
     pub(super) types: Option<Types>,
     /// An aggregate type, such as `order`.
-    #[param(value_type = Option<String>)]
     pub(super) aggregate: Option<AggregateType>,
     /// One aggregate's id.
     pub(super) aggregate_id: Option<String>,
@@ -32,8 +27,9 @@ pub(super) struct EventParams {
 }
 
 /// 1 to [`MAX_EVENTS`].
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "u32")]
+#[schemars(extend("minimum" = 1, "maximum" = MAX_EVENTS))]
 pub(super) struct EventLimit(pub(super) u32);
 
 impl TryFrom<u32> for EventLimit {
@@ -49,7 +45,7 @@ impl TryFrom<u32> for EventLimit {
 }
 
 /// Types of events that exist. A mistyped one would otherwise look like one that never happened.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 pub(super) struct Types(pub(super) BTreeSet<String>);
 
@@ -73,7 +69,7 @@ pub(super) fn known(given: &str) -> Option<&'static str> {
 }
 
 /// A type of aggregates that exists.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 pub(super) struct AggregateType(pub(super) String);
 

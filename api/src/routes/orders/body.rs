@@ -1,52 +1,56 @@
 use crate::application::App;
 use crate::http::{Limit, Problem};
-use crate::routes::schema;
+use crate::openapi::schema::{self, answers};
 use commands::bus::Loaded;
 use domain::order::{Order, OrderLine, OrderStatus, Totals};
 use domain::payment::PaymentStatus;
 use domain::{Address, EmailAddress, OrderContact, Sealed, Timestamp};
 use projections::orders::OrderView;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::Value;
 use uuid::Uuid;
 
+answers!(OrderBody);
+
+/// The word for having no payment.
+const NO_PAYMENT: &str = "none";
+
 /// An order as its owner sees it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::routes) struct OrderBody {
     pub(super) id: Uuid,
     /// A small positive number for people.
     pub(super) number: i32,
-    /// `awaiting_payment`, `paid` or `cancelled`.
-    #[schema(value_type = String)]
     pub(super) status: OrderStatus,
-    #[schema(value_type = Vec<schema::OrderLine>)]
     pub(super) lines: Vec<OrderLine>,
-    #[schema(value_type = schema::Totals)]
     pub(super) totals: Totals,
     /// Null after the customer was erased.
-    #[schema(value_type = Option<String>)]
     pub(super) email: Option<EmailAddress>,
     /// Null after the customer was erased.
-    #[schema(value_type = Option<schema::Address>)]
     pub(super) shipping_address: Option<Address>,
     /// The last payment's status, or `none`.
+    #[schemars(extend("enum" = payment_statuses()))]
     pub(super) payment_status: &'static str,
     /// Until when it can be paid.
-    #[schema(value_type = schema::Timestamp)]
     pub(super) pay_by: Timestamp,
-    #[schema(value_type = schema::Timestamp)]
     pub(super) placed_at: Timestamp,
     pub(super) version: u64,
 }
 
+/// Every word of `payment_status`.
+fn payment_statuses() -> Vec<Value> {
+    let mut words = schema::words_of::<PaymentStatus>();
+    words.push(NO_PAYMENT.into());
+    words
+}
+
 /// A page of orders.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(super) struct OrderListParams {
     /// How many items at most.
     #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
     pub(super) limit: Limit,
     /// The last page's `next_cursor`.
     pub(super) cursor: Option<String>,
@@ -62,7 +66,7 @@ pub(super) async fn from_view(app: &App, view: OrderView) -> Result<OrderBody, P
         totals: view.totals,
         email,
         shipping_address,
-        payment_status: view.payment_status.map_or("none", PaymentStatus::as_str),
+        payment_status: view.payment_status.map_or(NO_PAYMENT, PaymentStatus::as_str),
         pay_by: view.pay_by,
         placed_at: view.placed_at,
         version: view.version,
@@ -92,7 +96,7 @@ pub(in crate::routes) async fn from_aggregate(
         totals,
         email,
         shipping_address,
-        payment_status: payment_status.map_or("none", PaymentStatus::as_str),
+        payment_status: payment_status.map_or(NO_PAYMENT, PaymentStatus::as_str),
         pay_by,
         placed_at,
         version: order.sequence,

@@ -2,14 +2,12 @@ use super::body::{OrderBody, OrderListParams, from_view};
 use crate::application::App;
 use crate::guard::Member;
 use crate::http::{AtLeast, Etag, Id, IfNoneMatch, Json, List, Params, Path, Problem};
-use crate::routes::schema;
 use axum::extract::State;
 use axum::response::Response;
 use std::sync::Arc;
 
 /// The member's orders, newest first.
-#[utoipa::path(get, path = "/api/v1/orders", tag = "orders", params(OrderListParams),
-    responses((status = 200, body = List<OrderBody>)))]
+#[utoipa::path(get, path = "/api/v1/orders", tag = "orders", responses((status = 200, body = List<OrderBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     member: Member,
@@ -33,8 +31,7 @@ pub(super) async fn list(
 }
 
 /// One order.
-#[utoipa::path(get, path = "/api/v1/orders/{id}", tag = "orders", params(("id" = Uuid, Path)),
-    responses((status = 200, body = OrderBody), (status = 304), (status = 404, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/orders/{id}", tag = "orders", responses((status = 200, body = OrderBody), (status = 404)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     member: Member,

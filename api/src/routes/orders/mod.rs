@@ -6,10 +6,10 @@ mod handlers;
 pub(in crate::routes) use body::{OrderBody, from_aggregate};
 
 use crate::application::App;
+use crate::openapi::takes::routes;
 use crate::routes::resource::{ANY, Access, Resource, allow};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
@@ -27,5 +27,5 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
 };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(handlers::list)).routes(routes!(handlers::show))
+    routes![handlers::list, handlers::show]
 }

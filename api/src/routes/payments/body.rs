@@ -1,40 +1,48 @@
 use crate::application::payments::{Asked, Instrument};
 use crate::http::Problem;
-use crate::routes::schema;
+use crate::openapi::schema::answers;
 use domain::Money;
 use domain::payment::PaymentStatus;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::fmt;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
+answers!(PaymentBody);
+
 /// How to pay.
-#[derive(Clone, Deserialize, ToSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"method": "card", "token": "tok_ok"}))]
 pub(in crate::routes) struct PaymentRequest {
     pub(super) method: Method,
     /// The provider's token for the card, never the card itself.
-    #[schema(value_type = String, min_length = 1, max_length = 200)]
     pub(super) token: Token,
 }
 
 /// The ways to pay that we know.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Method {
     Card,
 }
 
+/// The longest token of a provider.
+const MAX_TOKEN_CHARS: usize = 200;
+
 /// A token: 1 to 200 visible ASCII characters. Never shown in a log.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(rename = "PaymentToken", extend("minLength" = 1, "maxLength" = MAX_TOKEN_CHARS, "pattern" = "^[!-~]*$"))]
 pub(super) struct Token(pub(super) String);
 
 impl TryFrom<String> for Token {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let fits = (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        let fits = (1..=MAX_TOKEN_CHARS).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_graphic());
         if fits { Ok(Self(text)) } else { Err("expected a token of 1 to 200 visible characters") }
     }
 }
@@ -55,15 +63,13 @@ impl From<PaymentRequest> for Instrument {
 }
 
 /// A payment as its payer sees it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::routes) struct PaymentBody {
     pub(super) id: Uuid,
     pub(super) order_id: Uuid,
     /// `pending`, `authorized`, `captured`, `declined`, `action_required`, `voided`, `unknown` or
     /// `failed`.
-    #[schema(value_type = String)]
     pub(super) status: PaymentStatus,
-    #[schema(value_type = schema::Money)]
     pub(super) amount: Money,
     /// Why it was declined or failed. Money that was taken and does not pay the order is `failed`
     /// with `captured_less`, `captured_other_currency`, `capture_unreadable`,
@@ -76,14 +82,14 @@ pub(in crate::routes) struct PaymentBody {
 }
 
 /// Why a payment was declined or failed.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Failure {
     /// E.g. `insufficient_funds` or `provider_unavailable`.
     pub(super) code: String,
 }
 
 /// Where the customer has to go.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Action {
     /// `redirect`.
     pub(super) r#type: &'static str,

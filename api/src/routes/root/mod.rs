@@ -3,6 +3,8 @@
 use super::resource::{Access, GET, public};
 use crate::http::{Json, Path, Problem};
 use crate::openapi;
+use crate::openapi::schema::answers;
+use crate::openapi::takes::routes;
 use crate::readiness::{Phase, Readiness};
 use crate::telemetry::Metrics;
 use axum::extract::State;
@@ -10,12 +12,13 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use utoipa_swagger_ui::Config;
+
+answers!(Ready);
 
 /// The page that shows the document. The assets come from the binary; `/docs` itself is no folder,
 /// so that they are named from the root.
@@ -61,7 +64,7 @@ pub(super) const ACCESS: Access = Access {
 
 /// The routes of the root that the document describes.
 pub fn routes() -> OpenApiRouter<Arc<Root>> {
-    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
+    routes![healthz, readyz, metrics]
 }
 
 /// The above alone, for an address that only the operator reaches.
@@ -83,7 +86,7 @@ pub fn router(root: Arc<Root>) -> Router {
 }
 
 /// A process that serves.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Ready {
     /// `ok`, or `degraded` when something does not work although the shop does.
     status: &'static str,

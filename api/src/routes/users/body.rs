@@ -1,32 +1,29 @@
 use crate::application::App;
 use crate::http::Problem;
-use crate::routes::schema;
+use crate::openapi::schema::answers;
 use commands::bus::Loaded;
 use domain::user::User;
 use domain::{EmailAddress, Locale, Name, Profile, RoleName, Timestamp};
 use projections::users::UserView;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
+answers!(UserBody);
+
 /// A user.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::routes) struct UserBody {
     pub(super) id: Uuid,
     /// A small positive number for people and old clients.
     pub(super) number: i32,
     /// Null after the user was erased.
-    #[schema(value_type = Option<String>)]
     pub(super) email: Option<EmailAddress>,
-    #[schema(value_type = Option<String>)]
     pub(super) name: Option<Name>,
     /// `en` or `zh`.
-    #[schema(value_type = String)]
     pub(super) locale: Locale,
-    #[schema(value_type = Vec<schema::Token>)]
     pub(super) roles: BTreeSet<RoleName>,
-    #[schema(value_type = schema::Timestamp)]
     pub(super) created_at: Timestamp,
     pub(super) version: u64,
 }

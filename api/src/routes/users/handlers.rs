@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The caller.
 #[utoipa::path(get, path = "/api/v1/me", tag = "me",
-    responses((status = 200, body = UserBody), (status = 304)))]
+    responses((status = 200, body = UserBody)))]
 pub(super) async fn me(
     State(app): State<Arc<App>>,
     member: Member,

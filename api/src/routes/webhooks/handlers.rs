@@ -1,7 +1,6 @@
 use crate::application::App;
 use crate::application::payments::{self, Notification};
 use crate::http::{Path, Problem, read_body};
-use crate::routes::schema;
 use crate::telemetry::RequestContext;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -11,9 +10,8 @@ use std::sync::Arc;
 
 /// Takes a provider's notification: signed (Standard Webhooks), repeated and late ones as they come.
 #[utoipa::path(post, path = "/api/v1/webhooks/payments/{provider}", tag = "webhooks",
-    params(("provider" = String, Path)),
     responses((status = 200), (status = 202, description = "the payment is not known here"),
-        (status = 401, body = schema::Problem), (status = 404, body = schema::Problem)))]
+        (status = 401), (status = 404)))]
 pub(super) async fn payment_notification(
     State(app): State<Arc<App>>,
     Path(provider): Path<String>,

@@ -75,8 +75,7 @@ impl Contract {
             let pointer = reference.strip_prefix('#').expect("references stay in the document");
             return self.essential(self.0.pointer(pointer).expect("references lead somewhere"));
         }
-        let alternatives = schema["oneOf"].as_array().into_iter().flatten();
-        let mut alternatives = alternatives.filter(|one| one["type"] != "null");
+        let mut alternatives = alternatives(schema).filter(|one| one["type"] != "null");
         match (alternatives.next(), alternatives.next()) {
             (Some(only), None) => self.essential(only),
             _ => schema,
@@ -86,8 +85,7 @@ impl Contract {
     /// Why a value is not like the schema, if it is not. A member that the schema does not name is
     /// a misfit, too: whoever reads the document would not know of it.
     fn misfit(&self, schema: &Value, value: &Value, at: &str) -> Option<String> {
-        let is_null = |one: &Value| one["type"] == "null";
-        let may_be_null = schema["oneOf"].as_array().is_some_and(|all| all.iter().any(is_null));
+        let may_be_null = alternatives(schema).any(|one| one["type"] == "null");
         if value.is_null() && may_be_null {
             return None;
         }
@@ -200,6 +198,12 @@ impl<'a> Operation<'a> {
         };
         self.path.split('/').map(segment).collect::<Vec<_>>().join("/")
     }
+}
+
+/// Of what a value may be one.
+fn alternatives(schema: &Value) -> impl Iterator<Item = &Value> {
+    let all = ["oneOf", "anyOf"].map(|keyword| schema[keyword].as_array());
+    all.into_iter().flatten().flatten()
 }
 
 fn is_a(value: &Value, kind: &str) -> bool {

@@ -1,15 +1,18 @@
 use crate::application::policy::Written;
 use crate::http::Id;
-use crate::routes::schema;
+use crate::openapi::schema::answers;
 use domain::policy::parse_network;
 use domain::{InvalidValue, Reason, Timestamp};
 use projections::permissions::AddressBanView;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
 use uuid::Uuid;
 
+answers!(BanBody);
+
 /// A ban, of a user or of addresses.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct BanBody {
     pub(super) id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -17,10 +20,8 @@ pub(super) struct BanBody {
     /// The network; a single address is one of 32 or 128 bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cidr: Option<String>,
-    #[schema(value_type = String)]
     pub(super) reason: Reason,
     /// Until when; null means for ever. A ban whose time is over stays here until it is lifted.
-    #[schema(value_type = Option<schema::Timestamp>)]
     pub(super) until: Option<Timestamp>,
     /// The user's version, or the policy's when the addresses were banned. Not in lists of users.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,29 +29,30 @@ pub(super) struct BanBody {
 }
 
 /// A ban to speak.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"cidr": "203.0.113.0/24", "reason": "abuse", "until": "2999-12-31T23:59:59.999Z"}))]
+#[schemars(example = json!({
+    "user_id": "01890a5d-ac96-774b-bcce-b302099a8057", "reason": "abuse",
+    "until": "2999-12-31T23:59:59.999Z",
+}))]
 pub(super) struct BanRequest {
     /// The user; or give `cidr`.
     #[serde(default)]
-    #[schema(value_type = Option<Uuid>)]
     pub(super) user_id: Option<Id>,
     /// An IP address or a network.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
     pub(super) cidr: Option<Network>,
-    #[schema(value_type = String, min_length = 1, max_length = 500)]
     pub(super) reason: Reason,
     /// Until when; for ever if absent.
     #[serde(default)]
-    #[schema(value_type = Option<schema::Timestamp>)]
     pub(super) until: Option<Timestamp>,
 }
 
 /// A network in the form in which bans compare it.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-pub(super) struct Network(pub(super) ipnet::IpNet);
+pub(super) struct Network(#[schemars(with = "String")] pub(super) ipnet::IpNet);
 
 impl TryFrom<String> for Network {
     type Error = InvalidValue;

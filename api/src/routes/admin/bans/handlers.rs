@@ -5,9 +5,9 @@ use crate::http::{
     AtLeast, Body, Command, Etag, FieldError, Id, IfNoneMatch, Json, List, Params, Path,
     PolicyVersion, Position, Problem, Replayed,
 };
+use crate::routes::NoParams;
 use crate::routes::admin::PageParams;
 use crate::routes::admin::policy::{etag, headers};
-use crate::routes::{NoParams, schema};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
@@ -22,8 +22,7 @@ use uuid::Uuid;
 const USERS_CURSOR: &str = "users.";
 
 /// Every ban, those whose time is over included.
-#[utoipa::path(get, path = "/api/v1/admin/bans", tag = "permissions", params(PageParams),
-    responses((status = 200, body = List<BanBody>), (status = 422, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/admin/bans", tag = "permissions", responses((status = 200, body = List<BanBody>), (status = 422)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -68,8 +67,7 @@ pub(super) async fn list(
 }
 
 /// One ban.
-#[utoipa::path(get, path = "/api/v1/admin/bans/{id}", tag = "permissions", params(("id" = Uuid, Path)),
-    responses((status = 200, body = BanBody), (status = 304), (status = 404, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/admin/bans/{id}", tag = "permissions", responses((status = 200, body = BanBody), (status = 404)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(Id(id)): Path<Id>,
@@ -90,9 +88,8 @@ pub(super) async fn show(
 }
 
 /// Keeps a user, or everybody at some addresses, from doing anything.
-#[utoipa::path(post, path = "/api/v1/admin/bans", tag = "permissions", request_body = BanRequest,
-    responses((status = 201, body = BanBody), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem),
-        (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/bans", tag = "permissions", responses((status = 201, body = BanBody), (status = 404), (status = 409),
+        (status = 422)))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
     command: Command,
@@ -138,8 +135,7 @@ pub(super) async fn add(
 }
 
 /// Lifts a ban.
-#[utoipa::path(delete, path = "/api/v1/admin/bans/{id}", tag = "permissions", params(("id" = Uuid, Path)),
-    responses((status = 204), (status = 404, body = schema::Problem)))]
+#[utoipa::path(delete, path = "/api/v1/admin/bans/{id}", tag = "permissions", responses((status = 204), (status = 404)))]
 pub(super) async fn lift(
     State(app): State<Arc<App>>,
     Path(Id(id)): Path<Id>,

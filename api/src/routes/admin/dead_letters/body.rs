@@ -1,15 +1,17 @@
-use crate::routes::schema;
+use crate::openapi::schema::answers;
 use domain::Timestamp;
 use projections::dead_letters::{DeadLetter, DeadLetterStatus};
+use schemars::JsonSchema;
 use serde::Serialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
+answers!(DeadLetterBody);
+
 /// An event that a consumer of the journal could not take in, or that waits behind such a one.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct DeadLetterBody {
     /// `<consumer>.<position>`.
-    #[schema(pattern = "^[a-z_]+[.][1-9][0-9]*$", example = "orders.1234")]
+    #[schemars(extend("pattern" = "^[a-z_]+[.][1-9][0-9]*$"), example = &"orders.1234")]
     pub(super) id: String,
     /// A projection, or another follower of the journal.
     pub(super) consumer: String,
@@ -22,7 +24,6 @@ pub(super) struct DeadLetterBody {
     /// What waits with it; null: the consumer as a whole.
     pub(super) ordering_key: Option<String>,
     /// `failed`, `waiting` behind one that failed, or `given_up` by somebody.
-    #[schema(value_type = String, pattern = "^(failed|waiting|given_up)$")]
     pub(super) status: DeadLetterStatus,
     /// Why it failed; null while it only waits.
     pub(super) reason: Option<String>,
@@ -30,10 +31,8 @@ pub(super) struct DeadLetterBody {
     pub(super) attempts: i32,
     /// Whether another try is under way.
     pub(super) retrying: bool,
-    #[schema(value_type = schema::Timestamp)]
     pub(super) first_at: Timestamp,
     /// When it was tried last, or given up.
-    #[schema(value_type = schema::Timestamp)]
     pub(super) last_at: Timestamp,
 }
 

@@ -1,8 +1,8 @@
 use super::body::{DeadLetterBody, body};
 use crate::application::App;
 use crate::http::{AtLeast, Body, Command, Json, List, Params, Path, Problem};
+use crate::routes::NoParams;
 use crate::routes::admin::PageParams;
-use crate::routes::{NoParams, schema};
 use axum::extract::State;
 use axum::http::StatusCode;
 use projections::dead_letters::{self, DeadLetterId, Decided};
@@ -10,8 +10,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 /// All dead letters, by consumer and position.
-#[utoipa::path(get, path = "/api/v1/admin/dead-letters", tag = "operations", params(PageParams),
-    responses((status = 200, body = List<DeadLetterBody>), (status = 422, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/admin/dead-letters", tag = "operations", responses((status = 200, body = List<DeadLetterBody>), (status = 422)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -24,8 +23,7 @@ pub(super) async fn list(
 
 /// Lets the letter's ordering key be tried again, in order, within about a second.
 #[utoipa::path(post, path = "/api/v1/admin/dead-letters/{id}/retry", tag = "operations",
-    params(("id" = String, Path)),
-    responses((status = 202), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+    responses((status = 202), (status = 404), (status = 409)))]
 pub(super) async fn retry(
     State(app): State<Arc<App>>,
     command: Command,
@@ -46,8 +44,7 @@ pub(super) async fn retry(
 /// Gives up on an event that failed: if it still cannot be applied, it has no effect on this
 /// consumer; what waits behind it goes on. Nothing else is left out.
 #[utoipa::path(delete, path = "/api/v1/admin/dead-letters/{id}", tag = "operations",
-    params(("id" = String, Path)),
-    responses((status = 204), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+    responses((status = 204), (status = 404), (status = 409)))]
 pub(super) async fn give_up(
     State(app): State<Arc<App>>,
     command: Command,

@@ -1,24 +1,31 @@
 use crate::http::Id;
-use crate::routes::schema;
+use crate::openapi::schema::answers;
 use domain::RoleName;
+use domain::policy::MAX_ROLES;
 use domain::policy::{Considered, EntryKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeSet;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
+answers!(ExplainBody);
+
 /// A request that somebody might send.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"roles": ["staff"], "method": "GET", "path": "/api/v1/me"}))]
+#[schemars(example = json!({
+    "user_id": "01890a5d-ac96-774b-bcce-b302099a8057", "method": "GET", "path": "/api/v1/me",
+}))]
 pub(super) struct ExplainRequest {
     /// Who sends it; or give `roles`.
     #[serde(default)]
-    #[schema(value_type = Option<Uuid>)]
     pub(super) user_id: Option<Id>,
     /// The roles of who sends it: `["anonymous"]` for somebody without a token, `[]` for somebody
     /// with a token and nothing granted.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<schema::Token>>, max_items = 50)]
+    #[schemars(length(max = MAX_ROLES))]
     pub(super) roles: Option<BTreeSet<RoleName>>,
     /// In capitals.
     pub(super) method: String,
@@ -27,7 +34,7 @@ pub(super) struct ExplainRequest {
 }
 
 /// What would become of the request, and why.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ExplainBody {
     pub(super) decision: PolicyDecision,
     /// What it follows from.
@@ -46,7 +53,7 @@ pub(super) struct ExplainBody {
 }
 
 /// Whether the request would pass.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum PolicyDecision {
     Allow,
@@ -54,7 +61,7 @@ pub(super) enum PolicyDecision {
 }
 
 /// What a decision follows from.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum DecisionReason {
     /// The user is banned, which counts before any rule.
@@ -70,7 +77,7 @@ pub(super) enum DecisionReason {
 }
 
 /// One rule or public path, and what of it fits the request.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ConsideredBody {
     pub(super) id: Uuid,
     pub(super) kind: PolicyEntryKind,
@@ -82,7 +89,7 @@ pub(super) struct ConsideredBody {
 }
 
 /// What an entry of the policy is.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PolicyEntryKind {
     DenyRule,

@@ -1,7 +1,6 @@
 use super::body::{DecisionReason, ExplainBody, ExplainRequest, PolicyDecision, considered};
 use crate::application::App;
 use crate::http::{Body, FieldError, Id, Json, Problem};
-use crate::routes::schema;
 use axum::extract::State;
 use domain::RoleName;
 use domain::policy::{Caller, Grant, MAX_ROLES, MethodSelector, Verdict, canonical_path};
@@ -12,8 +11,7 @@ use uuid::Uuid;
 
 /// Explains a decision without making it. Ownership is not looked at: that is checked where the
 /// resource is known.
-#[utoipa::path(post, path = "/api/v1/admin/permission-rules/explain", tag = "permissions", request_body = ExplainRequest,
-    responses((status = 200, body = ExplainBody), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/permission-rules/explain", tag = "permissions", responses((status = 200, body = ExplainBody), (status = 404), (status = 422)))]
 pub(super) async fn explain(
     State(app): State<Arc<App>>,
     body: Body<ExplainRequest>,

@@ -1,24 +1,24 @@
 use crate::http::Limit;
-use crate::routes::schema;
+use crate::openapi::schema::answers;
 use domain::Money;
 use domain::payment::{Captured, PaymentStatus};
 use projections::orders::PaymentView;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+answers!(StaffPaymentBody);
+
 /// A payment as staff see it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct StaffPaymentBody {
     pub(super) id: Uuid,
     pub(super) order_id: Uuid,
     pub(super) customer_id: Uuid,
     /// What the provider said last: `pending`, `unknown`, `action_required`, `authorized`,
     /// `failed`, `declined`, `voided` or `captured`.
-    #[schema(value_type = String)]
     pub(super) status: PaymentStatus,
     /// What was asked for.
-    #[schema(value_type = schema::Money)]
     pub(super) amount: Money,
     /// What was taken, an item a currency.
     pub(super) captured: Vec<CapturedBody>,
@@ -31,22 +31,19 @@ pub(super) struct StaffPaymentBody {
 }
 
 /// What was taken in one currency.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CapturedBody {
     /// All of it.
-    #[schema(value_type = schema::Money)]
     pub(super) amount: Money,
     /// The part that no order took and that has to go back.
-    #[schema(value_type = schema::Money)]
     pub(super) orphaned: Money,
     /// Why: `captured_less`, `captured_more`, `captured_other_currency`, or what the order refused
     /// it with, such as `order_already_paid`. Null when nothing has to go back.
     pub(super) code: Option<String>,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(super) struct PaymentListParams {
     /// Only those of this order.
     pub(super) order_id: Option<Uuid>,
@@ -54,7 +51,6 @@ pub(super) struct PaymentListParams {
     pub(super) orphaned: Option<bool>,
     /// How many items at most.
     #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
     pub(super) limit: Limit,
     /// The last page's `next_cursor`.
     pub(super) cursor: Option<String>,

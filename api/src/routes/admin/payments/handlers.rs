@@ -1,15 +1,13 @@
 use super::body::{PaymentListParams, StaffPaymentBody, body};
 use crate::application::App;
 use crate::http::{AtLeast, Json, List, Params, Problem};
-use crate::routes::schema;
 use axum::extract::State;
 use projections::orders::{self, PaymentFilter};
 use std::sync::Arc;
 
 /// Payments, those that were asked for last first.
 #[utoipa::path(get, path = "/api/v1/admin/payments", operation_id = "list_payments", tag = "orders",
-    params(PaymentListParams),
-    responses((status = 200, body = List<StaffPaymentBody>), (status = 422, body = schema::Problem)))]
+    responses((status = 200, body = List<StaffPaymentBody>), (status = 422)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PaymentListParams>,

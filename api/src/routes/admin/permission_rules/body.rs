@@ -1,21 +1,25 @@
 use crate::application::policy::Written;
-use domain::policy::{Effect, MethodSelector, RoleSelector, Rule};
+use crate::openapi::schema::answers;
+use domain::policy::{
+    Effect, MAX_METHODS, MAX_NOTE_CHARS, MAX_PATTERN_CHARS, MAX_ROLES, MethodSelector,
+    RoleSelector, Rule,
+};
 use projections::permissions::RuleView;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
 use uuid::Uuid;
 
+answers!(RuleBody);
+
 /// A permission rule.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RuleBody {
     pub(super) id: Uuid,
-    #[schema(value_type = EffectName)]
     pub(super) effect: Effect,
     /// Granted roles, `anonymous`, `authenticated` or `*`.
-    #[schema(value_type = Vec<String>)]
     pub(super) roles: Vec<RoleSelector>,
     /// Methods in capitals, or `*`. HEAD follows GET.
-    #[schema(value_type = Vec<String>)]
     pub(super) methods: Vec<MethodSelector>,
     /// A regular expression over the whole canonical path, anchored by us.
     pub(super) path: String,
@@ -25,34 +29,27 @@ pub(super) struct RuleBody {
 }
 
 /// A permission rule as it shall be.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({
+    "effect": "allow", "roles": ["staff"], "methods": ["GET"], "path": "/api/v1/x",
+    "note": "A sample.",
+}))]
 pub(super) struct RuleRequest {
-    #[schema(value_type = EffectName)]
     pub(super) effect: Effect,
     /// Granted roles, `anonymous`, `authenticated` or `*`.
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 50)]
+    #[schemars(length(min = 1, max = MAX_ROLES))]
     pub(super) roles: Vec<RoleSelector>,
     /// Methods in capitals, or `*`. HEAD follows GET.
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 10)]
+    #[schemars(length(min = 1, max = MAX_METHODS))]
     pub(super) methods: Vec<MethodSelector>,
     /// A regular expression over the whole canonical path, anchored by us.
-    #[schema(max_length = 512)]
+    #[schemars(length(max = MAX_PATTERN_CHARS))]
     pub(super) path: String,
     /// What it is for, for whoever reads the list.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schemars(length(max = MAX_NOTE_CHARS))]
     pub(super) note: String,
-}
-
-/// What a rule does when it matches.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = RuleEffect)]
-#[expect(dead_code, reason = "how OpenAPI is told about the domain's own type")]
-pub(super) enum EffectName {
-    Allow,
-    Deny,
 }
 
 pub(super) fn written(view: &RuleView) -> Written {

@@ -4,9 +4,9 @@ use crate::application::policy;
 use crate::http::{
     AtLeast, Body, Command, Id, IfMatch, IfNoneMatch, Json, List, Params, Path, Problem,
 };
+use crate::routes::NoParams;
 use crate::routes::admin::PageParams;
 use crate::routes::admin::policy::{etag, headers};
-use crate::routes::{NoParams, schema};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
@@ -19,8 +19,7 @@ use uuid::Uuid;
 
 /// The rules in force, in the order in which they were added. They have no other order: a deny
 /// rule wins over every allow rule.
-#[utoipa::path(get, path = "/api/v1/admin/permission-rules", tag = "permissions", params(PageParams),
-    responses((status = 200, body = List<RuleBody>), (status = 422, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/admin/permission-rules", tag = "permissions", responses((status = 200, body = List<RuleBody>), (status = 422)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -33,8 +32,7 @@ pub(super) async fn list(
 }
 
 /// One rule.
-#[utoipa::path(get, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", params(("id" = Uuid, Path)),
-    responses((status = 200, body = RuleBody), (status = 304), (status = 404, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 200, body = RuleBody), (status = 404)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(Id(rule_id)): Path<Id>,
@@ -49,8 +47,7 @@ pub(super) async fn show(
 }
 
 /// Puts a rule in force.
-#[utoipa::path(post, path = "/api/v1/admin/permission-rules", tag = "permissions", request_body = RuleRequest,
-    responses((status = 201, body = RuleBody), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/permission-rules", tag = "permissions", responses((status = 201, body = RuleBody), (status = 409), (status = 422)))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
     command: Command,
@@ -67,10 +64,7 @@ pub(super) async fn add(
 }
 
 /// Makes a rule say something else.
-#[utoipa::path(put, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", request_body = RuleRequest,
-    params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    responses((status = 200, body = RuleBody), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem),
-        (status = 412, body = schema::Problem), (status = 422, body = schema::Problem), (status = 428, body = schema::Problem)))]
+#[utoipa::path(put, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 200, body = RuleBody), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Path(Id(rule_id)): Path<Id>,
@@ -89,8 +83,7 @@ pub(super) async fn change(
 }
 
 /// Takes a rule out of force.
-#[utoipa::path(delete, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", params(("id" = Uuid, Path)),
-    responses((status = 204), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+#[utoipa::path(delete, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 204), (status = 404), (status = 409)))]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     Path(Id(rule_id)): Path<Id>,

@@ -5,8 +5,8 @@ use crate::http::{
     AtLeast, Body, Command, Etag, Id, IfMatch, IfNoneMatch, Json, KeyedCommand, List, Params, Path,
     Position, Problem, Replayed,
 };
+use crate::routes::NoParams;
 use crate::routes::catalogue::{self, ProductBody};
-use crate::routes::{NoParams, schema};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
@@ -15,8 +15,7 @@ use domain::product::{MAX_CATEGORIES, MAX_VARIANTS};
 use std::sync::Arc;
 
 /// Products in every status.
-#[utoipa::path(get, path = "/api/v1/admin/products", tag = "staff", params(ProductListParams),
-    responses((status = 200, body = List<ProductBody>), (status = 422, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/admin/products", tag = "staff", responses((status = 200, body = List<ProductBody>), (status = 422)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<ProductListParams>,
@@ -28,8 +27,7 @@ pub(super) async fn list(
 }
 
 /// One product, in whatever status.
-#[utoipa::path(get, path = "/api/v1/admin/products/{id}", tag = "staff", params(("id" = Uuid, Path)),
-    responses((status = 200, body = ProductBody), (status = 304), (status = 404, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/admin/products/{id}", tag = "staff", responses((status = 200, body = ProductBody), (status = 404)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(Id(product_id)): Path<Id>,
@@ -45,9 +43,7 @@ pub(super) async fn show(
 }
 
 /// Writes a draft and takes its SKUs; 409 `sku_taken` when one of them is another product's.
-#[utoipa::path(post, path = "/api/v1/admin/products", tag = "staff", request_body = ProductRequest,
-    params(("Idempotency-Key" = String, Header)),
-    responses((status = 201, body = ProductBody), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/products", tag = "staff", responses((status = 201, body = ProductBody), (status = 409), (status = 422)))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     command: KeyedCommand,
@@ -61,10 +57,7 @@ pub(super) async fn create(
 
 /// Makes the product exactly this. A SKU that stays keeps its number; one that is left out is no
 /// longer sold.
-#[utoipa::path(put, path = "/api/v1/admin/products/{id}", tag = "staff", request_body = ProductRequest,
-    params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    responses((status = 200, body = ProductBody), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem),
-        (status = 412, body = schema::Problem), (status = 422, body = schema::Problem), (status = 428, body = schema::Problem)))]
+#[utoipa::path(put, path = "/api/v1/admin/products/{id}", tag = "staff", responses((status = 200, body = ProductBody), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn revise(
     State(app): State<Arc<App>>,
     Path(Id(product_id)): Path<Id>,
@@ -78,8 +71,7 @@ pub(super) async fn revise(
 }
 
 /// Puts the product on sale.
-#[utoipa::path(post, path = "/api/v1/admin/products/{id}/publish", tag = "staff", params(("id" = Uuid, Path)),
-    responses((status = 200, body = ProductBody), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/products/{id}/publish", tag = "staff", responses((status = 200, body = ProductBody), (status = 404), (status = 409)))]
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
     Path(Id(product_id)): Path<Id>,
@@ -90,8 +82,7 @@ pub(super) async fn publish(
 }
 
 /// Takes the product off sale; orders keep showing it.
-#[utoipa::path(post, path = "/api/v1/admin/products/{id}/retire", tag = "staff", params(("id" = Uuid, Path)),
-    responses((status = 200, body = ProductBody), (status = 404, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/products/{id}/retire", tag = "staff", responses((status = 200, body = ProductBody), (status = 404)))]
 pub(super) async fn retire(
     State(app): State<Arc<App>>,
     Path(Id(product_id)): Path<Id>,

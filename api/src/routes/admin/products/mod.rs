@@ -4,10 +4,10 @@ mod body;
 mod handlers;
 
 use crate::application::App;
+use crate::openapi::takes::routes;
 use crate::routes::resource::{ANY, Access, Resource, allow};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
@@ -25,9 +25,12 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
 };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(handlers::list, handlers::create))
-        .routes(routes!(handlers::show, handlers::revise))
-        .routes(routes!(handlers::publish))
-        .routes(routes!(handlers::retire))
+    routes![
+        handlers::list,
+        handlers::create,
+        handlers::show,
+        handlers::revise,
+        handlers::publish,
+        handlers::retire
+    ]
 }

@@ -1,11 +1,13 @@
-use crate::routes::schema;
+use crate::openapi::schema::answers;
 use domain::Timestamp;
 use projections::{ProjectionStatus, Status};
+use schemars::JsonSchema;
 use serde::Serialize;
-use utoipa::ToSchema;
+
+answers!(ProjectionBody);
 
 /// A read model.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct ProjectionBody {
     pub(super) name: String,
     /// Of the shape of its rows.
@@ -16,14 +18,12 @@ pub(super) struct ProjectionBody {
     pub(super) lag: u64,
     /// `running`; `partly_parked`: it goes on without some ordering keys, see the dead letters; or `parked`
     /// before an event that it cannot apply.
-    #[schema(value_type = String)]
     pub(super) status: Status,
     /// The event before which it is parked.
     pub(super) parked_position: Option<u64>,
     /// Why it is parked.
     pub(super) parked_reason: Option<String>,
     /// When its position or status changed last.
-    #[schema(value_type = schema::Timestamp)]
     pub(super) updated_at: Timestamp,
 }
 

@@ -1,16 +1,19 @@
 use crate::application::policy::Written;
-use domain::policy::MethodSelector;
+use crate::openapi::schema::answers;
+use domain::policy::{MAX_METHODS, MAX_PATTERN_CHARS, MethodSelector};
 use projections::permissions::PublicPathView;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
 use uuid::Uuid;
 
+answers!(PublicPathBody);
+
 /// Paths that need no permission.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PublicPathBody {
     pub(super) id: Uuid,
     /// Methods in capitals, or `*`. HEAD follows GET.
-    #[schema(value_type = Vec<String>)]
     pub(super) methods: Vec<MethodSelector>,
     /// A regular expression over the whole canonical path, anchored by us.
     pub(super) path: String,
@@ -19,14 +22,15 @@ pub(super) struct PublicPathBody {
 }
 
 /// Paths that shall need no permission.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"methods": ["GET"], "path": "/x"}))]
 pub(super) struct PublicPathRequest {
     /// Methods in capitals, or `*`. HEAD follows GET.
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 10)]
+    #[schemars(length(min = 1, max = MAX_METHODS))]
     pub(super) methods: Vec<MethodSelector>,
     /// A regular expression over the whole canonical path, anchored by us.
-    #[schema(max_length = 512)]
+    #[schemars(length(max = MAX_PATTERN_CHARS))]
     pub(super) path: String,
 }
 

@@ -2,10 +2,10 @@ use super::body::{PublicPathBody, PublicPathRequest, from_view, written};
 use crate::application::App;
 use crate::application::policy;
 use crate::http::{AtLeast, Body, Command, Id, IfNoneMatch, Json, List, Params, Path, Problem};
+use crate::routes::NoParams;
 use crate::routes::admin::PageParams;
 use crate::routes::admin::permission_rules::check_methods;
 use crate::routes::admin::policy::{etag, headers};
-use crate::routes::{NoParams, schema};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
@@ -15,8 +15,7 @@ use projections::permissions;
 use std::sync::Arc;
 
 /// The public paths in the order in which they were added.
-#[utoipa::path(get, path = "/api/v1/admin/public-paths", tag = "permissions", params(PageParams),
-    responses((status = 200, body = List<PublicPathBody>), (status = 422, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/admin/public-paths", tag = "permissions", responses((status = 200, body = List<PublicPathBody>), (status = 422)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -29,8 +28,7 @@ pub(super) async fn list(
 }
 
 /// One entry.
-#[utoipa::path(get, path = "/api/v1/admin/public-paths/{id}", tag = "permissions", params(("id" = Uuid, Path)),
-    responses((status = 200, body = PublicPathBody), (status = 304), (status = 404, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/admin/public-paths/{id}", tag = "permissions", responses((status = 200, body = PublicPathBody), (status = 404)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(Id(public_path_id)): Path<Id>,
@@ -45,8 +43,7 @@ pub(super) async fn show(
 }
 
 /// Lets everybody use some paths.
-#[utoipa::path(post, path = "/api/v1/admin/public-paths", tag = "permissions", request_body = PublicPathRequest,
-    responses((status = 201, body = PublicPathBody), (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/public-paths", tag = "permissions", responses((status = 201, body = PublicPathBody), (status = 422)))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
     command: Command,
@@ -74,8 +71,7 @@ pub(super) async fn add(
 }
 
 /// Makes permission needed again.
-#[utoipa::path(delete, path = "/api/v1/admin/public-paths/{id}", tag = "permissions", params(("id" = Uuid, Path)),
-    responses((status = 204), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+#[utoipa::path(delete, path = "/api/v1/admin/public-paths/{id}", tag = "permissions", responses((status = 204), (status = 404), (status = 409)))]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     Path(Id(public_path_id)): Path<Id>,

@@ -4,16 +4,14 @@ mod body;
 mod handlers;
 
 use crate::application::App;
+use crate::openapi::takes::routes;
 use crate::routes::resource::{Access, Resource};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// This resource's routes. No rule of a new shop is its own.
 pub(in crate::routes) const RESOURCE: Resource = Resource { routes, access: Access::NONE };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(handlers::list, handlers::add))
-        .routes(routes!(handlers::show, handlers::remove))
+    routes![handlers::list, handlers::add, handlers::show, handlers::remove]
 }

@@ -1,14 +1,17 @@
-use crate::routes::schema;
+use crate::openapi::schema::answers;
+use domain::stock::{MAX_ON_HAND, MAX_RECEIVED};
 use domain::{Reason, Sku};
 use projections::catalogue::StockView;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
 use uuid::Uuid;
 
+answers!(StockBody);
+
 /// The stock of one SKU.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct StockBody {
-    #[schema(value_type = schema::Token)]
     pub(super) sku: Sku,
     /// The product that the SKU belongs to.
     pub(super) product_id: Uuid,
@@ -22,23 +25,24 @@ pub(super) struct StockBody {
 }
 
 /// What arrived.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"quantity": 1, "reason": "delivery"}))]
 pub(super) struct StockReceipt {
     /// Pieces.
-    #[schema(minimum = 1, maximum = 1_000_000_000)]
+    #[schemars(range(min = 1, max = MAX_RECEIVED))]
     pub(super) quantity: u32,
-    #[schema(value_type = String, min_length = 1, max_length = 500)]
     pub(super) reason: Reason,
 }
 
 /// What is to be corrected.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"quantity": 1, "reason": "delivery"}))]
 pub(super) struct StockAdjustment {
-    /// Pieces to add; negative ones are taken away, as far as they are not set aside for orders.
+    /// Pieces to add; negative ones are taken away, as far as they are not set aside for orders. Not 0.
+    #[schemars(range(min = -(MAX_ON_HAND as i64), max = MAX_ON_HAND))]
     pub(super) quantity: i64,
-    #[schema(value_type = String, min_length = 1, max_length = 500)]
     pub(super) reason: Reason,
 }
 

@@ -4,7 +4,6 @@ use crate::http::{
     AtLeast, Body, Etag, Json, KeyedCommand, List, Params, Path, Position, Problem, Replayed,
 };
 use crate::routes::admin::PageParams;
-use crate::routes::schema;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::Sku;
@@ -13,8 +12,7 @@ use projections::catalogue;
 use std::sync::Arc;
 
 /// The stock of all SKUs, by SKU.
-#[utoipa::path(get, path = "/api/v1/admin/stock", tag = "staff", params(PageParams),
-    responses((status = 200, body = List<StockBody>), (status = 422, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/admin/stock", tag = "staff", responses((status = 200, body = List<StockBody>), (status = 422)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -27,9 +25,7 @@ pub(super) async fn list(
 }
 
 /// Books pieces that arrived.
-#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/receive", tag = "staff", request_body = StockReceipt,
-    params(("sku" = schema::Token, Path), ("Idempotency-Key" = String, Header)),
-    responses((status = 200, body = StockBody), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/receive", tag = "staff", responses((status = 200, body = StockBody), (status = 404), (status = 422)))]
 pub(super) async fn receive(
     State(app): State<Arc<App>>,
     Path(sku): Path<Sku>,
@@ -46,10 +42,8 @@ pub(super) async fn receive(
 }
 
 /// Corrects what is on hand; 409 `insufficient_stock` when orders wait for what would be missing.
-#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/adjust", tag = "staff", request_body = StockAdjustment,
-    params(("sku" = schema::Token, Path), ("Idempotency-Key" = String, Header)),
-    responses((status = 200, body = StockBody), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem),
-        (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/adjust", tag = "staff", responses((status = 200, body = StockBody), (status = 404), (status = 409),
+        (status = 422)))]
 pub(super) async fn adjust(
     State(app): State<Arc<App>>,
     Path(sku): Path<Sku>,

@@ -1,14 +1,17 @@
 use crate::application::App;
 use crate::http::Problem;
-use crate::routes::schema;
+use crate::openapi::schema::answers;
 use crate::routes::users::{self, UserBody};
 use domain::{Reason, RoleName, Timestamp};
 use projections::users::UserView;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
+
+answers!(StaffUserBody);
 
 /// A user as staff sees them. E-mail and name are null once the user is erased.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct StaffUserBody {
     #[serde(flatten)]
     pub(super) user: UserBody,
@@ -17,32 +20,29 @@ pub(super) struct StaffUserBody {
 }
 
 /// Why somebody may not do anything.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct UserBanBody {
-    #[schema(value_type = String)]
     pub(super) reason: Reason,
     /// Until when; null means for ever.
-    #[schema(value_type = Option<schema::Timestamp>)]
     pub(super) until: Option<Timestamp>,
 }
 
 /// A role to grant.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"role": "staff"}))]
 pub(super) struct GrantRole {
-    #[schema(value_type = schema::Token)]
     pub(super) role: RoleName,
 }
 
 /// A ban to speak.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = json!({"reason": "abuse", "until": "2999-12-31T23:59:59.999Z"}))]
 pub(super) struct BanUser {
-    #[schema(value_type = String, min_length = 1, max_length = 500)]
     pub(super) reason: Reason,
     /// Until when; for ever if absent.
     #[serde(default)]
-    #[schema(value_type = Option<schema::Timestamp>)]
     pub(super) until: Option<Timestamp>,
 }
 

@@ -4,9 +4,9 @@ use crate::application::{App, accounts};
 use crate::http::{
     AtLeast, Body, Command, Etag, Id, Json, List, Params, Path, Position, Problem, Replayed,
 };
+use crate::routes::NoParams;
 use crate::routes::admin::PageParams;
 use crate::routes::users;
-use crate::routes::{NoParams, schema};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use commands::bus::Executed;
@@ -16,8 +16,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// The users, by number.
-#[utoipa::path(get, path = "/api/v1/admin/users", tag = "users", params(PageParams),
-    responses((status = 200, body = List<StaffUserBody>), (status = 422, body = schema::Problem)))]
+#[utoipa::path(get, path = "/api/v1/admin/users", tag = "users", responses((status = 200, body = List<StaffUserBody>), (status = 422)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -34,9 +33,7 @@ pub(super) async fn list(
 }
 
 /// Gives a user a role; one that they have already is fine.
-#[utoipa::path(post, path = "/api/v1/admin/users/{id}/roles", tag = "users", request_body = GrantRole,
-    params(("id" = Uuid, Path)),
-    responses((status = 200, body = StaffUserBody), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/users/{id}/roles", tag = "users", responses((status = 200, body = StaffUserBody), (status = 404), (status = 422)))]
 pub(super) async fn grant_role(
     State(app): State<Arc<App>>,
     Path(Id(user_id)): Path<Id>,
@@ -50,8 +47,7 @@ pub(super) async fn grant_role(
 
 /// Takes a role from a user; one that they do not have is fine.
 #[utoipa::path(delete, path = "/api/v1/admin/users/{id}/roles/{role}", tag = "users",
-    params(("id" = Uuid, Path), ("role" = schema::Token, Path)),
-    responses((status = 200, body = StaffUserBody), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+    responses((status = 200, body = StaffUserBody), (status = 404), (status = 409)))]
 pub(super) async fn revoke_role(
     State(app): State<Arc<App>>,
     Path(path): Path<(Id, RoleName)>,
@@ -65,10 +61,8 @@ pub(super) async fn revoke_role(
 }
 
 /// Keeps a user from doing anything, at once and with any token.
-#[utoipa::path(post, path = "/api/v1/admin/users/{id}/ban", tag = "users", request_body = BanUser,
-    params(("id" = Uuid, Path)),
-    responses((status = 200, body = StaffUserBody), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem),
-        (status = 422, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/users/{id}/ban", tag = "users", responses((status = 200, body = StaffUserBody), (status = 404), (status = 409),
+        (status = 422)))]
 pub(super) async fn ban(
     State(app): State<Arc<App>>,
     Path(Id(user_id)): Path<Id>,
@@ -82,8 +76,7 @@ pub(super) async fn ban(
 }
 
 /// Lifts a user's ban; that there is none is fine.
-#[utoipa::path(post, path = "/api/v1/admin/users/{id}/unban", tag = "users", params(("id" = Uuid, Path)),
-    responses((status = 200, body = StaffUserBody), (status = 404, body = schema::Problem)))]
+#[utoipa::path(post, path = "/api/v1/admin/users/{id}/unban", tag = "users", responses((status = 200, body = StaffUserBody), (status = 404)))]
 pub(super) async fn unban(
     State(app): State<Arc<App>>,
     Path(Id(user_id)): Path<Id>,

@@ -4,19 +4,20 @@ mod body;
 mod handlers;
 
 use crate::application::App;
+use crate::openapi::takes::routes;
 use crate::routes::resource::{Access, Resource};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 /// This resource's routes. No rule of a new shop is its own.
 pub(in crate::routes) const RESOURCE: Resource = Resource { routes, access: Access::NONE };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(handlers::list))
-        .routes(routes!(handlers::grant_role))
-        .routes(routes!(handlers::revoke_role))
-        .routes(routes!(handlers::ban))
-        .routes(routes!(handlers::unban))
+    routes![
+        handlers::list,
+        handlers::grant_role,
+        handlers::revoke_role,
+        handlers::ban,
+        handlers::unban
+    ]
 }

@@ -1,7 +1,14 @@
 //! The OpenAPI document: what the routes say about themselves, completed by what holds for all.
 //!
-//! A route describes only what is its own. The errors, the common headers, the sign-in and who
-//! needs it are added here, so that they can be neither forgotten nor contradict the conventions.
+//! A route describes only what is its own: its path and how it succeeds. What it takes its arguments
+//! say (`takes`), what that and the answers look like the types say (`schema`). The errors, the
+//! sign-in, who needs it, and examples are added here, so that they can be neither forgotten nor
+//! contradict the conventions.
+
+mod example;
+mod problem;
+pub(crate) mod schema;
+pub(crate) mod takes;
 
 use crate::http::PROBLEM_JSON;
 use crate::routes;
@@ -69,17 +76,18 @@ fn complete(document: &mut Value) {
     components["securitySchemes"]["token"] =
         json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT" });
     components["responses"]["Problem"] = problem_response();
-    components["parameters"] = parameters();
-    if components["schemas"]["Problem"].is_null() {
-        components["schemas"]["Problem"] = problem_schema();
+    for (name, schema) in schema::given::<problem::Problem>().named {
+        components["schemas"][name] = schema;
     }
     let policy = default_policy();
+    let components = document["components"].clone();
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for (path, item) in paths {
         let Some(item) = item.as_object_mut() else { continue };
         for method in METHODS {
             if let Some(operation) = item.get_mut(method).and_then(Value::as_object_mut) {
                 complete_operation(operation, method, path, &policy);
+                example::add(operation, &components);
             }
         }
     }
@@ -102,10 +110,6 @@ fn complete_operation(
         errors.for_each(|(_, response)| problem_content(response));
         responses.iter_mut().for_each(|(status, response)| describe(status, response));
         responses.insert("default".into(), json!({ "$ref": "#/components/responses/Problem" }));
-    }
-    if path.starts_with("/api/v1/") {
-        let header = if method == "get" { "Gomall-Position" } else { "Idempotency-Key" };
-        add_parameter(operation, header);
     }
     let token = json!({ "token": [] });
     let security =
@@ -140,18 +144,6 @@ fn describe(status: &str, response: &mut Value) {
     }
 }
 
-/// Adds the reusable header, unless the route has described it (as required) itself.
-fn add_parameter(operation: &mut Map<String, Value>, name: &str) {
-    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
-    let Some(parameters) = parameters.as_array_mut() else { return };
-    let is_there = parameters.iter().any(|parameter| {
-        parameter["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name))
-    });
-    if !is_there {
-        parameters.push(json!({ "$ref": format!("#/components/parameters/{name}") }));
-    }
-}
-
 /// Whether anybody may call it under the rules that a new shop starts with.
 fn is_public(policy: &CompiledPolicy, method: &str, path: &str) -> bool {
     let sample = |segment: &'_ str| -> String {
@@ -175,109 +167,5 @@ fn problem_response() -> Value {
     })
 }
 
-fn parameters() -> Value {
-    json!({
-        "Idempotency-Key": {
-            "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "The same for every retry of one request; kept for 30 days.",
-            "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
-        },
-        "Gomall-Position": {
-            "name": "Gomall-Position", "in": "header", "required": false,
-            "description": "The answer is at least as new as the command that answered with it.",
-            "schema": { "type": "integer", "format": "int64", "minimum": 0 },
-        },
-    })
-}
-
-/// The shape of [`crate::http::Problem`], in case no route has described it.
-fn problem_schema() -> Value {
-    let text = json!({ "type": "string" });
-    let error = json!({
-        "type": "object",
-        "required": ["code", "message"],
-        "properties": { "pointer": text, "parameter": text, "code": text, "message": text },
-    });
-    json!({
-        "type": "object",
-        "required": ["type", "title", "status", "code", "detail", "trace_id"],
-        "properties": {
-            "type": text, "title": text, "status": { "type": "integer" }, "code": text,
-            "detail": text, "trace_id": text, "errors": { "type": "array", "items": error },
-        },
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    /// Every operation as `method /path`, with its description.
-    fn operations() -> Vec<(String, &'static Value)> {
-        let paths = document().0["paths"].as_object().expect("paths");
-        let of_path = |(path, item): (&String, &'static Value)| {
-            let methods = METHODS.iter().filter(|method| item[**method].is_object());
-            let named = methods.map(|method| (format!("{method} {path}"), &item[*method]));
-            named.collect::<Vec<_>>()
-        };
-        paths.iter().flat_map(of_path).collect()
-    }
-
-    #[test]
-    fn the_document_is_openapi_3_1_and_every_reference_leads_somewhere() {
-        assert_eq!(document().0["openapi"], "3.1.0");
-        let text = document().to_json().expect("plain data");
-        let references = text.split("\"$ref\":\"#").skip(1);
-        let references: BTreeSet<_> =
-            references.filter_map(|rest| rest.split('"').next()).collect();
-        assert!(references.contains("/components/schemas/Problem"));
-        let leads_nowhere = |reference: &&&str| document().0.pointer(reference).is_none();
-        let nowhere: Vec<_> = references.iter().filter(leads_nowhere).collect();
-        assert!(nowhere.is_empty(), "{nowhere:?} (a parameter's own schema must be `inline`)");
-    }
-
-    #[test]
-    fn every_operation_has_a_name_of_its_own_and_says_what_errors_look_like() {
-        let mut names = BTreeSet::new();
-        for (operation, described) in operations() {
-            let name = described["operationId"].as_str().expect("a name");
-            assert!(names.insert(name), "{operation}: {name} is taken");
-            let responses = described["responses"].as_object().expect("responses");
-            assert!(responses.contains_key("default"), "{operation}");
-            for (status, response) in responses {
-                let is_error = status.starts_with(['4', '5']);
-                let has_plain_body = response["content"]["application/json"].is_object();
-                assert!(!(is_error && has_plain_body), "{operation} {status}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_operation_says_what_it_is_for() {
-        for (operation, described) in operations() {
-            assert!(described["summary"].is_string(), "{operation}");
-        }
-    }
-
-    #[test]
-    fn whoever_must_sign_in_is_told_so() {
-        let security = |path: &str, method: &str| &document().0["paths"][path][method]["security"];
-        let (public, members) = (json!([{}, { "token": [] }]), json!([{ "token": [] }]));
-        assert_eq!(security("/healthz", "get"), &public);
-        assert_eq!(security("/api/v1/products/{id}", "get"), &public);
-        assert_eq!(security("/api/v1/me/cart", "get"), &members);
-        assert_eq!(security("/api/v1/admin/products", "post"), &members);
-    }
-
-    #[test]
-    fn common_headers_are_described_once_per_operation() {
-        for (operation, described) in operations() {
-            let parameters = described["parameters"].as_array().cloned().unwrap_or_default();
-            let mut names: Vec<String> = parameters.iter().map(|one| one.to_string()).collect();
-            names.retain(|one| one.to_lowercase().contains("idempotency-key"));
-            let unsafe_call = operation.contains(" /api/v1/") && !operation.starts_with("get ");
-            assert_eq!(names.len(), usize::from(unsafe_call), "{operation}");
-        }
-    }
-}
+mod tests;
