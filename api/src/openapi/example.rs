@@ -24,8 +24,13 @@ const VALUES: [(&str, &str); 9] = [
     ("Slug", "Sticker"),
 ];
 
-/// Puts an example beside every JSON schema of what the operation takes, and of its successes.
+/// Puts an example beside every part of the path, beside the JSON that the operation takes, and beside
+/// that of its successes.
 pub(super) fn add(operation: &mut Map<String, Value>, components: &Value) {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten().filter(|one| one["in"] == "path") {
+        parameter["example"] = made(&parameter["schema"], components);
+    }
     if let Some(body) = operation.get_mut("requestBody") {
         add_to(&mut body["content"]["application/json"], components);
     }

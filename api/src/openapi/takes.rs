@@ -3,8 +3,8 @@
 //!
 //! The next extractor implements [`Takes`]; without it the handler's route does not compile.
 
-use super::schema::{self, Named};
-use serde_json::{Value, json};
+use super::schema::{self, Described, Named};
+use serde_json::{Map, Value, json};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::{ContentBuilder, RefOr, Required, ResponseBuilder};
@@ -52,7 +52,8 @@ impl Sketch<'_> {
 
     /// The parameters of the path: a `T`, or the parts of a tuple, in the path's order.
     pub(crate) fn path<T: schemars::JsonSchema>(&mut self) {
-        let schema = schema::taken_inline::<T>();
+        let Described { schema, named } = schema::taken::<T>();
+        self.name(named);
         let parts = schema["prefixItems"].as_array().cloned().unwrap_or_else(|| vec![schema]);
         let segments = self.path.split('/');
         let names = segments.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
@@ -75,9 +76,13 @@ impl Sketch<'_> {
             .content("application/json", content.build())
             .required(Some(Required::True));
         self.operation.request_body = Some(RefOr::T(body.build()));
-        let named = described.named.into_iter();
-        self.named.extend(named.map(|(name, schema)| (name, schema::verbatim(schema))));
+        self.name(described.named);
         self.answers(422);
+    }
+
+    fn name(&mut self, schemas: Map<String, Value>) {
+        let schemas = schemas.into_iter().map(|(name, schema)| (name, schema::verbatim(schema)));
+        self.named.extend(schemas);
     }
 
     fn parameter(

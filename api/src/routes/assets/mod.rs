@@ -47,6 +47,7 @@ answers!(Jpeg);
 
 /// The picture's file name, as a product's `picture` has it.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(inline, example = &"notebook.jpeg")]
 struct FileName(String);
 
 /// A picture as it is served.

@@ -9,6 +9,7 @@ pub(super) const MAX_SEARCH_CHARS: usize = 200;
 
 /// The product's id, or a variant's number.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(inline, example = &"1")]
 pub(super) struct Reference(pub(super) String);
 
 /// Which products, in which order.

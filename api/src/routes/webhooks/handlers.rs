@@ -6,7 +6,14 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use commands::bus::Context;
 use provider::webhook::{InvalidSignature, verify};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
+
+/// The provider's name.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline, example = &"sandbox")]
+pub(super) struct Provider(String);
 
 /// Takes a provider's notification: signed (Standard Webhooks), repeated and late ones as they come.
 #[utoipa::path(post, path = "/api/v1/webhooks/payments/{provider}", tag = "webhooks",
@@ -14,7 +21,7 @@ use std::sync::Arc;
         (status = 401), (status = 404)))]
 pub(super) async fn payment_notification(
     State(app): State<Arc<App>>,
-    Path(provider): Path<String>,
+    Path(Provider(provider)): Path<Provider>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     let secret = app.webhook_secret.as_ref().filter(|_| provider == "sandbox");

@@ -185,16 +185,21 @@ impl<'a> Operation<'a> {
         named.next().map(|one| one["required"] == true)
     }
 
-    /// The path with something in the place of its parameters; `id` is used for every `{id}`.
+    /// The path with something in the place of its parameters: `id` for every `{id}`, the document's
+    /// examples for the others.
     pub(crate) fn sample_path(&self, id: &str) -> String {
-        let segment = |segment: &'a str| match segment {
-            "{id}" => id.to_owned(),
-            "{sku}" => "notebook".to_owned(),
-            "{role}" => "staff".to_owned(),
-            "{provider}" => "sandbox".to_owned(),
-            "{file}" => "notebook.jpeg".to_owned(),
-            parameter if parameter.starts_with('{') => panic!("a sample for {parameter}?"),
-            fixed => fixed.to_owned(),
+        let segment = |segment: &'a str| {
+            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            match name {
+                None => segment.to_owned(),
+                Some("id") => id.to_owned(),
+                Some(name) => {
+                    let parameters = self.described["parameters"].as_array().into_iter().flatten();
+                    let mut named = parameters.filter(|one| one["name"] == name);
+                    let example = named.next().and_then(|one| one["example"].as_str());
+                    example.unwrap_or_else(|| panic!("an example for {name}?")).to_owned()
+                }
+            }
         };
         self.path.split('/').map(segment).collect::<Vec<_>>().join("/")
     }
