@@ -25,27 +25,13 @@ fn seeded() -> Policy {
 
 const CALLERS: [&str; 6] = ["anonymous", "customer", "staff", "analyst", "service", "admin"];
 
-/// Who may send each request, in the order of `CALLERS`. Whether the thing is theirs is not the
-/// policy's question.
+/// Who may send each request that no route answers, in the order of `CALLERS`: a rule reaches further
+/// than the routes that there are. Those of the routes are in `docs/permissions.md`.
 const MATRIX: &[(&str, &str, &str)] = &[
     ("GET", "/", "anonymous customer staff analyst service admin"),
-    ("GET", "/healthz", "anonymous customer staff analyst service admin"),
-    ("GET", "/readyz", "anonymous customer staff analyst service admin"),
-    ("GET", "/metrics", "anonymous customer staff analyst service admin"),
-    ("GET", "/openapi.json", "anonymous customer staff analyst service admin"),
     ("GET", "/asyncapi.json", "anonymous customer staff analyst service admin"),
-    ("GET", "/docs", "anonymous customer staff analyst service admin"),
-    ("GET", "/docs/index.html", "anonymous customer staff analyst service admin"),
-    ("GET", "/static/image/mug.jpeg", "anonymous customer staff analyst service admin"),
-    ("GET", "/.well-known/jwks.json", "anonymous customer staff analyst service admin"),
     ("GET", "/.well-knownXjwks.json", "admin"),
-    ("GET", "/sandbox/payments/1", "anonymous customer staff analyst service admin"),
-    ("POST", "/sandbox/payments/1", "anonymous customer staff analyst service admin"),
     ("GET", "/console", "admin"),
-    ("POST", "/api/v1/auth/register", "anonymous customer staff analyst service admin"),
-    ("POST", "/api/v1/auth/login", "anonymous customer staff analyst service admin"),
-    ("POST", "/api/v1/auth/refresh", "anonymous customer staff analyst service admin"),
-    ("POST", "/api/v1/auth/logout", "anonymous customer staff analyst service admin"),
     ("POST", "/api/v1/auth/verify-email", "anonymous customer staff analyst service admin"),
     ("POST", "/api/v1/auth/password-reset", "anonymous customer staff analyst service admin"),
     (
@@ -53,30 +39,15 @@ const MATRIX: &[(&str, &str, &str)] = &[
         "/api/v1/auth/password-reset/confirm",
         "anonymous customer staff analyst service admin",
     ),
-    ("GET", "/api/v1/products", "anonymous customer staff analyst service admin"),
     ("HEAD", "/api/v1/products", "anonymous customer staff analyst service admin"),
-    ("GET", "/api/v1/products/1", "anonymous customer staff analyst service admin"),
     ("POST", "/api/v1/products", "admin"),
-    ("GET", "/api/v1/categories", "anonymous customer staff analyst service admin"),
-    ("GET", "/api/v1/search/suggest", "anonymous customer staff analyst service admin"),
     ("GET", "/api/v1/flash-sales", "anonymous customer staff analyst service admin"),
     ("GET", "/api/v1/flash-sales/1", "anonymous customer staff analyst service admin"),
     ("POST", "/api/v1/flash-sales/1/claims", "customer admin"),
-    ("POST", "/api/v1/webhooks/payments/sandbox", "anonymous customer staff analyst service admin"),
-    ("GET", "/api/v1/me", "customer staff analyst service admin"),
     ("DELETE", "/api/v1/me", "customer staff analyst service admin"),
-    ("POST", "/api/v1/me/cart/lines", "customer staff analyst service admin"),
     ("GET", "/api/v1/menu", "admin"),
-    ("POST", "/api/v1/checkouts", "customer staff analyst service admin"),
-    ("POST", "/api/v1/checkouts/quote", "customer staff analyst service admin"),
-    ("GET", "/api/v1/orders", "customer staff analyst service admin"),
-    ("POST", "/api/v1/orders/1/payments", "customer staff analyst service admin"),
     ("PATCH", "/api/v1/orders/1", "customer staff analyst service admin"),
-    ("GET", "/api/v1/admin/products", "staff admin"),
-    ("POST", "/api/v1/admin/products/1/publish", "staff admin"),
-    ("POST", "/api/v1/admin/stock/MUG/receive", "staff admin"),
     ("GET", "/api/v1/admin/orders", "staff admin"),
-    ("GET", "/api/v1/admin/payments", "staff admin"),
     ("POST", "/api/v1/admin/orders/1/ship", "staff admin"),
     ("POST", "/api/v1/admin/orders/1/refunds", "staff admin"),
     ("POST", "/api/v1/admin/returns/1/accept", "staff admin"),
@@ -85,24 +56,15 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET", "/api/v1/admin/categories", "staff admin"),
     ("GET", "/api/v1/admin/orders/1/contact", "service admin"),
     ("GET", "/api/v1/admin/users/1/contact", "service admin"),
-    ("GET", "/api/v1/admin/users", "admin"),
-    ("POST", "/api/v1/admin/users/1/roles", "admin"),
-    ("POST", "/api/v1/admin/users/1/ban", "admin"),
     ("GET", "/api/v1/admin/audit", "admin"),
-    ("GET", "/api/v1/admin/permission-rules", "admin"),
-    ("PUT", "/api/v1/admin/permission-rules/1", "admin"),
-    ("POST", "/api/v1/admin/permission-rules/explain", "admin"),
-    ("GET", "/api/v1/admin/projections", "admin"),
-    ("GET", "/api/v1/events", "analyst admin"),
     ("POST", "/api/v1/events", "admin"),
     ("GET", "/api/v1/events/stream", "analyst admin"),
-    ("GET", "/api/v1/event-types", "analyst admin"),
     ("GET", "/api/v1/aggregates/order/1/events", "analyst admin"),
     ("GET", "/api/v1/unknown", "admin"),
 ];
 
 #[test]
-fn a_new_shop_lets_exactly_these_roles_through() {
+fn beside_the_routes_a_new_shop_lets_exactly_these_roles_through() {
     let policy = CompiledPolicy::compile(&seeded(), 1).expect("the defaults compile");
     for (method, raw, expected) in MATRIX {
         let path = canonical_path(raw).expect("a canonical path");

@@ -151,7 +151,7 @@ fn takes_body_or_nothing(operation: &Operation<'_>) -> bool {
     operation.is_unsafe() && operation.is_of_the_shop() && !operation.path.contains("/webhooks/")
 }
 
-async fn send(scene: &Scene, operation: Operation<'_>, body: Vec<u8>) -> Answer {
+pub(crate) async fn send(scene: &Scene, operation: Operation<'_>, body: Vec<u8>) -> Answer {
     let path = operation.sample_path(scene.customer.id());
     let key = key();
     let headers =
