@@ -2,7 +2,7 @@
 //! once what it takes and gives.
 //!
 //! A type of the wire derives `JsonSchema`. One that is the whole of an answer is also a line in
-//! [`answers`](crate::openapi::answers), which tells utoipa about it; what is taken says so
+//! [`answers`], which tells utoipa about it; what is taken says so
 //! through its extractor.
 
 use schemars::generate::SchemaSettings;
@@ -139,12 +139,12 @@ pub(super) fn verbatim(schema: Value) -> RefOr<Schema> {
     RefOr::T(Schema::Object(object))
 }
 
-/// For [`answers`](crate::openapi::answers): the schema of an answer.
+/// For [`answers`]: the schema of an answer.
 pub(crate) fn of_answer<T: JsonSchema>() -> RefOr<Schema> {
     verbatim(given::<T>().resolved().clone())
 }
 
-/// For [`answers`](crate::openapi::answers): what the schema of an answer names.
+/// For [`answers`]: what the schema of an answer names.
 pub(crate) fn named_by_answer<T: JsonSchema>(named: &mut Named) {
     named.extend(given::<T>().named.into_iter().map(|(name, schema)| (name, verbatim(schema))));
 }

@@ -4,7 +4,7 @@
 //! The next extractor implements [`Takes`]; without it the handler's route does not compile.
 
 use super::schema::{self, Described, Named};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::{ContentBuilder, RefOr, Required, ResponseBuilder};
@@ -107,27 +107,35 @@ impl Sketch<'_> {
 
 /// A parameter that is not given is absent; it is never null.
 fn without_null(mut schema: Value) -> Value {
-    if let Some(kinds) = schema["type"].as_array() {
-        let kinds: Vec<_> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();
-        schema["type"] = if let [kind] = &kinds[..] { kind.clone() } else { json!(kinds) };
+    let Some(members) = schema.as_object_mut() else { return schema };
+    if let Some(Value::Array(kinds)) = members.get_mut("type") {
+        kinds.retain(|kind| kind != "null");
+        if let [kind] = &kinds[..] {
+            let kind = kind.clone();
+            members.insert("type".into(), kind);
+        }
     }
-    for keyword in ["enum", "anyOf"] {
-        let listed = schema.get_mut(keyword).and_then(Value::as_array_mut);
-        listed
-            .into_iter()
-            .for_each(|all| all.retain(|one| !one.is_null() && one["type"] != "null"));
+    if members.get("default").is_some_and(Value::is_null) {
+        members.remove("default");
     }
-    let only = schema["anyOf"].as_array().filter(|all| all.len() == 1).map(|all| all[0].clone());
-    if let (Some(Value::Object(only)), Some(members)) = (only, schema.as_object_mut()) {
-        members.remove("anyOf");
-        only.into_iter().for_each(|(name, value)| {
-            members.entry(name).or_insert(value);
-        });
+    if let Some(Value::Array(names)) = members.get_mut("enum") {
+        names.retain(|name| !name.is_null());
     }
-    let members = schema.as_object_mut();
-    members
-        .into_iter()
-        .for_each(|members| members.retain(|name, value| name != "default" || !value.is_null()));
+    if let Some(Value::Array(mut alternatives)) = members.remove("anyOf") {
+        alternatives.retain(|one| one["type"] != "null");
+        match &mut alternatives[..] {
+            // What the member says of itself wins over what its type says.
+            [Value::Object(only)] => {
+                let only = std::mem::take(only);
+                only.into_iter().for_each(|(name, value)| {
+                    members.entry(name).or_insert(value);
+                });
+            }
+            _ => {
+                members.insert("anyOf".into(), Value::Array(alternatives));
+            }
+        }
+    }
     schema
 }
 
@@ -182,3 +190,7 @@ impl<S> Takes for axum::extract::State<S> {}
 impl<T> Takes for axum::Extension<T> {}
 impl Takes for axum::http::HeaderMap {}
 impl Takes for axum::extract::Request {}
+
+#[cfg(test)]
+#[path = "takes_tests.rs"]
+mod tests;
