@@ -3,10 +3,11 @@
 
 use crate::access::POLICY_ID;
 use crate::application::App;
+use crate::routes::default_policy as defaults;
 use anyhow::Context as _;
 use commands::bus::{Context, ExecuteError, Plan};
 use commands::registration::{self, Registration};
-use domain::policy::{Policy, PolicyCommand, default_public_paths, default_rules};
+use domain::policy::{Policy, PolicyCommand};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
 use domain::user::{User, UserCommand};
@@ -69,12 +70,12 @@ pub async fn default_policy(app: &App) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut plan = Plan::new(&context(app));
-    for (index, (rule_id, rule)) in default_rules().into_iter().enumerate() {
+    for (index, (rule_id, rule)) in defaults::rules().into_iter().enumerate() {
         // Whoever is first does it: another process that starts at once conflicts and is done.
         let version = (index == 0).then_some(0);
         plan = plan.step_at::<Policy>(POLICY_ID, PolicyCommand::AddRule { rule_id, rule }, version);
     }
-    for (public_path_id, entry) in default_public_paths() {
+    for (public_path_id, entry) in defaults::public_paths() {
         let (methods, path) = (entry.methods, entry.path);
         let add = PolicyCommand::AddPublicPath { public_path_id, methods, path };
         plan = plan.step::<Policy>(POLICY_ID, add);

@@ -2,6 +2,7 @@
 //! decide about them.
 
 use crate::page::{Limit, Page, QueryError, parse_cursor};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use std::fmt;
@@ -42,7 +43,7 @@ impl FromStr for DeadLetterId {
 }
 
 /// Where an event stands that was not taken in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum DeadLetterStatus {

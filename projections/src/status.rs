@@ -1,9 +1,10 @@
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 
 /// Whether a projection goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Status {

@@ -1,6 +1,7 @@
 //! Who asks.
 
 use crate::http::{Problem, Unguarded};
+use crate::openapi::takes::Takes;
 use axum::extract::FromRequestParts;
 use axum::http::Extensions;
 use axum::http::request::Parts;
@@ -61,6 +62,8 @@ impl Caller {
         }
     }
 }
+
+impl Takes for Member {}
 
 impl Member {
     /// `user:<id>`.

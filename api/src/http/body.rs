@@ -3,12 +3,14 @@
 use super::decode::{self, Misfit, Reason};
 use super::json::{self, Fingerprint};
 use super::problem::{FieldError, Problem};
+use crate::openapi::takes::{Sketch, Takes};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use futures::StreamExt;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -33,6 +35,12 @@ pub struct Body<T> {
     pub value: T,
     /// Tells another body under the same idempotency key apart from a retry.
     pub fingerprint: Fingerprint,
+}
+
+impl<T: JsonSchema> Takes for Body<T> {
+    fn describe(sketch: &mut Sketch<'_>) {
+        sketch.body::<T>();
+    }
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
@@ -113,6 +121,12 @@ pub struct Params<T>(
     /// What was asked for.
     pub T,
 );
+
+impl<T: JsonSchema> Takes for Params<T> {
+    fn describe(sketch: &mut Sketch<'_>) {
+        sketch.query::<T>();
+    }
+}
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;

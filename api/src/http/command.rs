@@ -4,10 +4,12 @@ use super::json::Fingerprint;
 use super::problem::Problem;
 use crate::application::{Call, CommandKey};
 use crate::guard::Caller;
+use crate::openapi::takes::{Sketch, Takes};
 use crate::telemetry::RequestContext;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use commands::bus::Context;
+use serde_json::json;
 
 /// The context of a changing request, for its events' metadata, and its key if it has one.
 ///
@@ -46,6 +48,32 @@ impl KeyedCommand {
     #[must_use]
     pub fn call(self, fingerprint: Fingerprint) -> Call {
         Call { context: self.context, key: Some(self.key), fingerprint: fingerprint.0 }
+    }
+}
+
+/// The header's name, as the contract writes it.
+const KEY: &str = "Idempotency-Key";
+
+fn describe_key(sketch: &mut Sketch<'_>, required: bool) {
+    let schema = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"});
+    sketch.header(
+        KEY,
+        required,
+        "The same for every retry of one request; kept for 30 days.",
+        schema,
+    );
+    sketch.answers(400);
+}
+
+impl Takes for Command {
+    fn describe(sketch: &mut Sketch<'_>) {
+        describe_key(sketch, false);
+    }
+}
+
+impl Takes for KeyedCommand {
+    fn describe(sketch: &mut Sketch<'_>) {
+        describe_key(sketch, true);
     }
 }
 

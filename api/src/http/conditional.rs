@@ -1,11 +1,13 @@
 //! `ETag`, `If-Match` and `If-None-Match`.
 
 use super::problem::Problem;
+use crate::openapi::takes::{Sketch, Takes};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
+use serde_json::json;
 use std::convert::Infallible;
 use std::fmt;
 
@@ -66,6 +68,15 @@ pub enum IfMatch {
     Any,
     /// One of these; a tag that is not ours matches no version, so the list may be empty.
     Versions(Vec<u64>),
+}
+
+impl Takes for IfMatch {
+    fn describe(sketch: &mut Sketch<'_>) {
+        let description = "The `ETag` of what the change is based on; `*` takes whatever is there.";
+        sketch.header("If-Match", true, description, json!({"type": "string"}));
+        sketch.answers(412);
+        sketch.answers(428);
+    }
 }
 
 impl IfMatch {
@@ -144,6 +155,14 @@ impl IfNoneMatch {
     #[must_use]
     pub fn covers(&self, etag: Etag) -> bool {
         self.0.iter().any(|tag| tag == "*" || parse(tag) == Some(etag))
+    }
+}
+
+impl Takes for IfNoneMatch {
+    fn describe(sketch: &mut Sketch<'_>) {
+        let description = "The `ETag` of what is known already; 304 when it is still so.";
+        sketch.header("If-None-Match", false, description, json!({"type": "string"}));
+        sketch.answers(304);
     }
 }
 

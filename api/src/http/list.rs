@@ -1,6 +1,7 @@
 //! Lists: a bounded page and an opaque cursor to the next one.
 
 use projections::Page;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer};
 use utoipa::ToSchema;
@@ -13,8 +14,8 @@ pub const DEFAULT_LIMIT: u16 = 20;
 
 /// How many items the caller wants: 1 to [`MAX_LIMIT`], [`DEFAULT_LIMIT`] by default. A member of
 /// a route's parameters: `#[serde(default)] limit: Limit`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
-#[schema(value_type = u16, minimum = 1, maximum = 100, default = 20)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(inline, description = "How many items at most.", extend("minimum" = 1, "maximum" = MAX_LIMIT, "default" = DEFAULT_LIMIT))]
 pub struct Limit(u16);
 
 impl Limit {

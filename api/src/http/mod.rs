@@ -8,9 +8,11 @@
 //! | [`Path<T>`] with [`Id`] or a domain type | the path's parts | 404 |
 //! | [`Command`] | a change's context, and its `Idempotency-Key` if it has one | 400 |
 //! | [`KeyedCommand`] | the same where the key is required (◆) | 400 |
-//! | [`IfMatch`], `Option<IfMatch>` | the version a change is based on | 428 |
+//! | [`IfMatch`] | the version a change is based on | 428 |
 //! | [`IfNoneMatch`] | answers a GET with 200 or 304 | – |
 //! | [`AtLeast`] | the position a read must have reached | 422 |
+//!
+//! Each of them also says into the OpenAPI document what it takes (`openapi::takes`).
 //!
 //! Answers are [`Json`], [`List`], [`Etag`], [`Position`], [`Replayed`]; refusals are [`Problem`].
 

@@ -1,8 +1,10 @@
 //! The parts of a path as types: what cannot name anything names nothing.
 
 use super::problem::Problem;
+use crate::openapi::takes::{Sketch, Takes};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use schemars::JsonSchema;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
 use std::fmt;
 use uuid::Uuid;
@@ -18,6 +20,12 @@ pub struct Path<T>(
     pub T,
 );
 
+impl<T: JsonSchema> Takes for Path<T> {
+    fn describe(sketch: &mut Sketch<'_>) {
+        sketch.path::<T>();
+    }
+}
+
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
 
@@ -32,7 +40,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 /// An id in a path, in its one canonical spelling: 36 characters, lower case, hyphenated.
 ///
 /// A second spelling of the same id would pass other permission rules than the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(inline, description = "An id, in its one spelling.")]
 pub struct Id(
     /// The id.
     pub Uuid,

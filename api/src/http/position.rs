@@ -1,10 +1,12 @@
 //! `Gomall-Position`: reading what one has just written.
 
 use super::problem::Problem;
+use crate::openapi::takes::{Sketch, Takes};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponseParts, ResponseParts};
+use serde_json::json;
 use std::convert::Infallible;
 
 /// The header's name.
@@ -39,6 +41,15 @@ pub struct AtLeast(
 impl From<AtLeast> for u64 {
     fn from(position: AtLeast) -> Self {
         position.0
+    }
+}
+
+impl Takes for AtLeast {
+    fn describe(sketch: &mut Sketch<'_>) {
+        let description = "The answer is at least as new as the command that answered with it.";
+        let schema = json!({"type": "integer", "format": "int64", "minimum": 0});
+        sketch.header("Gomall-Position", false, description, schema);
+        sketch.answers(422);
     }
 }
 

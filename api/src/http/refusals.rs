@@ -30,14 +30,14 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
     }
 
-    /// 413.
+    /// 413: the body is larger than any that is taken.
     #[must_use]
     pub fn body_too_large(limit_bytes: usize) -> Self {
         let detail = format!("A body may hold at most {limit_bytes} bytes.");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
     }
 
-    /// 415.
+    /// 415: the body is not JSON in UTF-8.
     #[must_use]
     pub fn unsupported_media_type() -> Self {
         let detail = "Send the body as application/json in UTF-8, without a content encoding.";

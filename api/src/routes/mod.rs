@@ -1,8 +1,9 @@
-//! The routes: one module for each part of the contract, each handler a line from the request to a
-//! plan or a query and back.
+//! The routes: one folder for each part of the contract, each handler a line from the request to a
+//! use case or a query and back.
 //!
-//! The next route is a function in one of these modules (or a module of its own, with a line in
-//! [`all`]), a test, and a permission rule: what no rule allows is refused before it gets here.
+//! A folder a resource: `mod.rs` has the prose, the routes and what a new shop allows of them,
+//! `body.rs` what goes over the wire, `handlers.rs` what is done. The next resource is such a folder
+//! and a line in `RESOURCES` here, or in that of [`admin`].
 
 pub mod admin;
 pub mod assets;
@@ -10,40 +11,56 @@ pub mod auth;
 pub mod cart;
 pub mod catalogue;
 pub mod checkout;
+pub mod default_policy;
 pub mod event_types;
 pub mod events;
 pub mod orders;
 pub mod payments;
+mod resource;
 pub mod root;
-pub mod schema;
 pub mod users;
 pub mod webhooks;
 
 use crate::application::App;
 use crate::http::Limit;
+use resource::{Access, Resource};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
+/// The resources that are not staff's. The next one is a line here.
+const RESOURCES: &[Resource] = &[
+    auth::RESOURCE,
+    users::RESOURCE,
+    catalogue::RESOURCE,
+    cart::RESOURCE,
+    checkout::RESOURCE,
+    orders::RESOURCE,
+    payments::RESOURCE,
+    webhooks::RESOURCE,
+    events::RESOURCE,
+    event_types::RESOURCE,
+    assets::RESOURCE,
+];
+
+fn resources() -> impl Iterator<Item = &'static Resource> {
+    RESOURCES.iter().chain(admin::RESOURCES)
+}
+
 /// Every route of the contract that the shop itself answers.
 pub fn all() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .merge(auth::routes())
-        .merge(users::routes())
-        .merge(catalogue::routes())
-        .merge(cart::routes())
-        .merge(checkout::routes())
-        .merge(orders::routes())
-        .merge(payments::routes())
-        .merge(webhooks::routes())
-        .merge(events::routes())
-        .merge(event_types::routes())
-        .merge(admin::routes())
-        .merge(assets::routes())
+    resources().fold(OpenApiRouter::new(), |all, resource| all.merge((resource.routes)()))
+}
+
+/// What a new shop allows, resource by resource.
+fn access() -> impl Iterator<Item = Access> {
+    let apart = [root::ACCESS, default_policy::COMMON];
+    resources().map(|resource| resource.access).chain(apart)
 }
 
 /// No parameters, or no members of the body.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParams {}
 

@@ -2,6 +2,7 @@ use super::{OrderCommand, OrderEvent, OrderLine, OrderRejection, Totals};
 use crate::{Facts, OrderContact, Sealed, Timestamp};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -36,7 +37,7 @@ pub struct Order {
 }
 
 /// What an order waits for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
     /// For money.

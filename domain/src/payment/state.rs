@@ -3,6 +3,7 @@ use super::{CAPTURE_UNREADABLE, CAPTURED_LESS, PaymentCommand, PaymentEvent, Pay
 use crate::{Facts, Money};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -31,7 +32,18 @@ pub struct Payment {
 
 /// What the provider said, in ascending order of what counts: a payment only ever moves up.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {

@@ -12,7 +12,6 @@
 mod canonical;
 mod compiled;
 mod decide;
-mod default_rules;
 mod events;
 mod pattern;
 mod selectors;
@@ -25,7 +24,6 @@ pub use compiled::{
     Caller, CompiledPolicy, Considered, EntryKind, Explanation, Grant, PolicyTooBig, Verdict,
 };
 pub use decide::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, PolicyCommand, PolicyRejection};
-pub use default_rules::{default_public_paths, default_rules};
 pub use events::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 pub use pattern::MAX_PATTERN_CHARS;
 pub use selectors::parse_network;

@@ -1,6 +1,5 @@
 mod canonical;
 mod compiled;
-mod default_rules;
 
 use super::*;
 use crate::testing::{at, given, id, reason, state};

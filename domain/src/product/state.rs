@@ -2,6 +2,7 @@ use super::{ProductCommand, ProductEvent, ProductRejection, Variant};
 use crate::{Facts, Money, Name, Sku, Slug, Text};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The most variants of one product.
@@ -37,7 +38,7 @@ pub struct PricedVariant {
 }
 
 /// Whether a product is on sale.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProductStatus {
     /// Not on sale yet.

@@ -5,6 +5,7 @@
 mod catalogue;
 mod compatibility;
 mod compatibility_tests;
+mod errors;
 mod schemas;
 mod settings;
 mod source;
@@ -121,4 +122,23 @@ fn the_settings_are_those_of_the_binary() {
     let table = settings::table();
     let (begin, end) = (settings::BEGIN, settings::END);
     assert_generated(DOCUMENT, &format!("{before}{begin}\n{table}{end}{after}"));
+}
+
+#[test]
+fn the_error_codes_are_those_of_the_source() {
+    let mut codes = errors::Codes::new();
+    let mut folders: Vec<_> =
+        ["domain/src", "commands/src", "api/src"].map(|folder| root().join(folder)).into();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("the source can be read").flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_str().expect("our files have plain names");
+            if path.is_dir() {
+                folders.extend((!name.ends_with("tests")).then_some(path));
+            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+                errors::read(&fs::read_to_string(path).expect("it can be read"), &mut codes);
+            }
+        }
+    }
+    assert_generated("docs/errors.md", &errors::document(&codes));
 }

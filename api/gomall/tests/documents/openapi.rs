@@ -1,5 +1,7 @@
 //! The OpenAPI document: `docs/openapi.json` is what the routes say, and it is a good one.
 
+mod fits;
+
 use crate::generated::assert_generated;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,18 +12,12 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(&text).expect("it is JSON")
 });
 
-/// The calls that the contract marks ◆: they need an `Idempotency-Key`.
-const KEYED: [&str; 5] = [
-    "POST /api/v1/admin/products",
-    "POST /api/v1/admin/stock/{sku}/adjust",
-    "POST /api/v1/admin/stock/{sku}/receive",
-    "POST /api/v1/checkouts",
-    "POST /api/v1/orders/{id}/payments",
+/// The unsafe calls that need no key: two only compute, and a notification has an id of its own.
+const KEYLESS: [&str; 3] = [
+    "POST /api/v1/admin/permission-rules/explain",
+    "POST /api/v1/checkouts/quote",
+    "POST /api/v1/webhooks/payments/{provider}",
 ];
-
-/// The calls that the contract marks †: they need `If-Match`.
-const CONDITIONAL: [&str; 2] =
-    ["PUT /api/v1/admin/permission-rules/{id}", "PUT /api/v1/admin/products/{id}"];
 
 /// What may stand in a path item beside operations is nothing: we use none of it.
 const METHODS: [&str; 7] = ["delete", "get", "head", "options", "patch", "post", "put"];
@@ -88,26 +84,67 @@ fn a_success_says_what_it_holds_and_an_error_is_a_problem() {
     }
 }
 
+/// What an operation takes its handler's arguments say; that it is so the shop's own tests ask of a
+/// running one. Here is what they cannot know: what a handler should have taken.
 #[test]
-fn keys_and_preconditions_are_documented_where_the_contract_has_them() {
+fn whatever_changes_something_takes_a_key() {
     for (name, operation) in operations() {
-        let parameters = parameters(operation);
-        let key = parameters.get("header Idempotency-Key").map(|one| one["required"] == true);
+        let takes_key = parameters(operation).contains_key("header Idempotency-Key");
         let unsafe_call = name.contains(" /api/v1/") && !name.starts_with("GET ");
-        assert_eq!(key.is_some(), unsafe_call, "{name}: Idempotency-Key");
-        assert_eq!(key == Some(true), KEYED.contains(&name.as_str()), "{name}: ◆");
-        let condition = parameters.get("header If-Match").map(|one| one["required"] == true);
-        let expected = CONDITIONAL.contains(&name.as_str()).then_some(true);
-        assert_eq!(condition, expected, "{name}: †");
-        if expected.is_some() {
-            for status in ["412", "428"] {
-                assert!(operation["responses"][status].is_object(), "{name}: {status}");
+        let expected = unsafe_call && !KEYLESS.contains(&name.as_str());
+        assert_eq!(takes_key, expected, "{name}: take `Command` or `KeyedCommand`");
+    }
+    for keyless in KEYLESS {
+        assert!(operations().iter().any(|(name, _)| name == keyless), "{keyless} is gone");
+    }
+}
+
+#[test]
+fn whatever_replaces_a_tagged_resource_takes_the_tag() {
+    let operations = operations();
+    for (name, operation) in &operations {
+        let tagged = name.strip_prefix("PUT ").or_else(|| name.strip_prefix("PATCH "));
+        let read = tagged.map(|path| format!("GET {path}"));
+        let read = operations.iter().find(|(name, _)| Some(name) == read.as_ref());
+        let tagged =
+            read.is_some_and(|(_, read)| parameters(read).contains_key("header If-None-Match"));
+        let condition =
+            parameters(operation).get("header If-Match").map(|one| one["required"] == true);
+        assert_eq!(condition, tagged.then_some(true), "{name}: take `IfMatch`");
+    }
+}
+
+#[test]
+fn every_read_of_the_shop_waits_for_what_it_is_asked_to_see() {
+    for (name, operation) in operations() {
+        let waits = parameters(operation).contains_key("header Gomall-Position");
+        assert_eq!(waits, name.starts_with("GET /api/v1/"), "{name}: take `AtLeast`");
+    }
+}
+
+/// Those of requests are sent by the tests of the conventions.
+#[test]
+fn every_body_has_an_example_that_is_like_its_schema() {
+    let mut looked_at = 0;
+    for (name, operation) in operations() {
+        let mut medias = vec![&operation["requestBody"]["content"]["application/json"]];
+        for (status, response) in object(&operation["responses"]) {
+            if status.starts_with('2') {
+                medias.push(&response["content"]["application/json"]);
+            }
+        }
+        for media in medias.into_iter().filter(|media| media.is_object()) {
+            let several = media["examples"].as_object().into_iter().flat_map(Map::values);
+            let examples: Vec<_> =
+                several.map(|one| &one["value"]).chain(media.get("example")).collect();
+            assert!(!examples.is_empty(), "{name}");
+            for example in examples {
+                fits::assert_fits(&name, &media["schema"], example);
+                looked_at += 1;
             }
         }
     }
-    for marked in KEYED.iter().chain(&CONDITIONAL) {
-        assert!(operations().iter().any(|(name, _)| name == marked), "{marked} is gone");
-    }
+    assert!(looked_at > 50, "{looked_at}");
 }
 
 #[test]
@@ -153,11 +190,10 @@ fn every_reference_leads_somewhere() {
 #[test]
 fn schemas_use_only_what_their_types_have() {
     for (name, schema) in object(&DOCUMENT["components"]["schemas"]) {
-        assert_schema(name, schema);
+        fits::assert_schema(name, schema);
     }
 }
 
-/// Every operation as `METHOD /path`.
 /// A fingerprint of what people choose themselves could be guessed.
 #[test]
 fn no_fingerprint_is_made_of_a_member_that_is_a_password() {
@@ -175,6 +211,7 @@ fn no_fingerprint_is_made_of_a_member_that_is_a_password() {
     assert_eq!(found, left_out);
 }
 
+/// Every operation as `METHOD /path`.
 fn operations() -> Vec<(String, &'static Value)> {
     let mut operations = vec![];
     for (path, item) in object(&DOCUMENT["paths"]) {
@@ -215,45 +252,6 @@ fn assert_closed(place: &str, schema: &Value) {
     }
     if let Some(items) = schema.get("items") {
         assert_closed(place, items);
-    }
-}
-
-fn assert_schema(place: &str, schema: &Value) {
-    let members = object(schema);
-    for (member, of) in [
-        ("properties", "object"),
-        ("required", "object"),
-        ("items", "array"),
-        ("maxItems", "array"),
-        ("minLength", "string"),
-        ("maxLength", "string"),
-        ("pattern", "string"),
-        ("minimum", "integer"),
-        ("maximum", "integer"),
-    ] {
-        let is = |kind: &Value| kind == of;
-        let fits = match &schema["type"] {
-            Value::Array(kinds) => kinds.iter().any(is),
-            kind => is(kind),
-        };
-        assert!(!members.contains_key(member) || fits, "{place}: {member} of {}", schema["type"]);
-    }
-    let properties = schema["properties"].as_object();
-    for required in schema["required"].as_array().into_iter().flatten() {
-        let required = required.as_str().expect("a name");
-        let known = properties.is_some_and(|properties| properties.contains_key(required));
-        assert!(known, "{place}: {required} is required and unknown");
-    }
-    for (name, property) in properties.into_iter().flatten() {
-        assert_schema(&format!("{place}.{name}"), property);
-    }
-    if let Some(items) = schema.get("items") {
-        assert_schema(place, items);
-    }
-    for nested in ["oneOf", "allOf", "anyOf"] {
-        for schema in schema[nested].as_array().into_iter().flatten() {
-            assert_schema(place, schema);
-        }
     }
 }
 

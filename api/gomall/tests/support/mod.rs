@@ -11,7 +11,9 @@ use compose::Stack;
 use compose::testing::{Durability, eventually, private};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// The longest that anything in these tests may take to happen.
@@ -150,6 +152,7 @@ impl Answer {
             self.text
         );
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert!(is_known(code), "docs/errors.md does not have {code}");
         &self.body
     }
 
@@ -162,6 +165,15 @@ impl Answer {
             .and_then(|text| text.parse().ok())
             .expect("a command's answer has a position")
     }
+}
+
+/// Whether the table of error codes has it.
+fn is_known(code: &str) -> bool {
+    static TABLE: LazyLock<String> = LazyLock::new(|| {
+        let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors.md");
+        std::fs::read_to_string(table).expect("the tests over the documents write it")
+    });
+    TABLE.contains(&format!("\n| `{code}` |"))
 }
 
 impl Person {

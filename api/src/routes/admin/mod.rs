@@ -13,36 +13,31 @@ pub mod users;
 
 mod policy;
 
-use crate::application::App;
+use super::resource::Resource;
 use crate::http::Limit;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use std::sync::Arc;
-use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 
-/// The routes of these modules.
-pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .merge(products::routes())
-        .merge(stock::routes())
-        .merge(users::routes())
-        .merge(payments::routes())
-        .merge(permission_rules::routes())
-        .merge(explain::routes())
-        .merge(public_paths::routes())
-        .merge(bans::routes())
-        .merge(projections::routes())
-        .merge(dead_letters::routes())
-}
+/// The resources of staff. The next one is a line here.
+pub(super) const RESOURCES: &[Resource] = &[
+    products::RESOURCE,
+    stock::RESOURCE,
+    users::RESOURCE,
+    payments::RESOURCE,
+    permission_rules::RESOURCE,
+    explain::RESOURCE,
+    public_paths::RESOURCE,
+    bans::RESOURCE,
+    projections::RESOURCE,
+    dead_letters::RESOURCE,
+];
 
 /// A page of a list that has no filter.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 struct PageParams {
     /// How many items at most.
     #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
     limit: Limit,
     /// The last page's `next_cursor`.
     cursor: Option<String>,

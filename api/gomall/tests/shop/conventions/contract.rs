@@ -75,8 +75,7 @@ impl Contract {
             let pointer = reference.strip_prefix('#').expect("references stay in the document");
             return self.essential(self.0.pointer(pointer).expect("references lead somewhere"));
         }
-        let alternatives = schema["oneOf"].as_array().into_iter().flatten();
-        let mut alternatives = alternatives.filter(|one| one["type"] != "null");
+        let mut alternatives = alternatives(schema).filter(|one| one["type"] != "null");
         match (alternatives.next(), alternatives.next()) {
             (Some(only), None) => self.essential(only),
             _ => schema,
@@ -86,8 +85,7 @@ impl Contract {
     /// Why a value is not like the schema, if it is not. A member that the schema does not name is
     /// a misfit, too: whoever reads the document would not know of it.
     fn misfit(&self, schema: &Value, value: &Value, at: &str) -> Option<String> {
-        let is_null = |one: &Value| one["type"] == "null";
-        let may_be_null = schema["oneOf"].as_array().is_some_and(|all| all.iter().any(is_null));
+        let may_be_null = alternatives(schema).any(|one| one["type"] == "null");
         if value.is_null() && may_be_null {
             return None;
         }
@@ -187,19 +185,30 @@ impl<'a> Operation<'a> {
         named.next().map(|one| one["required"] == true)
     }
 
-    /// The path with something in the place of its parameters; `id` is used for every `{id}`.
+    /// The path with something in the place of its parameters: `id` for every `{id}`, the document's
+    /// examples for the others.
     pub(crate) fn sample_path(&self, id: &str) -> String {
-        let segment = |segment: &'a str| match segment {
-            "{id}" => id.to_owned(),
-            "{sku}" => "notebook".to_owned(),
-            "{role}" => "staff".to_owned(),
-            "{provider}" => "sandbox".to_owned(),
-            "{file}" => "notebook.jpeg".to_owned(),
-            parameter if parameter.starts_with('{') => panic!("a sample for {parameter}?"),
-            fixed => fixed.to_owned(),
+        let segment = |segment: &'a str| {
+            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            match name {
+                None => segment.to_owned(),
+                Some("id") => id.to_owned(),
+                Some(name) => {
+                    let parameters = self.described["parameters"].as_array().into_iter().flatten();
+                    let mut named = parameters.filter(|one| one["name"] == name);
+                    let example = named.next().and_then(|one| one["example"].as_str());
+                    example.unwrap_or_else(|| panic!("an example for {name}?")).to_owned()
+                }
+            }
         };
         self.path.split('/').map(segment).collect::<Vec<_>>().join("/")
     }
+}
+
+/// Of what a value may be one.
+fn alternatives(schema: &Value) -> impl Iterator<Item = &Value> {
+    let all = ["oneOf", "anyOf"].map(|keyword| schema[keyword].as_array());
+    all.into_iter().flatten().flatten()
 }
 
 fn is_a(value: &Value, kind: &str) -> bool {

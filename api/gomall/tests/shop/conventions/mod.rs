@@ -2,11 +2,11 @@
 //! of a real `gomall serve`.
 //!
 //! Which routes there are, what they take and what they answer is read from the shop's own
-//! `/openapi.json`; a route that nobody wrote a sample for fails the tests.
+//! `/openapi.json`, and the bodies that are tried are its examples.
 //!
 //! | file | question |
 //! |---|---|
-//! | `bodies.rs`, `ranges.rs` | what becomes of a body that is wrong? |
+//! | `bodies.rs`, `bounds.rs`, `ranges.rs` | what becomes of a body that is wrong? |
 //! | `parameters.rs` | of a query or a header that is? |
 //! | `access.rs`, `paths.rs`, `limits.rs` | who comes in, by which path, how often? |
 //! | `sessions.rs` | how does a session go on, and end? |
@@ -19,6 +19,7 @@
 mod access;
 mod attempts;
 mod bodies;
+mod bounds;
 mod contract;
 mod limits;
 mod parameters;
@@ -81,6 +82,7 @@ async fn bad_input_is_refused_where_it_is_wrong_and_appends_nothing() {
     bodies::every_member_of_every_body_is_checked(&scene).await;
     bodies::what_is_no_json_object_is_refused(&scene).await;
     bodies::bodies_have_a_type_and_a_size(&scene).await;
+    bounds::every_bound_of_the_document_is_kept(&scene).await;
     ranges::every_member_out_of_range_is_named(&scene).await;
     parameters::every_query_is_checked(&scene).await;
     parameters::headers_are_checked(&scene).await;

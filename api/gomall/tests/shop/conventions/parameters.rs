@@ -106,12 +106,9 @@ pub(crate) fn reads(scene: &Scene) -> Vec<Operation<'_>> {
     operations.filter(|operation| !operation.is_unsafe() && operation.is_of_the_shop()).collect()
 }
 
-/// Whether the call may do something that a retry must not do again. Two calls only compute, and
-/// notifications have ids of their own.
+/// Whether the call may do something that a retry must not do again.
 pub(crate) fn is_keyable(operation: &Operation<'_>) -> bool {
-    let computes = ["/quote", "/explain"].iter().any(|end| operation.path.ends_with(end));
-    let unsafe_call = operation.is_unsafe() && operation.is_of_the_shop();
-    unsafe_call && !computes && !operation.path.contains("/webhooks/")
+    operation.parameter("header", "Idempotency-Key").is_some()
 }
 
 #[track_caller]

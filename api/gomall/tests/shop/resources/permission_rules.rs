@@ -1,0 +1,126 @@
+//! Permission rules, and what explains them.
+
+use crate::support::{Person, Shop, key};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+const RULES: &str = "/api/v1/admin/permission-rules";
+
+fn rule(effect: &str, role: &str, path: &str) -> Value {
+    json!({"effect": effect, "roles": [role], "methods": ["GET"], "path": path, "note": "a test"})
+}
+
+fn id(body: &Value) -> &str {
+    body["id"].as_str().expect("an id")
+}
+
+async fn explain(admin: &Person, question: Value) -> Value {
+    let answer = admin.post(&format!("{RULES}/explain"), &question).await;
+    answer.expect(StatusCode::OK).clone()
+}
+
+#[tokio::test]
+async fn a_rule_is_added_changed_explained_and_removed() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let admin = shop.admin(&gomall).await;
+    let customer = shop.customer(&gomall).await;
+    customer.get("/api/v1/admin/stock").await.refused(403, "forbidden");
+
+    let added_key = key();
+    let stock = rule("allow", "customer", "/api/v1/admin/stock");
+    let added = admin.post_keyed(RULES, &added_key, &stock).await;
+    let path = format!("{RULES}/{}", id(added.expect(StatusCode::CREATED)));
+    assert_eq!(added.header("location"), Some(path.as_str()));
+    let version = added.header("policy-version").expect("every change answers it").to_owned();
+    assert_eq!(added.body["version"].to_string(), version);
+    customer.get("/api/v1/admin/stock").await.expect(StatusCode::OK);
+    let shown = admin.get_after(&path, added.position()).await;
+    assert_eq!(shown.expect(StatusCode::OK), &added.body);
+    assert_eq!(shown.header("etag"), added.header("etag"));
+    let again = admin.post_keyed(RULES, &added_key, &stock).await;
+    assert_eq!(again.expect(StatusCode::CREATED), &added.body);
+
+    let question =
+        json!({"user_id": customer.id(), "method": "GET", "path": "/api/v1/admin/stock"});
+    let explained = explain(&admin, question.clone()).await;
+    assert_eq!(explained["decision"], "allow");
+    assert_eq!(explained["rule_id"], added.body["id"]);
+    assert_eq!(explained["policy_version"].to_string(), version);
+    let considered = explained["considered"].as_array().expect("a list");
+    let matching: Vec<_> = considered.iter().filter(|entry| entry["matches"] == true).collect();
+    assert_eq!(matching.len(), 1);
+
+    // Another rule in between does not make the first one stale; a change of it does.
+    let deny = rule("deny", "customer", "/api/v1/admin/stock/.*");
+    let other = admin.post(RULES, &deny).await;
+    other.expect(StatusCode::CREATED);
+    let etag = added.header("etag").expect("a version").to_owned();
+    let denying = rule("deny", "customer", "/api/v1/admin/stock");
+    let put = async |if_match: &str, body: &Value| {
+        admin.send(Method::PUT, &path, &[("if-match", if_match)], Some(body)).await
+    };
+    admin.put(&path, &denying).await.refused(428, "precondition_required");
+    let changed = put(&etag, &denying).await;
+    assert_eq!(changed.expect(StatusCode::OK)["effect"], "deny");
+    assert_eq!(changed.body["version"].to_string(), changed.header("policy-version").expect("it"));
+    put(&etag, &stock).await.refused(412, "version_conflict");
+    let etag = changed.header("etag").expect("a version").to_owned();
+    let same = put(&etag, &denying).await;
+    assert_eq!(same.expect(StatusCode::OK), &changed.body, "it says so already");
+    assert_eq!(same.header("etag"), Some(etag.as_str()));
+    customer.get("/api/v1/admin/stock").await.refused(403, "forbidden");
+    let explained = explain(&admin, question).await;
+    assert_eq!(
+        (&explained["decision"], &explained["reason"]),
+        (&json!("deny"), &json!("deny_rule"))
+    );
+
+    let removed = admin.delete(&path).await;
+    removed.expect(StatusCode::NO_CONTENT);
+    admin.delete(&path).await.refused(404, "not_found");
+    admin.get_after(&path, removed.position()).await.refused(404, "not_found");
+    put("*", &stock).await.refused(404, "not_found");
+    put("\"1.1\"", &stock).await.refused(404, "not_found");
+    refuses_bad_rules(&admin).await;
+}
+
+async fn refuses_bad_rules(admin: &Person) {
+    for path in ["(", "a)|(?:b", "a\nb", &"x".repeat(513)] {
+        admin.post(RULES, &rule("allow", "*", path)).await.refused(422, "bad_pattern");
+    }
+    let with = |member: &str, value: Value| {
+        let mut body = rule("allow", "*", "/x");
+        body[member] = value;
+        body
+    };
+    for (body, pointer) in [
+        (with("effect", json!("maybe")), "/effect"),
+        (with("roles", json!([])), "/roles"),
+        (with("roles", json!(["a b"])), "/roles/0"),
+        (with("methods", json!([])), "/methods"),
+        (with("methods", json!(["get"])), "/methods/0"),
+        (with("note", json!("a\nb")), "/note"),
+    ] {
+        let refused = admin.post(RULES, &body).await;
+        assert_eq!(refused.refused(422, "invalid_field")["errors"][0]["pointer"], pointer);
+    }
+    let lock_out = rule("deny", "admin", "/.*");
+    admin.post(RULES, &lock_out).await.refused(409, "last_administrator");
+
+    let question =
+        |roles: Value| json!({"roles": roles, "method": "GET", "path": "/api/v1/orders"});
+    let anonymous = explain(admin, question(json!(["anonymous"]))).await;
+    assert_eq!(anonymous["reason"], "nothing_allows");
+    assert_eq!(explain(admin, question(json!([]))).await["reason"], "allow_rule");
+    let catalogue = json!({"roles": [], "method": "HEAD", "path": "/api/v1/products"});
+    assert_eq!(explain(admin, catalogue).await["reason"], "public_path");
+    for (body, code, pointer) in [
+        (json!({"method": "GET", "path": "/"}), "missing_field", "/user_id"),
+        (json!({"roles": [], "method": "FETCH", "path": "/"}), "invalid_field", "/method"),
+        (json!({"roles": [], "method": "GET", "path": "//"}), "invalid_field", "/path"),
+    ] {
+        let refused = admin.post(&format!("{RULES}/explain"), &body).await;
+        assert_eq!(refused.refused(422, code)["errors"][0]["pointer"], pointer);
+    }
+}

@@ -1,0 +1,47 @@
+//! Stock as staff book it.
+
+use crate::support::{Shop, key};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn stock_is_booked_once_and_never_below_what_is_there() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let admin = shop.admin(&gomall).await;
+    let book = async |sku: &str, what: &str, key: &str, quantity: Value| {
+        let body = json!({"quantity": quantity, "reason": "stocktaking"});
+        admin.post_keyed(&format!("/api/v1/admin/stock/{sku}/{what}"), key, &body).await
+    };
+    let retried = key();
+    let received = book("mascot", "receive", &retried, json!(5)).await;
+    assert_eq!(received.expect(StatusCode::OK)["on_hand"], 1_005);
+    let again = book("mascot", "receive", &retried, json!(5)).await;
+    assert_eq!(again.expect(StatusCode::OK), &received.body);
+    let adjusted = book("mascot", "adjust", &key(), json!(-1_005)).await;
+    assert_eq!(adjusted.expect(StatusCode::OK)["available"], 0);
+    let missing = book("mascot", "adjust", &key(), json!(-1)).await;
+    assert_eq!(missing.refused(409, "insufficient_stock")["available"], 0);
+    for quantity in [json!(0), json!(-1), json!(1.5), json!("1"), json!(1_000_000_001)] {
+        book("mascot", "receive", &key(), quantity).await.refused(422, "invalid_field");
+    }
+    book("mascot", "adjust", &key(), json!(0)).await.refused(422, "invalid_field");
+    book("nothing", "receive", &key(), json!(1)).await.refused(404, "not_found");
+
+    let stock = admin.get_after("/api/v1/admin/stock?limit=2", adjusted.position()).await;
+    let stock = stock.expect(StatusCode::OK);
+    assert_eq!(stock["items"][0], adjusted.body, "by SKU: the mascot is the first");
+    let cursor = stock["next_cursor"].as_str().expect("seven SKUs are more than a page");
+    let next = admin.get(&format!("/api/v1/admin/stock?limit=100&cursor={cursor}")).await;
+    let next = next.expect(StatusCode::OK);
+    assert_eq!(next["items"].as_array().map(Vec::len), Some(5));
+    assert_eq!(next["next_cursor"], Value::Null);
+    admin.get("/api/v1/admin/stock?cursor=x").await.refused(422, "invalid_parameter");
+
+    let projections = admin.get("/api/v1/admin/projections").await;
+    let projections = projections.expect(StatusCode::OK)["items"].as_array().expect("a list");
+    let catalogue = projections.iter().find(|one| one["name"] == "catalogue").expect("it runs");
+    assert_eq!(catalogue["status"], "running");
+    assert!(catalogue["position"].as_u64() >= Some(adjusted.position()));
+    assert!(catalogue["lag"].is_u64() && catalogue["version"].is_u64());
+}

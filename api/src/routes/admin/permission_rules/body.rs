@@ -1,0 +1,66 @@
+use crate::application::policy::Written;
+use crate::openapi::schema::answers;
+use domain::policy::{
+    Effect, MAX_METHODS, MAX_NOTE_CHARS, MAX_PATTERN_CHARS, MAX_ROLES, MethodSelector,
+    RoleSelector, Rule,
+};
+use projections::permissions::RuleView;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+answers!(RuleBody);
+
+/// A permission rule.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct RuleBody {
+    pub(super) id: Uuid,
+    pub(super) effect: Effect,
+    /// Granted roles, `anonymous`, `authenticated` or `*`.
+    pub(super) roles: Vec<RoleSelector>,
+    /// Methods in capitals, or `*`. HEAD follows GET.
+    pub(super) methods: Vec<MethodSelector>,
+    /// A regular expression over the whole canonical path, anchored by us.
+    pub(super) path: String,
+    pub(super) note: String,
+    /// The policy's version when the rule was last written.
+    pub(super) version: u64,
+}
+
+/// A permission rule as it shall be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = json!({
+    "effect": "allow", "roles": ["staff"], "methods": ["GET"], "path": "/api/v1/x",
+    "note": "A sample.",
+}))]
+pub(super) struct RuleRequest {
+    pub(super) effect: Effect,
+    /// Granted roles, `anonymous`, `authenticated` or `*`.
+    #[schemars(length(min = 1, max = MAX_ROLES))]
+    pub(super) roles: Vec<RoleSelector>,
+    /// Methods in capitals, or `*`. HEAD follows GET.
+    #[schemars(length(min = 1, max = MAX_METHODS))]
+    pub(super) methods: Vec<MethodSelector>,
+    /// A regular expression over the whole canonical path, anchored by us.
+    #[schemars(length(max = MAX_PATTERN_CHARS))]
+    pub(super) path: String,
+    /// What it is for, for whoever reads the list.
+    #[serde(default)]
+    #[schemars(length(max = MAX_NOTE_CHARS))]
+    pub(super) note: String,
+}
+
+pub(super) fn written(view: &RuleView) -> Written {
+    Written { version: view.version, position: view.position }
+}
+
+pub(super) fn from_view(view: RuleView) -> RuleBody {
+    body(view.rule_id, view.rule, view.version)
+}
+
+pub(super) fn body(id: Uuid, rule: Rule, version: u64) -> RuleBody {
+    let Rule { effect, roles, methods, path, note } = rule;
+    RuleBody { id, effect, roles, methods, path, note, version }
+}

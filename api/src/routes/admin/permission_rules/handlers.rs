@@ -1,0 +1,137 @@
+use super::body::{RuleBody, RuleRequest, body, from_view, written};
+use crate::application::App;
+use crate::application::policy;
+use crate::http::{
+    AtLeast, Body, Command, Id, IfMatch, IfNoneMatch, Json, List, Params, Path, Problem,
+};
+use crate::routes::NoParams;
+use crate::routes::admin::PageParams;
+use crate::routes::admin::policy::{etag, headers};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use commands::bus::Executed;
+use domain::policy::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MethodSelector, PolicyCommand, Rule};
+use projections::permissions;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The rules in force, in the order in which they were added. They have no other order: a deny
+/// rule wins over every allow rule.
+#[utoipa::path(get, path = "/api/v1/admin/permission-rules", tag = "permissions", responses((status = 200, body = List<RuleBody>), (status = 422)))]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Params(params): Params<PageParams>,
+    at_least: AtLeast,
+) -> Result<Json<List<RuleBody>>, Problem> {
+    app.caught_up(permissions::NAME, at_least).await?;
+    let cursor = params.cursor.as_deref();
+    let page = permissions::rules(&app.pool, cursor, params.limit.into()).await?;
+    Ok(Json(List::from(page).map(from_view)))
+}
+
+/// One rule.
+#[utoipa::path(get, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 200, body = RuleBody), (status = 404)))]
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Path(Id(rule_id)): Path<Id>,
+    Params(NoParams {}): Params<NoParams>,
+    at_least: AtLeast,
+    if_none_match: IfNoneMatch,
+) -> Result<Response, Problem> {
+    app.caught_up(permissions::NAME, at_least).await?;
+    let view = permissions::rule_by_id(&app.pool, rule_id).await?;
+    let view = view.ok_or_else(Problem::not_found)?;
+    Ok(if_none_match.answer(etag(written(&view)), Json(from_view(view))))
+}
+
+/// Puts a rule in force.
+#[utoipa::path(post, path = "/api/v1/admin/permission-rules", tag = "permissions", responses((status = 201, body = RuleBody), (status = 409), (status = 422)))]
+pub(super) async fn add(
+    State(app): State<Arc<App>>,
+    command: Command,
+    body: Body<RuleRequest>,
+) -> Result<Response, Problem> {
+    let rule = checked(body.value)?;
+    let call = command.call(body.fingerprint);
+    let rule_id = call.new_id("permission-rule", app.world);
+    let add = PolicyCommand::AddRule { rule_id, rule: rule.clone() };
+    let executed = policy::change(&app, &call, add).await?;
+    let location = [(LOCATION, format!("/api/v1/admin/permission-rules/{rule_id}"))];
+    let answer = answer(&app, &executed, rule_id, rule).await?;
+    Ok((StatusCode::CREATED, location, answer).into_response())
+}
+
+/// Makes a rule say something else.
+#[utoipa::path(put, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 200, body = RuleBody), (status = 404), (status = 409), (status = 422)))]
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Path(Id(rule_id)): Path<Id>,
+    if_match: IfMatch,
+    command: Command,
+    body: Body<RuleRequest>,
+) -> Result<Response, Problem> {
+    let rule = checked(body.value)?;
+    let versions = match &if_match {
+        IfMatch::Any => None,
+        IfMatch::Versions(versions) => Some(versions.as_slice()),
+    };
+    let call = command.call(body.fingerprint);
+    let executed = policy::change_rule(&app, &call, rule_id, &rule, versions).await?;
+    answer(&app, &executed, rule_id, rule).await
+}
+
+/// Takes a rule out of force.
+#[utoipa::path(delete, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 204), (status = 404), (status = 409)))]
+pub(super) async fn remove(
+    State(app): State<Arc<App>>,
+    Path(Id(rule_id)): Path<Id>,
+    command: Command,
+    body: Body<NoParams>,
+) -> Result<Response, Problem> {
+    let remove = PolicyCommand::RemoveRule { rule_id };
+    let executed = policy::change(&app, &command.call(body.fingerprint), remove).await?;
+    Ok((StatusCode::NO_CONTENT, headers(&executed), ()).into_response())
+}
+
+/// The bounds that the members' types do not hold. The pattern is the policy's own business: it is
+/// refused as `bad_pattern`.
+fn checked(request: RuleRequest) -> Result<Rule, Problem> {
+    let RuleRequest { effect, roles, methods, path, note } = request;
+    if !(1..=MAX_ROLES).contains(&roles.len()) {
+        return Err(Problem::invalid_field("/roles", format!("expected 1 to {MAX_ROLES} roles")));
+    }
+    check_methods(&methods)?;
+    if note.chars().count() > MAX_NOTE_CHARS || note.chars().any(char::is_control) {
+        let expected =
+            format!("expected at most {MAX_NOTE_CHARS} characters without control characters");
+        return Err(Problem::invalid_field("/note", expected));
+    }
+    Ok(Rule { effect, roles, methods, path, note })
+}
+
+/// As for a rule, so for a public path.
+pub(in crate::routes) fn check_methods(methods: &[MethodSelector]) -> Result<(), Problem> {
+    if (1..=MAX_METHODS).contains(&methods.len()) {
+        Ok(())
+    } else {
+        Err(Problem::invalid_field("/methods", format!("expected 1 to {MAX_METHODS} methods")))
+    }
+}
+
+/// The rule right after the command.
+async fn answer(
+    app: &App,
+    executed: &Executed,
+    rule_id: Uuid,
+    rule: Rule,
+) -> Result<Response, Problem> {
+    let written = policy::written(app, executed, async {
+        let view = permissions::rule_by_id(&app.pool, rule_id).await?;
+        Ok(view.as_ref().map(self::written))
+    });
+    let written = written.await?;
+    let body = Json(body(rule_id, rule, written.version));
+    Ok((headers(executed), etag(written), body).into_response())
+}

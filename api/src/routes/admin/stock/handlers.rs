@@ -1,0 +1,80 @@
+use super::body::{StockAdjustment, StockBody, StockReceipt};
+use crate::application::{App, Call, products};
+use crate::http::{
+    AtLeast, Body, Etag, Json, KeyedCommand, List, Params, Path, Position, Problem, Replayed,
+};
+use crate::routes::admin::PageParams;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use domain::Sku;
+use domain::stock::{MAX_ON_HAND, MAX_RECEIVED, StockCommand, StockItem};
+use projections::stock;
+use std::sync::Arc;
+
+/// The stock of all SKUs, by SKU.
+#[utoipa::path(get, path = "/api/v1/admin/stock", tag = "staff", responses((status = 200, body = List<StockBody>), (status = 422)))]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Params(params): Params<PageParams>,
+    at_least: AtLeast,
+) -> Result<Json<List<StockBody>>, Problem> {
+    app.caught_up(stock::NAME, at_least).await?;
+    let cursor = params.cursor.as_deref();
+    let page = stock::list(&app.pool, cursor, params.limit.into()).await?;
+    Ok(Json(List::from(page).map(StockBody::from)))
+}
+
+/// Books pieces that arrived.
+#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/receive", tag = "staff", responses((status = 200, body = StockBody), (status = 404), (status = 422)))]
+pub(super) async fn receive(
+    State(app): State<Arc<App>>,
+    Path(sku): Path<Sku>,
+    command: KeyedCommand,
+    body: Body<StockReceipt>,
+) -> Result<Response, Problem> {
+    let StockReceipt { quantity, reason } = body.value;
+    if !(1..=MAX_RECEIVED).contains(&quantity) {
+        let expected = format!("expected 1 to {MAX_RECEIVED} pieces");
+        return Err(Problem::invalid_field("/quantity", expected));
+    }
+    let receive = StockCommand::Receive { quantity, reason };
+    book(&app, sku, &command.call(body.fingerprint), receive).await
+}
+
+/// Corrects what is on hand; 409 `insufficient_stock` when orders wait for what would be missing.
+#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/adjust", tag = "staff", responses((status = 200, body = StockBody), (status = 404), (status = 409),
+        (status = 422)))]
+pub(super) async fn adjust(
+    State(app): State<Arc<App>>,
+    Path(sku): Path<Sku>,
+    command: KeyedCommand,
+    body: Body<StockAdjustment>,
+) -> Result<Response, Problem> {
+    let StockAdjustment { quantity, reason } = body.value;
+    if quantity == 0 || quantity.unsigned_abs() > MAX_ON_HAND {
+        let expected = format!("expected 1 to {MAX_ON_HAND} pieces more or fewer");
+        return Err(Problem::invalid_field("/quantity", expected));
+    }
+    let adjust = StockCommand::Adjust { delta: quantity, reason };
+    book(&app, sku, &command.call(body.fingerprint), adjust).await
+}
+
+async fn book(
+    app: &App,
+    sku: Sku,
+    call: &Call,
+    booking: StockCommand,
+) -> Result<Response, Problem> {
+    let executed = products::book(app, call, &sku, booking).await?;
+    let stock: &StockItem = executed.state(0);
+    let body = StockBody {
+        product_id: stock.product_id.ok_or_else(Problem::not_found)?,
+        sku,
+        on_hand: stock.on_hand,
+        reserved: stock.reserved,
+        available: stock.available(),
+        version: executed.version(0),
+    };
+    let etag = Etag::new(body.version, executed.position);
+    Ok((Position(executed.position), etag, Replayed(executed.replayed), Json(body)).into_response())
+}

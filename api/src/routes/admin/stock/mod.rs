@@ -1,0 +1,17 @@
+//! Booking stock: what arrived, and what turned out to be otherwise.
+
+mod body;
+mod handlers;
+
+use crate::application::App;
+use crate::openapi::takes::routes;
+use crate::routes::resource::{Access, Resource};
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+
+/// This resource's routes. No rule of a new shop is its own.
+pub(in crate::routes) const RESOURCE: Resource = Resource { routes, access: Access::NONE };
+
+fn routes() -> OpenApiRouter<Arc<App>> {
+    routes![handlers::list, handlers::receive, handlers::adjust]
+}

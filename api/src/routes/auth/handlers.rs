@@ -1,0 +1,105 @@
+use super::body::{LoginBody, RefreshBody, RegisterBody, SignedIn};
+use crate::application::App;
+use crate::application::accounts::{self, SignUp};
+use crate::auth::ACCESS_TOKEN_SECONDS;
+use crate::guard::Member;
+use crate::http::{Body, Command, Json, Position, Problem, Replayed};
+use crate::routes::{NoParams, users};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use domain::Locale;
+use std::sync::Arc;
+
+/// Makes an account with the role `customer` and signs it in.
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", responses((status = 201, body = SignedIn), (status = 409), (status = 422)))]
+pub(super) async fn register(
+    State(app): State<Arc<App>>,
+    headers: http::HeaderMap,
+    command: Command,
+    body: Body<RegisterBody>,
+) -> Result<Response, Problem> {
+    let RegisterBody { email, password, name, locale } = body.value;
+    let locale = locale.unwrap_or_else(|| preferred_locale(&headers));
+    let sign_up = SignUp { email, password, name, locale };
+    let signed_in = accounts::register(&app, &command.call(body.fingerprint), sign_up).await?;
+    Ok((StatusCode::CREATED, answer(&app, signed_in).await?).into_response())
+}
+
+/// Signs in.
+#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", responses((status = 200, body = SignedIn), (status = 401), (status = 403)))]
+pub(super) async fn login(
+    State(app): State<Arc<App>>,
+    command: Command,
+    body: Body<LoginBody>,
+) -> Result<Response, Problem> {
+    let LoginBody { email, password } = body.value;
+    let call = command.call(body.fingerprint);
+    let signed_in = accounts::sign_in(&app, &call, &email, password).await?;
+    answer(&app, signed_in).await
+}
+
+/// Exchanges a refresh token for a fresh pair; the old one is spent.
+#[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", responses((status = 200, body = SignedIn), (status = 401), (status = 403)))]
+pub(super) async fn refresh(
+    State(app): State<Arc<App>>,
+    command: Command,
+    body: Body<RefreshBody>,
+) -> Result<Response, Problem> {
+    let call = command.call(body.fingerprint);
+    let signed_in = accounts::refresh(&app, &call, &body.value.refresh_token).await?;
+    answer(&app, signed_in).await
+}
+
+/// Ends the session; its tokens are refused from now on.
+#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
+    responses((status = 204), (status = 401)))]
+pub(super) async fn logout(
+    State(app): State<Arc<App>>,
+    member: Member,
+    command: Command,
+    body: Body<NoParams>,
+) -> Result<Response, Problem> {
+    let call = command.call(body.fingerprint);
+    let executed = accounts::sign_out(&app, &call, member.session_id).await?;
+    Ok((StatusCode::NO_CONTENT, Position(executed.position), ()).into_response())
+}
+
+/// The public keys that access tokens are signed with.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "auth",
+    responses((status = 200, description = "A JWK set (RFC 7517).", body = Object)))]
+pub(super) async fn jwks(State(app): State<Arc<App>>) -> Json<serde_json::Value> {
+    Json(app.access_tokens.jwks().clone())
+}
+
+async fn answer(app: &App, signed_in: accounts::SignedIn) -> Result<Response, Problem> {
+    let parts = (Position(signed_in.position), Replayed(signed_in.replayed));
+    let accounts::SignedIn { user_id, user, created_at, .. } = signed_in;
+    let body = SignedIn {
+        user: users::from_aggregate(app, user_id, &user, created_at).await?,
+        access_token: signed_in.access_token,
+        token_type: "Bearer",
+        expires_in: ACCESS_TOKEN_SECONDS,
+        refresh_token: signed_in.refresh_token,
+    };
+    Ok((parts, Json(body)).into_response())
+}
+
+/// Of the languages that we write the one that `Accept-Language` likes best, else English.
+fn preferred_locale(headers: &http::HeaderMap) -> Locale {
+    let accepted = headers.get(http::header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let ranges = accepted.into_iter().flat_map(|list| list.split(','));
+    let mut spoken: Vec<(f32, Locale)> = ranges
+        .filter_map(|range| {
+            let (tag, weight) = range.split_once(';').unwrap_or((range, "q=1"));
+            let language = tag.trim().split('-').next()?.to_ascii_lowercase();
+            let weight: f32 = weight.trim().strip_prefix("q=")?.parse().ok()?;
+            // Zero means "not this one".
+            (weight > 0.0).then_some((weight, Locale::parse(language).ok()?))
+        })
+        .collect();
+    // Stable, so that of equals the one that is named first stays first.
+    spoken.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let preferred = spoken.into_iter().next().map(|(_, locale)| locale);
+    preferred.unwrap_or_else(|| Locale::parse("en").expect("we write English"))
+}

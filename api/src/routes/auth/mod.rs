@@ -1,0 +1,34 @@
+//! Signing up, in and out.
+
+mod body;
+mod handlers;
+
+use crate::application::App;
+use crate::openapi::takes::routes;
+use crate::routes::resource::{Access, GET, POST, Resource, public};
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+
+/// This resource: its routes, and what a new shop allows of them.
+pub(in crate::routes) const RESOURCE: Resource = Resource {
+    routes,
+    access: Access {
+        rules: &[],
+        public_paths: &[
+            public(6, GET, r"/\.well-known/jwks\.json"),
+            // Logging out is public because its token may be over; the handler looks at what it got.
+            public(7, POST, "/api/v1/auth/(register|login|refresh|logout)"),
+            public(8, POST, "/api/v1/auth/(verify-email|password-reset(/confirm)?)"),
+        ],
+    },
+};
+
+fn routes() -> OpenApiRouter<Arc<App>> {
+    routes![
+        handlers::register,
+        handlers::login,
+        handlers::refresh,
+        handlers::logout,
+        handlers::jwks
+    ]
+}

@@ -1,0 +1,87 @@
+use crate::http::Problem;
+use crate::openapi::schema::answers;
+use domain::cart::{Cart, CartLine};
+use domain::{Currency, Money, Name, Quantity, Sku, Text};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+answers!(CartBody);
+
+/// A cart as its owner sees it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CartBody {
+    /// The cart's id.
+    pub(super) id: Uuid,
+    /// Grows with every change; 0 before the first.
+    pub(super) version: u64,
+    /// The currency of all lines; null while the cart is empty.
+    pub(super) currency: Option<Currency>,
+    /// In the order in which they were added.
+    pub(super) lines: Vec<CartLineBody>,
+    /// What a coupon takes off; null while the cart is empty.
+    pub(super) discount: Option<Money>,
+    /// What the lines cost; null while the cart is empty.
+    pub(super) total: Option<Money>,
+}
+
+/// One line of a cart.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CartLineBody {
+    pub(super) sku: Sku,
+    pub(super) product_id: Uuid,
+    pub(super) name: Name,
+    pub(super) picture: Option<Text>,
+    /// 1 to 999.
+    pub(super) quantity: Quantity,
+    /// The price of one piece when the line was last written.
+    pub(super) unit_price: Money,
+    pub(super) total: Money,
+}
+
+/// What to add.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = json!({"sku": "notebook", "quantity": 1}))]
+pub(super) struct AddLine {
+    pub(super) sku: Sku,
+    /// How many to add; the line holds 1 to 999.
+    #[schemars(range(min = 1, max = Quantity::MAX))]
+    pub(super) quantity: u32,
+}
+
+/// How many the line shall hold.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = json!({"quantity": 1}))]
+pub(super) struct ChangeLine {
+    /// 0 removes the line.
+    #[schemars(range(max = Quantity::MAX))]
+    pub(super) quantity: u32,
+}
+
+pub(super) fn body(id: Uuid, version: u64, lines: &[CartLine]) -> Result<CartBody, Problem> {
+    let cart = Cart { owner_id: None, lines: lines.to_vec() };
+    let total = cart.total().map_err(|error| Problem::internal(&error))?;
+    let lines = cart.lines.iter().map(|line| {
+        let total = line.unit_price.times(line.quantity.get());
+        Ok(CartLineBody {
+            sku: line.sku.clone(),
+            product_id: line.product_id,
+            name: line.name.clone(),
+            picture: line.picture.clone(),
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+            total: total.map_err(|error| Problem::internal(&error))?,
+        })
+    });
+    Ok(CartBody {
+        id,
+        version,
+        currency: cart.currency(),
+        lines: lines.collect::<Result<_, Problem>>()?,
+        discount: cart.currency().map(Money::zero),
+        total,
+    })
+}

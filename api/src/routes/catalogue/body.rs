@@ -1,0 +1,124 @@
+use crate::http::Problem;
+use crate::openapi::schema::answers;
+use domain::product::{Product, ProductStatus};
+use domain::{Money, Name, Sku, Slug, Text};
+use projections::catalogue::{CategoryView, ProductView, VariantView};
+use schemars::JsonSchema;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+answers!(ProductBody, CategoryBody);
+
+/// A product.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::routes) struct ProductBody {
+    pub(super) id: Uuid,
+    /// Its first variant's number.
+    pub(super) number: i32,
+    pub(super) name: Name,
+    /// Prose; may be empty.
+    pub(super) description: String,
+    /// A path on this host or an absolute URL.
+    pub(super) picture: Option<Text>,
+    /// Slugs.
+    pub(super) categories: Vec<Slug>,
+    /// `draft` (seen by staff only), `published` or `retired`.
+    pub(super) status: ProductStatus,
+    /// At least one.
+    pub(super) variants: Vec<VariantBody>,
+    pub(super) version: u64,
+}
+
+/// One thing that can be put into a cart.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct VariantBody {
+    pub(super) sku: Sku,
+    /// A small positive number for people and old clients.
+    pub(super) number: i32,
+    /// What tells it from its siblings, if there are any.
+    pub(super) name: Option<Name>,
+    /// For one piece; null only while the product is a draft.
+    pub(super) price: Option<Money>,
+    /// Pieces that can be sold now.
+    pub(super) available: u64,
+}
+
+/// A category.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CategoryBody {
+    pub(super) slug: Slug,
+    pub(super) name: String,
+    /// Published products.
+    pub(super) product_count: u64,
+}
+
+/// All of a short list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Items<T> {
+    pub(super) items: Vec<T>,
+}
+
+impl From<ProductView> for ProductBody {
+    fn from(view: ProductView) -> Self {
+        Self {
+            id: view.product_id,
+            number: view.number,
+            name: view.name,
+            description: view.description,
+            picture: view.picture,
+            categories: view.categories,
+            status: view.status,
+            variants: view.variants.into_iter().map(VariantBody::from).collect(),
+            version: view.version,
+        }
+    }
+}
+
+impl From<VariantView> for VariantBody {
+    fn from(view: VariantView) -> Self {
+        let VariantView { sku, number, name, price, available } = view;
+        Self { sku, number, name, price, available }
+    }
+}
+
+impl From<CategoryView> for CategoryBody {
+    fn from(view: CategoryView) -> Self {
+        let CategoryView { slug, name, product_count } = view;
+        Self { slug, name, product_count }
+    }
+}
+
+impl ProductBody {
+    /// The product as a command left it, for an answer that waits for no read model. How many
+    /// pieces of a SKU can be sold is another aggregate's business, so the caller says.
+    pub(in crate::routes) fn from_aggregate(
+        product_id: Uuid,
+        product: &Product,
+        version: u64,
+        available: impl Fn(&Sku) -> u64,
+    ) -> Result<Self, Problem> {
+        let first = product.variants.first();
+        let (Some(name), Some(first)) = (&product.name, first) else {
+            return Err(Problem::not_found());
+        };
+        let variants = product.variants.iter().map(|held| VariantBody {
+            sku: held.variant.sku.clone(),
+            number: held.variant.number,
+            name: held.variant.name.clone(),
+            price: held.price,
+            available: available(&held.variant.sku),
+        });
+        Ok(Self {
+            id: product_id,
+            number: first.variant.number,
+            name: name.clone(),
+            description: product.description.clone(),
+            picture: product.picture.clone(),
+            categories: product.categories.clone(),
+            status: product.status,
+            variants: variants.collect(),
+            version,
+        })
+    }
+}

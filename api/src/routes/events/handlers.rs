@@ -1,0 +1,115 @@
+use super::body::EventPage;
+use super::params::{AggregateType, EventLimit, EventParams, MAX_EVENTS, Types};
+use crate::application::App;
+use crate::http::{AtLeast, JSON_UTF8, Params, Problem};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use commands::journal::ReadError;
+use domain::{Filter, RecordedEvent};
+use futures::{Stream, StreamExt, TryStreamExt};
+use nats::write_public_event;
+use std::sync::Arc;
+
+/// The media type of a line an event.
+const NDJSON: &str = "application/x-ndjson";
+
+/// Events that leave as one chunk, when they are there already.
+const CHUNK_EVENTS: usize = 100;
+
+/// Events in order: a page as JSON, or everything with `Accept: application/x-ndjson`.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", responses((status = 200, content((EventPage = "application/json"), (String = "application/x-ndjson"))),
+        (status = 422)))]
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Params(params): Params<EventParams>,
+    at_least: AtLeast,
+) -> Result<Response, Problem> {
+    app.journal_reached(at_least).await?;
+    let filter = Filter {
+        event_types: params
+            .types
+            .map(|Types(types)| types.into_iter().collect())
+            .unwrap_or_default(),
+        aggregate_type: params.aggregate.map(|AggregateType(name)| name),
+        aggregate_id: params.aggregate_id,
+        until: params.until,
+    };
+    let limit = params.limit.map(|EventLimit(limit)| limit as usize);
+    let (kind, body) = if wants_lines(&headers) {
+        // Up to the journal's end as it is now.
+        let events = app.reports.export(params.after, filter).take(limit.unwrap_or(usize::MAX));
+        (NDJSON, lines(events).await?)
+    } else {
+        let limit = limit.unwrap_or(MAX_EVENTS as usize);
+        let events = app.reports.page(params.after, limit, &filter).await?;
+        (JSON_UTF8, page(&events, params.after).into())
+    };
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (VARY, HeaderValue::from_static("accept")),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// Whether the caller names NDJSON among what it takes.
+fn wants_lines(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = values.flat_map(|value| value.split(','));
+    ranges.any(|range| range.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(NDJSON))
+}
+
+fn page(events: &[Arc<RecordedEvent>], after: u64) -> Vec<u8> {
+    let mut out = b"{\"items\":[".to_vec();
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_public_event(event, &mut out);
+    }
+    let last_position = events.last().map_or(after, |event| event.position);
+    out.extend_from_slice(format!("],\"last_position\":{last_position}}}").as_bytes());
+    out
+}
+
+/// A line an event. The journal is read as the caller takes what was read, so memory holds a page
+/// of it, however long it is.
+///
+/// # Errors
+/// When the journal cannot be read at the start. Later the answer breaks off: the connection is
+/// cut, so that a part can never pass for the whole.
+async fn lines(
+    events: impl Stream<Item = Result<Arc<RecordedEvent>, ReadError>> + Send + 'static,
+) -> Result<Body, Problem> {
+    let mut events = Box::pin(events.peekable());
+    if let Some(Err(_)) = events.as_mut().peek().await {
+        // Only a look: what it saw is the next item.
+        if let Some(Err(error)) = events.next().await {
+            return Err(error.into());
+        }
+    }
+    let chunks = events.try_ready_chunks(CHUNK_EVENTS).map(|chunk| match chunk {
+        Ok(events) => Ok(chunk_of(&events)),
+        Err(broken) => {
+            tracing::warn!(error = %broken.1, "an export of events was cut off");
+            Err(broken.1)
+        }
+    });
+    Ok(Body::from_stream(chunks))
+}
+
+fn chunk_of(events: &[Arc<RecordedEvent>]) -> Bytes {
+    let mut out = Vec::new();
+    for event in events {
+        write_public_event(event, &mut out);
+        out.push(b'\n');
+    }
+    out.into()
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,31 @@
+//! The member's orders.
+
+mod body;
+mod handlers;
+
+pub(in crate::routes) use body::{OrderBody, from_aggregate};
+
+use crate::application::App;
+use crate::openapi::takes::routes;
+use crate::routes::resource::{ANY, Access, Resource, allow};
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+
+/// This resource: its routes, and what a new shop allows of them.
+pub(in crate::routes) const RESOURCE: Resource = Resource {
+    routes,
+    access: Access {
+        rules: &[allow(
+            4,
+            "authenticated",
+            ANY,
+            "/api/v1/orders(/.*)?",
+            "One's own orders and their payments; the handlers see to whose they are.",
+        )],
+        public_paths: &[],
+    },
+};
+
+fn routes() -> OpenApiRouter<Arc<App>> {
+    routes![handlers::list, handlers::show]
+}

@@ -1,0 +1,25 @@
+//! What payment providers tell us on their own accord.
+
+mod handlers;
+
+use crate::application::App;
+use crate::openapi::takes::routes;
+use crate::routes::resource::{Access, POST, Resource, public};
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+
+/// This resource: its routes, and what a new shop allows of them.
+pub(in crate::routes) const RESOURCE: Resource = Resource {
+    routes,
+    access: Access {
+        rules: &[],
+        public_paths: &[
+            // Signed by the provider; the handler checks it.
+            public(12, POST, "/api/v1/webhooks/payments/[^/]+"),
+        ],
+    },
+};
+
+fn routes() -> OpenApiRouter<Arc<App>> {
+    routes![handlers::payment_notification]
+}
