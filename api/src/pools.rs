@@ -98,7 +98,7 @@ async fn open(connections: u32, database: &PgConnectOptions, name: &str) -> anyh
         .test_before_acquire(false)
         .before_acquire(|connection, resting| {
             Box::pin(async move {
-                if resting.idle_for >= FRESH_FOR || rand::random::<u8>() % LOOKED_AT == 0 {
+                if resting.idle_for >= FRESH_FOR || rand::random::<u8>().is_multiple_of(LOOKED_AT) {
                     return within(SIGN_OF_LIFE, takes_writes(connection)).await;
                 }
                 Ok(true)

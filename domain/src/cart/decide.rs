@@ -130,7 +130,7 @@ impl Cart {
     pub fn decide(
         &self,
         command: CartCommand,
-        facts: &Facts,
+        _facts: &Facts,
     ) -> Result<Vec<CartEvent>, CartRejection> {
         match command {
             CartCommand::AddItem {
@@ -142,15 +142,8 @@ impl Cart {
                 quantity,
                 unit_price,
             } => {
-                let held = self.line(&sku).map_or(0, |line| line.quantity.get());
-                self.check_line(&sku, held + quantity.get(), unit_price)?;
-                if held == 0 && self.lines.len() >= MAX_LINES {
-                    return Err(CartRejection::TooManyLines);
-                }
-                let opened = self.owner_id.is_none().then_some(CartEvent::CartOpened { owner_id });
-                let added =
-                    CartEvent::ItemAdded { sku, product_id, name, picture, quantity, unit_price };
-                Ok(opened.into_iter().chain([added]).collect())
+                let line = CartLine { sku, product_id, name, picture, quantity, unit_price };
+                self.add(owner_id, line)
             }
             CartCommand::ChangeQuantity { sku, quantity, unit_price } => {
                 let line = self.line(&sku).ok_or(CartRejection::NoSuchLine)?;
@@ -172,18 +165,8 @@ impl Cart {
             CartCommand::Restore { owner_id, lines } => {
                 let (mut cart, mut events) = (self.clone(), vec![]);
                 for line in lines {
-                    let CartLine { sku, product_id, name, picture, quantity, unit_price } = line;
-                    let add = CartCommand::AddItem {
-                        owner_id,
-                        sku,
-                        product_id,
-                        name,
-                        picture,
-                        quantity,
-                        unit_price,
-                    };
                     // What does not fit is left out; the order names it still.
-                    for event in cart.decide(add, facts).unwrap_or_default() {
+                    for event in cart.add(owner_id, line).unwrap_or_default() {
                         cart.apply(event.clone());
                         events.push(event);
                     }
@@ -204,6 +187,19 @@ impl Cart {
                 Ok(vec![CartEvent::CartCheckedOut { order_id }])
             }
         }
+    }
+
+    /// The pieces of a line more, in the line that is there or in one of its own.
+    fn add(&self, owner_id: Uuid, line: CartLine) -> Result<Vec<CartEvent>, CartRejection> {
+        let CartLine { sku, product_id, name, picture, quantity, unit_price } = line;
+        let held = self.line(&sku).map_or(0, |line| line.quantity.get());
+        self.check_line(&sku, held + quantity.get(), unit_price)?;
+        if held == 0 && self.lines.len() >= MAX_LINES {
+            return Err(CartRejection::TooManyLines);
+        }
+        let opened = self.owner_id.is_none().then_some(CartEvent::CartOpened { owner_id });
+        let added = CartEvent::ItemAdded { sku, product_id, name, picture, quantity, unit_price };
+        Ok(opened.into_iter().chain([added]).collect())
     }
 
     /// Would the cart still keep its rules if `sku`'s line held `quantity` at `unit_price`?

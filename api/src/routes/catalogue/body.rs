@@ -98,27 +98,7 @@ impl ProductBody {
         version: u64,
         available: impl Fn(&Sku) -> u64,
     ) -> Result<Self, Problem> {
-        let first = product.variants.first();
-        let (Some(name), Some(first)) = (&product.name, first) else {
-            return Err(Problem::not_found());
-        };
-        let variants = product.variants.iter().map(|held| VariantBody {
-            sku: held.variant.sku.clone(),
-            number: held.variant.number,
-            name: held.variant.name.clone(),
-            price: held.price,
-            available: available(&held.variant.sku),
-        });
-        Ok(Self {
-            id: product_id,
-            number: first.variant.number,
-            name: name.clone(),
-            description: product.description.clone(),
-            picture: product.picture.clone(),
-            categories: product.categories.clone(),
-            status: product.status,
-            variants: variants.collect(),
-            version,
-        })
+        let view = ProductView::of(product_id, product, available, version, 0);
+        view.map(Self::from).ok_or_else(Problem::not_found)
     }
 }

@@ -2,6 +2,7 @@ use crate::openapi::schema::answers;
 use domain::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 answers!(EventPage);
@@ -17,6 +18,22 @@ pub(super) struct EventPage {
 
 /// An event (CloudEvents 1.0, structured). It holds ids and facts, never personal data.
 #[derive(Serialize, JsonSchema)]
+#[schemars(example = json!({
+    "specversion": "1.0",
+    "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+    "source": "/gomall",
+    "type": "gomall.stock.StockReceived.v1",
+    "subject": "stock/notebook",
+    "time": "2026-11-25T12:00:00.123Z",
+    "datacontenttype": "application/json",
+    "position": 17,
+    "sequence": 2,
+    "actor": "user:01890a5d-ac96-774b-bcce-b302099a8057",
+    "correlationid": "01890a5d-ac96-774b-bcce-b302099a8057",
+    "causationid": null,
+    "traceparent": null,
+    "data": { "quantity": 1000, "reason": "first delivery" },
+}))]
 pub(super) struct Event {
     #[schemars(example = &"1.0")]
     pub(super) specversion: String,
@@ -45,5 +62,6 @@ pub(super) struct Event {
     pub(super) oversized: bool,
     /// Where a stub's event is. Absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub(super) dataref: Option<String>,
 }

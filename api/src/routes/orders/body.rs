@@ -81,26 +81,9 @@ pub(in crate::routes) async fn from_aggregate(
     placed_at: Timestamp,
     payment_status: Option<PaymentStatus>,
 ) -> Result<OrderBody, Problem> {
-    let state = &order.state;
-    let complete = (state.number, state.customer_id, state.totals, &state.contact, state.pay_by);
-    let (Some(number), Some(customer_id), Some(totals), Some(contact), Some(pay_by)) = complete
-    else {
-        return Err(Problem::not_found());
-    };
-    let (email, shipping_address) = open(app, customer_id, contact).await?;
-    Ok(OrderBody {
-        id: order_id,
-        number,
-        status: state.status,
-        lines: state.lines.clone(),
-        totals,
-        email,
-        shipping_address,
-        payment_status: payment_status.map_or(NO_PAYMENT, PaymentStatus::as_str),
-        pay_by,
-        placed_at,
-        version: order.sequence,
-    })
+    let view = OrderView::of(order_id, &order.state, (placed_at, 0), order.sequence, 0);
+    let view = view.ok_or_else(Problem::not_found)?;
+    from_view(app, OrderView { payment_status, ..view }).await
 }
 
 pub(super) async fn open(

@@ -51,22 +51,8 @@ pub(in crate::routes) async fn from_aggregate(
     user: &Loaded<User>,
     created_at: Timestamp,
 ) -> Result<UserBody, Problem> {
-    let state = &user.state;
-    let (Some(number), Some(profile), Some(locale)) = (state.number, &state.profile, &state.locale)
-    else {
-        return Err(Problem::not_found());
-    };
-    let (email, name) = parts(app.vault.open(user_id, profile).await?);
-    Ok(UserBody {
-        id: user_id,
-        number,
-        email,
-        name,
-        locale: locale.clone(),
-        roles: state.roles.clone(),
-        created_at,
-        version: user.sequence,
-    })
+    let view = UserView::of(user_id, &user.state, created_at, user.sequence, 0);
+    from_view(app, view.ok_or_else(Problem::not_found)?).await
 }
 
 pub(super) fn parts(profile: Option<Profile>) -> (Option<EmailAddress>, Option<Name>) {

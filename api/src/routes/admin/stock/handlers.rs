@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::Sku;
 use domain::stock::{MAX_ON_HAND, MAX_RECEIVED, StockCommand, StockItem};
-use projections::stock;
+use projections::stock::{self, StockView};
 use std::sync::Arc;
 
 /// The stock of all SKUs, by SKU.
@@ -66,15 +66,9 @@ async fn book(
     booking: StockCommand,
 ) -> Result<Response, Problem> {
     let executed = products::book(app, call, &sku, booking).await?;
-    let stock: &StockItem = executed.state(0);
-    let body = StockBody {
-        product_id: stock.product_id.ok_or_else(Problem::not_found)?,
-        sku,
-        on_hand: stock.on_hand,
-        reserved: stock.reserved,
-        available: stock.available(),
-        version: executed.version(0),
-    };
+    let item: &StockItem = executed.state(0);
+    let view = StockView::of(sku, item, executed.version(0), executed.position);
+    let body = StockBody::from(view.ok_or_else(Problem::not_found)?);
     let etag = Etag::new(body.version, executed.position);
     Ok((Position(executed.position), etag, Replayed(executed.replayed), Json(body)).into_response())
 }
