@@ -3,11 +3,15 @@
 //! Nothing else knows how the parts fit. The order of starting is the order of dependence; the
 //! order of stopping is its reverse, so that no part loses what it needs while it finishes.
 
+mod config;
+mod sandbox_beside;
 mod wake_up;
+
+pub use config::{Provider, ShopConfig, Workers};
 
 use crate::access::{self, JournalAccess};
 use crate::application::{App, InFlight};
-use crate::auth::{AccessTokens, KeyPaths, Keys, Passwords, RefreshTokens};
+use crate::auth::{AccessTokens, Keys, Passwords, RefreshTokens};
 use crate::dead_letters;
 use crate::directory::ReadModelDirectory;
 use crate::guard::{AccessCache, LivePolicy};
@@ -26,17 +30,13 @@ use commands::payments::settlement;
 use commands::vault::Vault;
 use domain::policy::{CompiledPolicy, Policy};
 use follow::elections::Elections;
-use nats::notify::{Mailer, Notifier, NotifyConfig, Sender};
-use nats::{Hints, Relay, RelayConfig, RelayStatus, StreamConfig};
+use nats::notify::{Notifier, NotifyConfig};
+use nats::{Hints, Relay, RelayConfig, RelayStatus};
 use projections::Checkpoints;
 use provider::HttpProvider;
-use provider::webhook::WebhookSecret;
-use sandbox::SandboxSettings;
 use sqlx::PgPool;
-use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -52,63 +52,6 @@ const WORKERS_STOP: Duration = Duration::from_secs(3);
 /// The provider of a process without one: a name that never leads anywhere (RFC 2606), so that a call
 /// by mistake hears what a provider that is away would say.
 const NOBODY: &str = "http://provider.invalid";
-
-/// Which workers this process runs beside what it serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Workers {
-    /// Publish to JetStream.
-    pub relay: bool,
-    /// Keep the read models.
-    pub project: bool,
-    /// Send mail.
-    pub notify: bool,
-    /// Settle payments that are in the air.
-    pub settle: bool,
-}
-
-impl Workers {
-    /// Everything: one process is a whole shop.
-    pub const ALL: Self = Self { relay: true, project: true, notify: true, settle: true };
-    /// Nothing but what serving needs.
-    pub const NONE: Self = Self { relay: false, project: false, notify: false, settle: false };
-}
-
-/// What a shop is made of.
-pub struct ShopConfig {
-    /// The journal and everything derived from it.
-    pub database: PgConnectOptions,
-    /// JetStream; addresses separated by commas.
-    pub nats_url: String,
-    /// The stream that the relay fills.
-    pub stream: StreamConfig,
-    /// Where the keys are.
-    pub keys: KeyPaths,
-    /// The shortest password.
-    pub password_min_chars: usize,
-    /// Who takes the money.
-    pub provider: Provider,
-    /// Whom mails come from.
-    pub mail_sender: Sender,
-    /// Where mails go.
-    pub mailer: Mailer,
-    /// Which workers to run.
-    pub workers: Workers,
-}
-
-/// Who takes the money.
-pub enum Provider {
-    /// Somebody at this address.
-    Http(String),
-    /// Nobody: this process serves nobody who could pay, and settles nothing.
-    Nobody,
-    /// Our sandbox, started beside the shop on a free port of loopback.
-    Sandbox {
-        /// Where this process serves its routes, for notifications and the customer's pages.
-        shop_url: String,
-        /// What notifications are signed with.
-        webhook_secret: Box<WebhookSecret>,
-    },
-}
 
 /// A running shop.
 pub struct Shop {
@@ -272,7 +215,7 @@ impl Shop {
             Provider::Sandbox { shop_url, webhook_secret } => {
                 let secret = Some(*webhook_secret);
                 let (url, pages) =
-                    start_sandbox(pool.clone(), shop_url, secret.clone(), &mut supervisor)?;
+                    sandbox_beside::start(pool.clone(), shop_url, secret.clone(), &mut supervisor)?;
                 (url, secret, pages)
             }
         };
@@ -447,39 +390,4 @@ async fn count_events(
         metrics.events_seen(position.saturating_sub(counted));
         counted = position.max(counted);
     }
-}
-
-/// The address of a sandbox on a free port of loopback, and its pages for customers.
-fn start_sandbox(
-    pool: PgPool,
-    shop_url: String,
-    webhook_secret: Option<WebhookSecret>,
-    supervisor: &mut Supervisor,
-) -> anyhow::Result<(String, Router)> {
-    // Kept, so that one that is started again has the same port.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("no port for the sandbox")?;
-    listener.set_nonblocking(true)?;
-    let url = format!("http://{}", listener.local_addr()?);
-    // A customer is sent to the shop's own address, which a restart does not change.
-    let webhook_url = format!("{shop_url}/api/v1/webhooks/payments/sandbox");
-    let settings = SandboxSettings {
-        public_url: shop_url.parse()?,
-        webhook_url: Some(webhook_url.parse()?),
-        webhook_secret,
-        delay: sandbox::DEFAULT_DELAY,
-    };
-    let pages = sandbox::pages(pool.clone(), &settings);
-    supervisor.watch("sandbox", true, move |stop| {
-        let (listener, pool, settings) = (listener.try_clone(), pool.clone(), settings.clone());
-        async move {
-            let served = async {
-                let listener = TcpListener::from_std(listener?)?;
-                anyhow::Ok(sandbox::serve(listener, pool, settings, stop).await?)
-            };
-            if let Err(error) = served.await {
-                error!(%error, "the payment sandbox has stopped");
-            }
-        }
-    });
-    Ok((url, pages))
 }

@@ -17,6 +17,7 @@ mod batch;
 pub(crate) mod checkpoint;
 mod heal;
 mod retry;
+mod stand;
 mod worker;
 
 use crate::checkpoints::Checkpoints;

@@ -11,7 +11,6 @@ use crate::patience::within_patience;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -98,15 +97,11 @@ impl Elections {
     pub async fn hold(&self, connect: PgConnectOptions, cancel: CancellationToken) {
         let connect = connect.application_name("gomall elections");
         let _over = Over(&self.0);
-        let for_ever = async {
-            loop {
-                let Err(error) = self.session(&connect).await;
-                self.0.lose_all();
-                warn!(%error, "the session that holds this process's leases has ended");
-                sleep(RETRY_PAUSE).await;
-            }
-        };
-        cancel.run_until_cancelled(for_ever).await;
+        while let Err(error) = self.session(&connect, &cancel).await {
+            self.0.lose_all();
+            warn!(%error, "the session that holds this process's leases has ended");
+            cancel.run_until_cancelled(sleep(RETRY_PAUSE)).await;
+        }
     }
 
     /// Waits until this process is elected. Of several who wait in it, one after the other is.
@@ -124,9 +119,13 @@ impl Elections {
         self.0.is_answered.load(Ordering::Relaxed)
     }
 
-    async fn session(&self, connect: &PgConnectOptions) -> Result<Infallible, sqlx::Error> {
+    async fn session(
+        &self,
+        connect: &PgConnectOptions,
+        cancel: &CancellationToken,
+    ) -> Result<(), sqlx::Error> {
         let mut conn = patiently(open(connect)).await?;
-        loop {
+        while !cancel.is_cancelled() {
             let (asked, resigned) = self.0.open_questions();
             for (class, name) in resigned {
                 patiently(
@@ -154,8 +153,11 @@ impl Elections {
             for office in ours {
                 Shared::elect(&self.0, office);
             }
-            let _asked_or_time = timeout(POLL, self.0.changed.notified()).await;
+            let asked_or_time = timeout(POLL, self.0.changed.notified());
+            cancel.run_until_cancelled(asked_or_time).await;
         }
+        // The next one need not wait until the server has noticed.
+        patiently(conn.close()).await
     }
 }
 

@@ -3,6 +3,7 @@ use super::batch::{self, Batch, Outcome};
 use super::checkpoint::{self, Checkpoint};
 use super::heal::heal;
 use super::retry::retry;
+use super::stand::Stand;
 use crate::checkpoints::Checkpoints;
 use crate::projection::Projection;
 use crate::rebuild::RebuildError;
@@ -17,7 +18,7 @@ use sqlx::{Connection, PgConnection};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// The first pause after a failure, about what a failover of the connection pool takes, and the longest: when
@@ -87,56 +88,6 @@ pub(super) enum Interrupted {
     /// The rows are of another version: they belong to another build, or wait for a rebuild.
     #[error("the rows are of version {found}")]
     OtherVersion { found: i32 },
-}
-
-/// Where a worker stands: at its checkpoint, or beyond it as long as nothing concerned the projection.
-/// Most of what happens concerns one projection of many, and a commit for every other one would cost
-/// more than the work itself.
-struct Stand {
-    row: Checkpoint,
-    loaded_at: Instant,
-    /// Everything up to here is applied or does not concern the projection.
-    seen: Cursor,
-    /// When the checkpoint was last at `seen`.
-    stored_at: Instant,
-}
-
-impl Stand {
-    fn at(row: Checkpoint) -> Self {
-        let now = Instant::now();
-        let seen = row.cursor();
-        Self { row, loaded_at: now, seen, stored_at: now }
-    }
-
-    /// Somebody else may have moved the checkpoint; what was seen beyond the old one counts no more.
-    fn reload(&mut self, row: Checkpoint) {
-        if row.cursor() == self.row.cursor() {
-            self.row = row;
-            self.loaded_at = Instant::now();
-        } else {
-            *self = Self::at(row);
-        }
-    }
-
-    fn pass(&mut self, to: Cursor) {
-        if self.is_stored() {
-            self.stored_at = Instant::now();
-        }
-        self.seen = to;
-    }
-
-    fn store(&mut self, row: Checkpoint) {
-        self.seen = row.cursor();
-        self.row = row;
-    }
-
-    fn is_stored(&self) -> bool {
-        self.seen == self.row.cursor()
-    }
-
-    fn unstored_for(&self) -> Duration {
-        if self.is_stored() { Duration::ZERO } else { self.stored_at.elapsed() }
-    }
 }
 
 impl Worker {

@@ -225,7 +225,7 @@ async fn a_stopped_runner_leaves_no_session_and_no_lock() {
     watch_to_the_end(&pool, &history).await;
     running.stop().await;
     eventually("the sessions are gone", || async { sessions(&pool).await.is_empty() }).await;
-    assert!(leaders(&pool).await.is_empty());
+    eventually("the lock is free", || async { leaders(&pool).await.is_empty() }).await;
 }
 
 #[tokio::test]
@@ -397,6 +397,8 @@ async fn a_checkpoint_moves_at_the_same_cost_while_somebody_reads_an_old_snapsho
     /// Pages of its table that a worker may touch in so many batches. It passes over all fifty that are full of
     /// dead rows a few times, when it begins and once a second, and not for every batch.
     const MOST_PAGES: i64 = 20 * BATCHES.cast_signed();
+    /// Of one look that passes over all of them.
+    const PAGES_OF_A_LOOK: i64 = 150;
     let pool = database().await;
     let (_, projections) = Trail::leak();
     trail::create_table(&pool).await;
@@ -429,6 +431,7 @@ async fn a_checkpoint_moves_at_the_same_cost_while_somebody_reads_an_old_snapsho
         sqlx::query_scalar(touched).fetch_one(&pool).await.expect("a query")
     };
     let before = pages().await;
+    let began = Instant::now();
     let running = Running::start(options(&pool, projections), source.clone());
     for number in 1..=BATCHES {
         let head = history.head();
@@ -442,6 +445,9 @@ async fn a_checkpoint_moves_at_the_same_cost_while_somebody_reads_an_old_snapsho
     }
     running.stop().await;
     let touched = pages().await - before;
-    assert!(touched <= MOST_PAGES, "{touched} pages");
+    // It also looks once a second, however long a busy machine takes for the batches.
+    let looks = 2 * began.elapsed().as_secs().cast_signed();
+    let most = MOST_PAGES + looks * PAGES_OF_A_LOOK;
+    assert!(touched <= most, "{touched} pages, at most {most}");
     dump.rollback().await.expect("it is up");
 }
