@@ -214,7 +214,8 @@ fn as_given(mut error: clap::Error, command: &Command) -> clap::Error {
     let flag = named.split(' ').next().unwrap_or(named).to_owned();
     let Some(arg) = find(command, flag.trim_start_matches('-')) else { return error };
     let was_given = |word: &str| word == flag || word.starts_with(&format!("{flag}="));
-    let is_flag = std::env::args().any(|word| was_given(&word));
+    // Not as text: what is none is an error, or a path, and no reason to panic.
+    let is_flag = std::env::args_os().any(|word| was_given(&word.to_string_lossy()));
     if let (false, Some(variable)) = (is_flag, arg.get_env()) {
         let variable = variable.to_string_lossy().into_owned();
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));

@@ -224,8 +224,11 @@ async fn a_stopped_runner_leaves_no_session_and_no_lock() {
     let running = Running::start(small_batches(&pool, Tally::new().leak()), history.source());
     watch_to_the_end(&pool, &history).await;
     running.stop().await;
-    eventually("the sessions are gone", || async { sessions(&pool).await.is_empty() }).await;
-    eventually("the lock is free", || async { leaders(&pool).await.is_empty() }).await;
+    eventually("the sessions are gone", || async {
+        sessions(&pool).await.is_empty() && sessions_of(&pool, "gomall elections").await.is_empty()
+    })
+    .await;
+    assert!(leaders(&pool).await.is_empty());
 }
 
 #[tokio::test]

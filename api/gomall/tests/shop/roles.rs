@@ -5,7 +5,9 @@ use crate::support::{Gomall, Shop};
 use compose::testing::eventually;
 use reqwest::StatusCode;
 use serde_json::json;
+use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -116,6 +118,10 @@ fn a_setting_is_named_as_it_was_given_and_no_secret_is_shown() {
         let said = said(&serve, &[(variable, value)]);
         assert!(said.contains(variable) && !said.contains("hunter2"), "{said}");
     }
+    // A path need not be text.
+    let mut command = support::command(&serve, &[("GOMALL_NATS_REPLICAS", "2")]);
+    command.arg("--data-dir").arg(OsStr::from_bytes(b"\xff"));
+    assert_eq!(command.output().expect("it was built").status.code(), Some(2));
     let said = said(&["serve"], &[("DATABASE_URL", "hunter2")]);
     assert!(said.contains("'DATABASE_URL'") && !said.contains("hunter2"), "{said}");
 }

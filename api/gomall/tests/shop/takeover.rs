@@ -17,7 +17,7 @@ const TAKE_OVER: Duration = Duration::from_secs(2);
 /// A single take-over while other tests keep both cores busy; most of several keep the promise.
 const TAKE_OVER_WHEN_BUSY: Duration = Duration::from_secs(6);
 /// How long the database waits for a holder that says nothing: `SILENCE_MS` in
-/// `nats/src/relay/lease.rs`.
+/// `projections/follow/src/elections.rs`.
 const SILENCE: Duration = Duration::from_millis(1200);
 /// So that there is always something to publish.
 const APPEND_INTERVAL: Duration = Duration::from_millis(5);

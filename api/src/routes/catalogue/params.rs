@@ -24,7 +24,6 @@ pub(super) struct ProductListParams {
     pub(super) q: Option<SearchText>,
     /// Without it the best match comes first, or the lowest number when nothing is searched for.
     #[serde(default, deserialize_with = "given")]
-    // Schemas that only parameters name are not collected into the document.
     pub(super) sort: Option<Sort>,
     /// Only what is priced in this currency.
     #[serde(default, deserialize_with = "given")]
