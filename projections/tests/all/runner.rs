@@ -426,8 +426,15 @@ async fn a_checkpoint_moves_at_the_same_cost_while_somebody_reads_an_old_snapsho
     .execute(&mut many)
     .await
     .expect("nobody keeps the row for long");
-    // Sessions tell what they touched when they end.
+    let pid: i32 =
+        sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut many).await.expect("a query");
     many.close().await.expect("it is up");
+    // A session tells what it touched when it ends, and it ends after its client has gone.
+    eventually("the session with the many updates has ended", || async {
+        let ended = "select not exists (select from pg_stat_activity where pid = $1)";
+        sqlx::query_scalar::<_, bool>(ended).bind(pid).fetch_one(&pool).await.expect("a query")
+    })
+    .await;
     let pages = async || -> i64 {
         let touched = "select (heap_blks_hit + heap_blks_read)::bigint from pg_statio_user_tables \
                        where relname = 'projections'";
