@@ -6,6 +6,7 @@ use commands::counters::Counters;
 use commands::journal::Tail;
 use commands::payments::settlement;
 use nats::RelayStatus;
+use nats::notify::NotifyStatus;
 use projections::Checkpoints;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) async fn watch(
     checkpoints: Checkpoints,
     tail: Tail,
     relay: watch::Receiver<RelayStatus>,
+    notifier: watch::Receiver<NotifyStatus>,
     writes: Arc<Counters>,
     stuck: watch::Sender<Stuck>,
     stop: CancellationToken,
@@ -64,6 +66,14 @@ pub(crate) async fn watch(
         let (position, published_head) = published.unwrap_or((0, None));
         if stands.stands_still("relay", position, published_head, now) {
             found.push("relay");
+        }
+        let NotifyStatus { events, queue, server } = notifier.borrow().clone();
+        let is_long = |since: Option<Instant>| since.is_some_and(|at| at.elapsed() >= STUCK_AFTER);
+        if is_long(events) || is_long(queue) {
+            found.push("notifier");
+        }
+        if is_long(server) {
+            found.push("mail_server");
         }
         stuck.send_if_modified(|known| std::mem::replace(known, found.clone()) != found);
     }

@@ -161,9 +161,11 @@ impl Shop {
             let (metrics, head) = (Arc::clone(&metrics), tail.head());
             move |stop| count_events(Arc::clone(&metrics), head.clone(), stop)
         });
+        let (counts, counted) = watch::channel(dead_letters::Counts::default());
+        dead_letters::show(&metrics, &counted);
         supervisor.watch("dead_letter_counter", true, {
-            let (metrics, pool) = (Arc::clone(&metrics), worker_pool.clone());
-            move |stop| dead_letters::count(Arc::clone(&metrics), pool.clone(), stop)
+            let pool = worker_pool.clone();
+            move |stop| dead_letters::count(counts.clone(), pool.clone(), stop)
         });
         telemetry::show_projections(&metrics, &checkpoints);
         telemetry::show_history(&metrics, tail.other_history());
@@ -267,6 +269,7 @@ impl Shop {
         let mut notify = NotifyConfig::new(config.mail_sender, config.mailer);
         notify.stream = config.stream.clone();
         let notifier = Arc::new(Notifier::new(worker_pool.clone(), directory, notify));
+        let notify_status = notifier.status();
         supervisor.watch("notifier", notifies, {
             let (source, nats_client) = (Arc::clone(&source), nats_client.clone());
             move |stop| Arc::clone(&notifier).run(source.clone(), nats_client.clone(), stop)
@@ -281,9 +284,10 @@ impl Shop {
             let (checkpoints, tail) = (checkpoints.clone(), tail.clone());
             let (relay, writes) = (relay_status.clone(), Arc::clone(bus.counters()));
             move |stop| {
-                let (relay, writes) = (relay.clone(), Arc::clone(&writes));
-                let stuck = stuck.clone();
-                progress::watch(checkpoints.clone(), tail.clone(), relay, writes, stuck, stop)
+                let (relay, notifier) = (relay.clone(), notify_status.clone());
+                let (writes, stuck) = (Arc::clone(&writes), stuck.clone());
+                let (checkpoints, tail) = (checkpoints.clone(), tail.clone());
+                progress::watch(checkpoints, tail, relay, notifier, writes, stuck, stop)
             }
         });
         let app = Arc::new(App {

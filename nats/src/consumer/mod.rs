@@ -76,6 +76,9 @@ pub trait Handler: Send + Sync + 'static {
     /// process while this call runs. Keep a record of the event's id with the effect. Give up in
     /// time: a durable that was lost is made again when all that is under way has ended.
     fn handle(&self, delivery: &Delivery) -> impl Future<Output = Settled> + Send;
+
+    /// Hears whether events can be delivered.
+    fn gets_on(&self, _gets_on: bool) {}
 }
 
 /// A durable consumer; see the [module](self).
@@ -119,8 +122,10 @@ impl<S: EventSource> Consumer<S> {
             let works = || {
                 backoff.reset();
                 said.clear();
+                handler.gets_on(true);
             };
             let Err(trouble) = self.session(&*handler, &stop, works).await else { return };
+            handler.gets_on(false);
             let text = trouble.to_string();
             if text != said {
                 tracing::warn!(

@@ -28,6 +28,13 @@ pub(super) struct Taken {
     pub(super) soft_for: Duration,
 }
 
+impl Taken {
+    /// Whether it was tried before.
+    pub(super) fn is_again(&self) -> bool {
+        self.attempt > 1
+    }
+}
+
 /// Puts a mail into the queue, unless it has been there.
 pub(super) async fn enqueue(pool: &PgPool, mail: &Mail) -> Result<(), sqlx::Error> {
     let queued = sqlx::query(

@@ -8,7 +8,7 @@
 //!
 //! A mail server that is away costs nothing but time: everything rests, with growing, bounded pauses, for
 //! ever. One that says "later" about a mailbox lets that mailbox rest, and nobody else's (`mailboxes.rs`);
-//! after a day the mail is given up. One that refuses a mail for good is asked a few times more, since the
+//! after a day the mail is given up. A conversation that takes long stands aside while others go on. One that refuses a mail for good is asked a few times more, since the
 //! refusal may be its own mistake. What is given up is left as `failed`, and the event is a dead letter
 //! that somebody may let be tried again (`dead_letters.rs`).
 //!
@@ -32,4 +32,4 @@ pub use ledger::waiting_mails;
 pub use letters::{Letter, letter};
 pub use lost::{LostMail, MAX_LOST_MAILS, lost_mails};
 pub use mailer::{Mailer, MailerError, Sender};
-pub use worker::{Notifier, NotifyConfig};
+pub use worker::{Notifier, NotifyConfig, NotifyStatus};

@@ -13,9 +13,10 @@ use follow::backoff::{Backoff, pause_after};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use sqlx::PgPool;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -26,9 +27,14 @@ const CONCURRENCY: usize = 8;
 /// How many of them may be mails that were tried before. What takes long takes long again, and must leave
 /// room for mails that nobody has tried.
 const CONCURRENCY_AGAIN: usize = CONCURRENCY - 2;
-/// After so many mails in a row about which nothing was said in time it is not their mailboxes: the server
-/// takes nobody's mail.
-const SILENT_IS_AWAY: usize = 2 * CONCURRENCY;
+/// A conversation that takes longer stands aside: it goes on, and the next mail takes its place.
+const SLOW_AFTER: Duration = Duration::from_secs(2);
+/// How many stand aside; when more are slow, the others wait for them. With [`CONCURRENCY`] it stays below
+/// the fifty connections that mail servers usually grant one client.
+const MAX_SLOW: usize = 32;
+/// After so many mails in a row about which nothing was said in time it may be the server, and not their
+/// mailboxes: mails are sent one at a time until one is answered.
+const SILENT_IS_SUSPECT: usize = 2 * CONCURRENCY;
 /// How often a mail is offered to a server that refuses it for good. A refusal may be the server's
 /// own mistake, mended in minutes (the default pauses add up to four); one that still stands then
 /// is about this mail.
@@ -99,16 +105,69 @@ pub struct Notifier<D> {
     directory: D,
     config: NotifyConfig,
     mailboxes: Mailboxes,
-    /// Something came into the queue.
-    queued: Notify,
+    /// Something came into the queue, or there is room again.
+    look: Notify,
+    status: watch::Sender<NotifyStatus>,
+}
+
+/// Since when a part of the notifier of this process does not get on; none while it does.
+#[derive(Debug, Clone, Default)]
+pub struct NotifyStatus {
+    /// Events cannot be taken in: PostgreSQL, NATS or JetStream does not do what it is asked.
+    pub events: Option<Instant>,
+    /// The queue of mails cannot be read.
+    pub queue: Option<Instant>,
+    /// The mail server takes nobody's mail.
+    pub server: Option<Instant>,
+}
+
+/// The mails that are being sent.
+struct Places {
+    all: Semaphore,
+    /// Of these, mails that were tried before.
+    again: Semaphore,
+    /// Mails that take long, beside all the others.
+    aside: Semaphore,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            all: Semaphore::new(CONCURRENCY),
+            again: Semaphore::new(CONCURRENCY_AGAIN),
+            aside: Semaphore::new(MAX_SLOW),
+        }
+    }
+}
+
+/// A mail's place among them; both are there for whoever asked for no more than there was room for.
+type Place<'a> = [Option<SemaphorePermit<'a>>; 2];
+
+impl Places {
+    fn take(&self, taken: &Taken) -> Place<'_> {
+        let again = taken.is_again().then_some(&self.again);
+        [Some(&self.all), again].map(|places| places.and_then(|places| places.try_acquire().ok()))
+    }
+
+    /// How many more mails may be sent: all together, or one at a time.
+    fn room(&self, is_suspect: bool) -> usize {
+        let free = self.all.available_permits();
+        if is_suspect { usize::from(free == CONCURRENCY) } else { free }
+    }
 }
 
 impl<D: Directory> Notifier<D> {
     /// A worker whose queue is in the database of `pool`.
     #[must_use]
     pub fn new(pool: PgPool, directory: D, config: NotifyConfig) -> Self {
-        let (mailboxes, queued) = (Mailboxes::default(), Notify::new());
-        Self { pool, directory, config, mailboxes, queued }
+        let (mailboxes, look) = (Mailboxes::default(), Notify::new());
+        Self { pool, directory, config, mailboxes, look, status: watch::Sender::default() }
+    }
+
+    /// Whether it gets on.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<NotifyStatus> {
+        self.status.subscribe()
     }
 
     /// Sends mails until `stop`, finishing those that are being sent.
@@ -132,27 +191,28 @@ impl<D: Directory> Notifier<D> {
 
     /// Sends whatever is due, a few mails at a time. When the server takes none, everything rests.
     async fn send_due(&self, stop: &CancellationToken) {
+        let places = Places::default();
         let mut sending = FuturesUnordered::new();
         let mut away = Backoff::new(self.config.first_pause, self.config.longest_pause);
         let mut next_look = Instant::now();
-        let (mut tried_again, mut silent) = (0, 0);
+        let mut silent = 0;
         // Whether there may be more mails to try again than there was room for.
         let mut is_limited = false;
         loop {
-            let room = CONCURRENCY - sending.len();
+            let room = places.room(silent >= SILENT_IS_SUSPECT);
             if room > 0 && Instant::now() >= next_look {
-                let again = CONCURRENCY_AGAIN - tried_again;
-                match ledger::take(&self.pool, room, again, self.config.lease).await {
+                let again = places.again.available_permits();
+                let taken = ledger::take(&self.pool, room, again, self.config.lease).await;
+                self.note(|status| &mut status.queue, taken.is_ok());
+                match taken {
                     Ok(taken) => {
                         if taken.len() < room {
                             next_look = Instant::now() + LOOK_INTERVAL;
                         }
-                        let is_again = |taken: &Taken| taken.attempt > 1;
-                        is_limited = taken.iter().filter(|taken| is_again(taken)).count() == again;
+                        is_limited = taken.iter().filter(|taken| taken.is_again()).count() == again;
                         for taken in taken {
-                            let is_again = is_again(&taken);
-                            tried_again += usize::from(is_again);
-                            sending.push(async move { (is_again, self.settle(taken).await) });
+                            let place = places.take(&taken);
+                            sending.push(self.settle_aside(taken, place, &places.aside));
                         }
                     }
                     Err(error) => {
@@ -165,31 +225,68 @@ impl<D: Directory> Notifier<D> {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some((is_again, server)) = sending.next(), if !sending.is_empty() => {
-                    tried_again -= usize::from(is_again);
                     if is_again && is_limited && !is_resting {
                         next_look = Instant::now();
                     }
                     match server {
-                        Server::Away => next_look = Instant::now() + away.pause(),
                         Server::Takes => {
                             silent = 0;
                             away.reset();
+                            self.note(|status| &mut status.server, true);
+                        }
+                        Server::Away => {
+                            next_look = Instant::now() + away.pause();
+                            self.note(|status| &mut status.server, false);
                         }
                         Server::Silent => {
                             silent += 1;
-                            if silent >= SILENT_IS_AWAY {
-                                next_look = Instant::now() + away.pause();
+                            if silent >= SILENT_IS_SUSPECT {
+                                self.note(|status| &mut status.server, false);
                             }
                         }
                         Server::Unknown => {}
                     }
                 }
-                () = self.queued.notified(), if !is_resting => next_look = Instant::now(),
-                () = tokio::time::sleep_until(next_look), if sending.len() < CONCURRENCY => {}
+                () = self.look.notified(), if !is_resting => next_look = Instant::now(),
+                () = tokio::time::sleep_until(next_look), if room > 0 => {}
             }
         }
         let finished = async { while sending.next().await.is_some() {} };
         let _in_time_or_not = tokio::time::timeout(STOP_PATIENCE, finished).await;
+    }
+
+    /// Settles a mail in its place, and aside when that takes long. Also whether the mail was tried before.
+    async fn settle_aside(
+        &self,
+        taken: Taken,
+        place: Place<'_>,
+        aside: &Semaphore,
+    ) -> (bool, Server) {
+        let is_again = taken.is_again();
+        let mut settling = pin!(self.settle(taken));
+        if let Ok(server) = tokio::time::timeout(SLOW_AFTER, &mut settling).await {
+            return (is_again, server);
+        }
+        tokio::select! {
+            server = &mut settling => (is_again, server),
+            _aside = aside.acquire() => {
+                drop(place);
+                self.look.notify_one();
+                (is_again, settling.await)
+            }
+        }
+    }
+
+    /// Whether a part of the notifier gets on.
+    fn note(&self, part: impl Fn(&mut NotifyStatus) -> &mut Option<Instant>, gets_on: bool) {
+        self.status.send_if_modified(|status| {
+            let since = part(status);
+            let changes = since.is_some() == gets_on;
+            if changes {
+                *since = (!gets_on).then(Instant::now);
+            }
+            changes
+        });
     }
 
     /// Tries to send a mail that we hold the lease of, and records what became of it.
@@ -365,6 +462,10 @@ fn say(taken: &Taken, unsent: Unsent, problem: &str) {
 }
 
 impl<D: Directory> Handler for Notifier<D> {
+    fn gets_on(&self, gets_on: bool) {
+        self.note(|status| &mut status.events, gets_on);
+    }
+
     async fn handle(&self, delivery: &Delivery) -> Settled {
         let event = &delivery.event;
         let Some(kind) = MailKind::of(event) else { return Settled::Done };
@@ -381,9 +482,11 @@ impl<D: Directory> Handler for Notifier<D> {
             kind,
             message_id: self.config.sender.message_id(event.id),
         };
-        match ledger::enqueue(&self.pool, &mail).await {
+        let queued = ledger::enqueue(&self.pool, &mail).await;
+        self.note(|status| &mut status.events, queued.is_ok());
+        match queued {
             Ok(()) => {
-                self.queued.notify_one();
+                self.look.notify_one();
                 Settled::Done
             }
             Err(error) => {

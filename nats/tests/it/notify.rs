@@ -445,6 +445,71 @@ async fn mailboxes_that_never_answer_stand_in_nobodys_way() {
 }
 
 #[tokio::test]
+async fn mailboxes_that_hang_for_long_stand_aside() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let late: Vec<Uuid> = (0..20).map(|_| new_id()).collect();
+    let recipients: Vec<String> = late.iter().map(|order| address(*order)).collect();
+    let after = Duration::from_secs(60);
+    sink.set_mood(Mood::Late { recipients, after, others: "250 accepted" });
+    // Each of them hangs for the ten seconds that a mail server has for an answer.
+    let worker = office.start_with(smtp(&sink), Duration::from_secs(60));
+    for order in &late {
+        office.shop.journal.append(*order, "OrderPlaced", PLACED);
+    }
+    // The first time, and when they are tried again and the server may seem to be away.
+    for tries in [0, 24] {
+        eventually("they are tried", async || sink.tries() > tries).await;
+        let order = office.place();
+        let placed = Instant::now();
+        let has_it = || sink.mails().iter().any(|mail| mail.recipient == address(order));
+        eventually("the other gets theirs", async || has_it()).await;
+        assert!(placed.elapsed() < Duration::from_secs(8), "after {:?}", placed.elapsed());
+    }
+    office.settle(2).await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_stands_still_is_said_until_it_goes_on() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let down = Sink::start().await;
+    let away = smtp(&down);
+    drop(down);
+    for (mailer, is_away) in [(smtp(&sink), false), (away, true)] {
+        let notifier = Arc::new(office.notifier(mailer, Duration::from_secs(10)));
+        let status = notifier.status();
+        let stop = CancellationToken::new();
+        let journal = Arc::clone(&office.shop.journal);
+        let task = tokio::spawn(notifier.run(journal, office.shop.client.clone(), stop.clone()));
+        office.place();
+        if is_away {
+            let said = async || status.borrow().server.is_some();
+            eventually("the mail server is said to be away", said).await;
+        } else {
+            office.settle(1).await;
+            let mut locked = office.shop.pool.begin().await.expect("it is up");
+            sqlx::query("lock table mails").execute(&mut *locked).await.expect("nobody keeps it");
+            let said = async || status.borrow().queue.is_some();
+            eventually("nobody can read the queue", said).await;
+            office.place();
+            let said = async || status.borrow().events.is_some();
+            eventually("nobody can take events in", said).await;
+            locked.rollback().await.expect("it is up");
+            office.settle(2).await;
+            let gets_on = async || {
+                let status = status.borrow();
+                status.queue.is_none() && status.events.is_none() && status.server.is_none()
+            };
+            eventually("everything goes on", gets_on).await;
+        }
+        stop.cancel();
+        task.await.expect("it ends in order");
+    }
+}
+
+#[tokio::test]
 async fn a_mailbox_that_stays_full_for_too_long_is_a_dead_letter() {
     let office = Office::open().await;
     let sink = Sink::start().await;

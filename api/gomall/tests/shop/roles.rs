@@ -127,7 +127,7 @@ fn a_setting_is_named_as_it_was_given_and_no_secret_is_shown() {
 }
 
 #[tokio::test]
-async fn a_process_manager_that_stands_still_is_said_to() {
+async fn whoever_stands_still_is_said_to() {
     let shop = Shop::new().await;
     let gomall = shop.serve();
     let visitor = shop.visitor(&gomall);
@@ -139,12 +139,19 @@ async fn a_process_manager_that_stands_still_is_said_to() {
         .execute(&mut *holding)
         .await
         .expect("they are there");
+    sqlx::query("lock table mails").execute(&mut *holding).await.expect("nobody keeps it");
     let customer = shop.customer(&gomall).await;
     customer.add("notebook", 1).await.expect(StatusCode::OK);
-    eventually("both are named", async || {
-        (degraded().await == json!(["settlement", "unpaid_orders"])).then_some(())
+    eventually("all three are named", async || {
+        (degraded().await == json!(["notifier", "settlement", "unpaid_orders"])).then_some(())
     })
     .await;
+    let metrics = visitor.get("/metrics").await.text;
+    assert!(!metrics.contains("gomall_mails_waiting "), "nobody knows how many wait\n{metrics}");
     holding.rollback().await.expect("it is up");
     eventually("they go on", async || (degraded().await == json!([])).then_some(())).await;
+    eventually("the mails are counted", async || {
+        visitor.get("/metrics").await.text.contains("gomall_mails_waiting 0").then_some(())
+    })
+    .await;
 }
