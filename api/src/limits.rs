@@ -245,7 +245,7 @@ impl<K: Clone + Hash + Eq + Send + Sync + 'static> StateStore for Cells<K> {
 }
 
 /// What is counted as one address.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),

@@ -3,7 +3,8 @@
 //! **Guarantee.** No handler runs for a request that the permission rules in force do not allow,
 //! whatever its path looks like, whatever routes exist. The order of decisions, for every request:
 //!
-//! 1. the path is canonical, else 400 `malformed_path`;
+//! 1. the path with its query is not too long, else 414 `uri_too_long`, and canonical, else 400
+//!    `malformed_path`;
 //! 2. the address is within its limits, else 429 `rate_limited`;
 //! 3. the rules were confirmed to be the newest within half a minute, else 503 `unavailable`, and are
 //!    as new as the caller asks (`Policy-Version`), else 503 `policy_behind`;
@@ -38,12 +39,15 @@ use axum::response::{IntoResponse, Response};
 use domain::Timestamp;
 use std::sync::Arc;
 
+/// The longest path with its query: work on it comes before anybody is known.
+const MAX_TARGET_BYTES: usize = 8 * 1024;
+
 /// The paths where tokens are given out: whoever comes with an old one is let in without.
 const TOKEN_PATHS: [&str; 3] =
     ["/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/auth/refresh"];
 
 /// The paths that answer without a policy that may be decided by.
-const PROBE_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+pub(crate) const PROBE_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The middleware.
 pub async fn guard(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
@@ -62,6 +66,10 @@ async fn admit(
     request: &mut Request,
     allowance: &mut Allowance<'_>,
 ) -> Result<(), Problem> {
+    let asked = request.uri().path_and_query();
+    if asked.is_some_and(|asked| asked.as_str().len() > MAX_TARGET_BYTES) {
+        return Err(Problem::uri_too_long(MAX_TARGET_BYTES));
+    }
     let path = RequestPath::parse(request.uri().path())?;
     let now = (edge.world.now)();
     let peer = Peer::of(request.extensions());

@@ -4,6 +4,7 @@ use super::decode::{self, Misfit, Reason};
 use super::json::{self, Fingerprint};
 use super::problem::{FieldError, Problem};
 use crate::openapi::takes::{Sketch, Takes};
+use crate::server::{Held, Share};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
@@ -13,10 +14,17 @@ use futures::StreamExt;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The largest body that is read.
+/// The largest body that is read, where a route does not say less.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// The largest body of a route that anybody may call.
+pub const MAX_SIGN_IN_BYTES: usize = 4 * 1024;
+
+/// The most parameters of a query.
+const MAX_PARAMETERS: usize = 32;
 
 /// How long a body may take to arrive: a megabyte over a slow mobile link, and no longer, because
 /// a client that dribbles holds a connection and a task.
@@ -24,26 +32,26 @@ pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A JSON body that is a `T`, and nothing but a `T`: members that `T` does not name are refused.
 ///
-/// An empty body reads as `{}`, so that a route whose members are all optional needs none.
+/// It has at most `MOST` bytes. An empty body reads as `{}`, so that a route whose members are all optional needs none.
 ///
 /// # Errors
 /// As an extractor: 415, 413, 408, 400 `malformed_json`, 422 `unknown_field`, `missing_field`,
 /// `invalid_field`.
 #[derive(Debug, Clone)]
-pub struct Body<T> {
+pub struct Body<T, const MOST: usize = MAX_BODY_BYTES> {
     /// What was sent.
     pub value: T,
     /// Tells another body under the same idempotency key apart from a retry.
     pub fingerprint: Fingerprint,
 }
 
-impl<T: JsonSchema> Takes for Body<T> {
+impl<T: JsonSchema, const MOST: usize> Takes for Body<T, MOST> {
     fn describe(sketch: &mut Sketch<'_>) {
         sketch.body::<T>();
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<S: Send + Sync, T: DeserializeOwned, const MOST: usize> FromRequest<S> for Body<T, MOST> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -54,7 +62,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         if !acceptable && announces_body(headers) {
             return Err(Problem::unsupported_media_type());
         }
-        let bytes = read_body(request).await?;
+        let BodyBytes { bytes, _held } = read_body(request, MOST).await?;
         let tree = match (bytes.is_empty(), acceptable) {
             (true, _) => Value::Object(Map::new()),
             (false, true) => json::parse(&bytes)?,
@@ -65,32 +73,49 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-/// Reads a whole body, within [`MAX_BODY_BYTES`] and [`BODY_READ_TIMEOUT`]; for routes that need
+/// A body as it came. It counts as what its sender has in flight until this is dropped.
+pub struct BodyBytes {
+    /// The bytes.
+    pub bytes: Bytes,
+    _held: Option<Held>,
+}
+
+/// Reads a whole body of at most `most` bytes, within [`BODY_READ_TIMEOUT`]; for routes that need
 /// the bytes as they came, such as a signed notification.
 ///
 /// # Errors
-/// 413 `body_too_large`, 408 `body_timeout`, 400 when the client went away.
-pub async fn read_body(request: Request) -> Result<Bytes, Problem> {
+/// 413 `body_too_large`, 408 `body_timeout`, 400 when the client went away, 503 `overloaded` when its address, or
+/// everybody, has too much in flight.
+pub async fn read_body(request: Request, most: usize) -> Result<BodyBytes, Problem> {
     let announced = announced_length(request.headers());
-    if announced.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
-        return Err(Problem::body_too_large(MAX_BODY_BYTES));
+    if announced.is_some_and(|length| length > most as u64) {
+        return Err(Problem::body_too_large(most));
     }
+    // Requests that came without a connection are not counted.
+    let held = request.extensions().get::<Arc<Share>>().map(Share::nothing);
     let chunks = request.into_body().into_data_stream();
-    tokio::time::timeout(BODY_READ_TIMEOUT, collect(chunks))
+    tokio::time::timeout(BODY_READ_TIMEOUT, collect(chunks, most, held))
         .await
         .unwrap_or_else(|_| Err(Problem::body_timeout()))
 }
 
-async fn collect(mut chunks: axum::body::BodyDataStream) -> Result<Bytes, Problem> {
+async fn collect(
+    mut chunks: axum::body::BodyDataStream,
+    most: usize,
+    mut held: Option<Held>,
+) -> Result<BodyBytes, Problem> {
     let mut whole = Vec::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Problem::malformed_json("The body ended too early."))?;
-        if whole.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(Problem::body_too_large(MAX_BODY_BYTES));
+        if whole.len() + chunk.len() > most {
+            return Err(Problem::body_too_large(most));
+        }
+        if held.as_mut().is_some_and(|held| !held.more(chunk.len())) {
+            return Err(Problem::overloaded());
         }
         whole.extend_from_slice(&chunk);
     }
-    Ok(whole.into())
+    Ok(BodyBytes { bytes: whole.into(), _held: held })
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {
@@ -149,6 +174,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 fn query_pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        if pairs.len() == MAX_PARAMETERS {
+            let message = format!("a query has at most {MAX_PARAMETERS} parameters");
+            return Err(Problem::invalid_parameter("", message));
+        }
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let Some(name) = percent_decoded(name) else {
             return Err(Problem::invalid_parameter(name, "the name is not well encoded"));

@@ -16,6 +16,7 @@
 //!
 //! Answers are [`Json`], [`List`], [`Etag`], [`Position`], [`Replayed`]; refusals are [`Problem`].
 
+mod asset;
 mod body;
 mod canonical;
 mod command;
@@ -29,7 +30,10 @@ mod position;
 mod problem;
 mod refusals;
 
-pub use body::{BODY_READ_TIMEOUT, Body, MAX_BODY_BYTES, Params, read_body};
+pub use asset::Asset;
+pub use body::{
+    BODY_READ_TIMEOUT, Body, BodyBytes, MAX_BODY_BYTES, MAX_SIGN_IN_BYTES, Params, read_body,
+};
 pub use canonical::RequestPath;
 pub use command::{Command, KeyedCommand};
 pub use conditional::{Etag, IfMatch, IfNoneMatch};

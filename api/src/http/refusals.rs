@@ -37,6 +37,13 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
     }
 
+    /// 414: the path and its query are longer than any of ours.
+    #[must_use]
+    pub fn uri_too_long(limit_bytes: usize) -> Self {
+        let detail = format!("A path with its query has at most {limit_bytes} bytes.");
+        Self::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail)
+    }
+
     /// 415: the body is not JSON in UTF-8.
     #[must_use]
     pub fn unsupported_media_type() -> Self {

@@ -3,7 +3,8 @@
 mod connections;
 mod operations;
 
-pub use connections::{BindError, DRAIN, bind, serve};
+pub use connections::{BindError, DRAIN, bind, raise_file_limit, serve};
+pub(crate) use connections::{Held, Share};
 pub use operations::{Operations, OperationsListener};
 
 use crate::application::App;
@@ -104,9 +105,10 @@ impl Service {
             .merge(routes::root::router(root))
             .merge(self.provider_pages.clone());
         let service = wrap(Arc::clone(&self.edge), router);
+        let proxies = self.edge.trusted_proxies.clone();
         tokio::spawn(async move {
             let beside = operations.serve(listener, stop.clone());
-            tokio::join!(serve(http, service, stop.clone()), beside);
+            tokio::join!(serve(http, service, proxies, stop.clone()), beside);
         })
     }
 

@@ -2,6 +2,7 @@
 //! what is counted.
 
 use super::{bind, local_url, serve};
+use crate::guard::TrustedProxies;
 use crate::history::TOLD_FOR;
 use crate::progress::Stuck;
 use crate::readiness::Readiness;
@@ -86,7 +87,8 @@ impl Operations {
         };
         let serving = async {
             if let Some(OperationsListener { listener, .. }) = listener {
-                serve(listener, operations_router(self.root(true)), stop.clone()).await;
+                let proxies = TrustedProxies::default();
+                serve(listener, operations_router(self.root(true)), proxies, stop.clone()).await;
             }
         };
         tokio::join!(serving, draining);

@@ -11,6 +11,7 @@ mod worker;
 
 use crate::cli::{AdminAction, Cli, Role};
 use anyhow::Context as _;
+use api::server::raise_file_limit;
 use api::telemetry::{flush_logs, init_logs};
 use sqlx::Connection as _;
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
+    raise_file_limit();
     let role = cli.role.unwrap_or(Role::Dev(cli.dev));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime.context("no threads").and_then(|runtime| runtime.block_on(run(role)));

@@ -2,6 +2,7 @@ use super::*;
 use crate::http::PROBLEM_JSON;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::Request;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use std::collections::BTreeSet;
 use tower::ServiceExt;
 

@@ -3,7 +3,7 @@ use crate::application::App;
 use crate::application::accounts::{self, SignUp};
 use crate::auth::ACCESS_TOKEN_SECONDS;
 use crate::guard::Member;
-use crate::http::{Body, Command, Json, Position, Problem, Replayed};
+use crate::http::{Body, Command, Json, MAX_SIGN_IN_BYTES, Position, Problem, Replayed};
 use crate::routes::{NoParams, users};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,7 +17,7 @@ pub(super) async fn register(
     State(app): State<Arc<App>>,
     headers: http::HeaderMap,
     command: Command,
-    body: Body<RegisterBody>,
+    body: Body<RegisterBody, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
     let RegisterBody { email, password, name, locale } = body.value;
     let locale = locale.unwrap_or_else(|| preferred_locale(&headers));
@@ -31,7 +31,7 @@ pub(super) async fn register(
 pub(super) async fn login(
     State(app): State<Arc<App>>,
     command: Command,
-    body: Body<LoginBody>,
+    body: Body<LoginBody, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
     let LoginBody { email, password } = body.value;
     let call = command.call(body.fingerprint);
@@ -44,7 +44,7 @@ pub(super) async fn login(
 pub(super) async fn refresh(
     State(app): State<Arc<App>>,
     command: Command,
-    body: Body<RefreshBody>,
+    body: Body<RefreshBody, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
     let call = command.call(body.fingerprint);
     let signed_in = accounts::refresh(&app, &call, &body.value.refresh_token).await?;
@@ -58,7 +58,7 @@ pub(super) async fn logout(
     State(app): State<Arc<App>>,
     member: Member,
     command: Command,
-    body: Body<NoParams>,
+    body: Body<NoParams, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
     let call = command.call(body.fingerprint);
     let executed = accounts::sign_out(&app, &call, member.session_id).await?;

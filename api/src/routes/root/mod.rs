@@ -1,20 +1,22 @@
 //! What lies at the root: probes, metrics and the documentation of the API.
 
 use super::resource::{Access, GET, public};
-use crate::http::{Json, Path, Problem};
+use crate::http::{Asset, JSON_UTF8, Json, Path, Problem};
 use crate::openapi;
 use crate::openapi::schema::answers;
 use crate::openapi::takes::routes;
 use crate::readiness::{Phase, Readiness};
 use crate::telemetry::Metrics;
+use axum::Router;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::Config;
 
@@ -39,6 +41,12 @@ const DOCS_PAGE: &str = r#"<!DOCTYPE html>
   </body>
 </html>
 "#;
+
+/// The files belong to this build; a day is short enough to see the next one.
+const KEPT: &str = "public, max-age=86400";
+
+/// The document is what programs are generated from: never an old one.
+const ASKED_FOR_AGAIN: &str = "public, no-cache";
 
 /// What these routes show.
 pub struct Root {
@@ -75,12 +83,10 @@ pub fn operations_router(root: Arc<Root>) -> Router {
 
 /// All routes of the root: the above, and the document with its page.
 pub fn router(root: Arc<Root>) -> Router {
-    let document = openapi::document().to_json().expect("the document is plain data");
-    let document: Arc<str> = document.into();
     let (described, _) = routes().split_for_parts();
     described
         .with_state(root)
-        .route("/openapi.json", get(openapi_json).layer(Extension(document)))
+        .route("/openapi.json", get(openapi_json))
         .route("/docs", get(async || Html(DOCS_PAGE)))
         .route("/docs/{file}", get(docs_file))
 }
@@ -129,19 +135,37 @@ async fn metrics(State(root): State<Arc<Root>>) -> Result<Response, Problem> {
     Ok(([(CONTENT_TYPE, Metrics::CONTENT_TYPE)], text).into_response())
 }
 
-async fn openapi_json(Extension(document): Extension<Arc<str>>) -> Response {
-    let document = document.to_string();
-    ([(CONTENT_TYPE, crate::http::JSON_UTF8)], document).into_response()
+async fn openapi_json(headers: HeaderMap) -> Result<Response, Problem> {
+    static DOCUMENT: OnceCell<Asset> = OnceCell::const_new();
+    let built = DOCUMENT.get_or_try_init(|| {
+        tokio::task::spawn_blocking(|| {
+            let document = openapi::document().to_json().expect("the document is plain data");
+            Asset::text(HeaderValue::from_static(JSON_UTF8), document)
+        })
+    });
+    let document = built.await.map_err(|error| Problem::internal(&error))?;
+    Ok(document.answer(&headers, ASKED_FOR_AGAIN))
 }
 
-async fn docs_file(Path(file): Path<String>) -> Result<Response, Problem> {
+async fn docs_file(Path(file): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+    static FILES: OnceCell<Vec<(&str, Asset)>> = OnceCell::const_new();
+    let built = FILES.get_or_try_init(|| tokio::task::spawn_blocking(docs_files));
+    let files = built.await.map_err(|error| Problem::internal(&error))?;
+    let found = files.iter().find(|(name, _)| *name == file).ok_or_else(Problem::not_found)?;
+    Ok(found.1.answer(&headers, KEPT))
+}
+
+/// What the page names, from the binary. The first caller waits until all of it is compressed.
+fn docs_files() -> Vec<(&'static str, Asset)> {
     let config = Arc::new(Config::from("/openapi.json"));
-    let found = utoipa_swagger_ui::serve(&file, config)
-        .map_err(|error| Problem::internal(&*error))?
-        .ok_or_else(Problem::not_found)?;
-    // The files belong to this build; a day is short enough to see the next one.
-    let kept = (CACHE_CONTROL, "public, max-age=86400".to_owned());
-    Ok(([(CONTENT_TYPE, found.content_type), kept], found.bytes.into_owned()).into_response())
+    let names = DOCS_PAGE.split('"').filter_map(|text| text.strip_prefix("/docs/"));
+    let files = names.map(|name| {
+        let file = utoipa_swagger_ui::serve(name, Arc::clone(&config));
+        let file = file.ok().flatten().expect("the page names files that are there");
+        let kind = HeaderValue::try_from(file.content_type).expect("a media type is a header");
+        (name, Asset::text(kind, file.bytes.into_owned()))
+    });
+    files.collect()
 }
 
 #[cfg(test)]

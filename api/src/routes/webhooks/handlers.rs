@@ -10,6 +10,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
+/// The largest notification; providers' are about one payment each.
+const MAX_NOTIFICATION_BYTES: usize = 16 * 1024;
+
 /// The provider's name.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(inline, example = &"sandbox")]
@@ -29,9 +32,9 @@ pub(super) async fn payment_notification(
     let headers = request.headers().clone();
     let correlation_id = RequestContext::of(request.extensions())?.request_id;
     let traceparent = RequestContext::of(request.extensions())?.trace.to_string();
-    let body = read_body(request).await?;
+    let body = read_body(request, MAX_NOTIFICATION_BYTES).await?;
     let now = (app.world.now)().into();
-    let notification = verify(secret, &headers, &body, now).map_err(|error| match error {
+    let notification = verify(secret, &headers, &body.bytes, now).map_err(|error| match error {
         InvalidSignature::Body => Problem::malformed_json("The notification is not understood."),
         InvalidSignature::Headers | InvalidSignature::Timestamp | InvalidSignature::Mismatch => {
             Problem::new(StatusCode::UNAUTHORIZED, "bad_signature", format!("{error}."))

@@ -11,6 +11,8 @@ use std::net::TcpStream;
 
 /// The largest body of the contract.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Of those that anybody may send.
+const MAX_SIGN_IN_BYTES: usize = 4 * 1024;
 
 /// Requests that are sent at once: enough to keep both ends busy.
 const AT_ONCE: usize = 8;
@@ -71,7 +73,7 @@ pub(crate) async fn what_is_no_json_object_is_refused(scene: &Scene) {
         }
     }
     let login = scene.contract.operation("POST /api/v1/auth/login");
-    let deep = "[".repeat(10_000);
+    let deep = "[".repeat(2_000);
     for malformed in [
         &br#"{"email":"a@example.com","password":"x",}"#[..],
         br#"{"email":"a@example.com","email":"b@example.com","password":"x"}"#,
@@ -122,8 +124,10 @@ pub(crate) async fn bodies_have_a_type_and_a_size(scene: &Scene) {
 
     let json = [("content-type", "application/json")];
     let mut fits = br#"{"email":"nobody@example.com","password":"anything"}"#.to_vec();
-    fits.resize(MAX_BODY_BYTES, b' ');
+    fits.resize(MAX_SIGN_IN_BYTES, b' ');
     send(&json, &fits).await.refused(401, "bad_credentials");
+    fits.push(b' ');
+    send(&json, &fits).await.refused(413, "body_too_large");
     let host = scene.gomall.url.trim_start_matches("http://");
     for operation in scene.contract.operations() {
         if operation.is_unsafe() && operation.is_of_the_shop() {

@@ -54,6 +54,11 @@ pub(crate) async fn every_query_is_checked(scene: &Scene) {
         }
     }
     assert!(lists > 5, "the lists have moved");
+    let many = (0..33).map(|number| format!("a{number}=")).collect::<Vec<_>>().join("&");
+    let path = format!("/api/v1/products?{many}");
+    assert_names(&scene.visitor.get(&path).await, "", &path);
+    let long = format!("/api/v1/products?q={}", "a".repeat(8 * 1024));
+    scene.visitor.get(&long).await.refused(414, "uri_too_long");
     let required = scene.visitor.get("/api/v1/search/suggest").await;
     assert_names(&required, "q", "suggest");
 }
