@@ -4,7 +4,7 @@
 //! "no". So the server ends sessions of clients that are gone, and a client drops a connection that is
 //! late: what a session was in the middle of is never known, and a fresh one costs a millisecond.
 //!
-//! Requests, workers and reports have pools of their own, so that none can take the others' connections.
+//! Requests, workers, searches and reports have pools of their own, so that none can take the others' connections.
 
 use anyhow::Context as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -17,6 +17,9 @@ pub const REQUEST_CONNECTIONS: u32 = 16;
 
 /// Connections for what works in the background: the tail, the relay, settlement, mails.
 pub const WORKER_CONNECTIONS: u32 = 8;
+
+/// Connections for searches, which cost more than other reads and matter less than selling.
+pub const SEARCH_CONNECTIONS: u32 = 4;
 
 /// Connections for reports over the whole journal, which take long and can wait.
 pub const REPORT_CONNECTIONS: u32 = 4;
@@ -64,6 +67,8 @@ pub struct Pools {
     pub requests: PgPool,
     /// For what works in the background.
     pub workers: PgPool,
+    /// For whoever searches the catalogue.
+    pub searches: PgPool,
     /// For whoever reads the whole journal.
     pub reports: PgPool,
 }
@@ -77,6 +82,7 @@ impl Pools {
         Ok(Self {
             requests: open(REQUEST_CONNECTIONS, database, "gomall").await?,
             workers: open(WORKER_CONNECTIONS, database, "gomall worker").await?,
+            searches: open(SEARCH_CONNECTIONS, database, "gomall search").await?,
             reports: open(REPORT_CONNECTIONS, database, "gomall report").await?,
         })
     }

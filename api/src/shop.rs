@@ -101,7 +101,7 @@ impl Shop {
             config.workers;
         let world = world();
         let database = pools::session(&config.database);
-        let Pools { requests: pool, workers: worker_pool, reports } =
+        let Pools { requests: pool, workers: worker_pool, searches, reports } =
             Pools::connect(&database).await?;
         check_schema(&pool).await?;
         let nats_client = nats::connect(&config.nats_url, "gomall").await?;
@@ -295,6 +295,7 @@ impl Shop {
             vault,
             checkpoints,
             reader,
+            searches,
             reports: JournalReader::new(reports, watch::channel(0).1),
             tail,
             access_tokens: Arc::new(AccessTokens::new(&keys)),

@@ -62,6 +62,8 @@ pub struct App {
     pub reader: JournalReader,
     /// The journal's newest events.
     pub tail: Tail,
+    /// Connections for searches.
+    pub searches: PgPool,
     /// Reads the journal for reports, on connections that nobody else waits for.
     pub reports: JournalReader,
     /// Signs and checks access tokens.

@@ -2,7 +2,9 @@
 
 use super::harness::{Shop, new_uuid, now, request};
 use crate::guard::{LivePolicy, Peer, SessionAccess, UserAccess};
+use domain::RoleName;
 use domain::policy::{CompiledPolicy, Policy};
+use futures::StreamExt;
 use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -250,4 +252,33 @@ async fn a_members_route_is_401_for_the_anonymous_even_if_a_rule_lets_them_in() 
     let shop = Shop::new();
     shop.rules(&["public GET /members"]);
     assert_eq!(shop.get("/members", None).await.status, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_goes_on_breaks_off_when_its_permission_ends() {
+    type End<'a> = Box<dyn Fn(Uuid, &Shop) + 'a>;
+    let user = |roles: &[&'static str], ban| {
+        let roles = Arc::new(roles.iter().copied().map(RoleName::known).collect());
+        UserAccess { sequence: 2, exists: true, roles, ban }
+    };
+    let ends: [End<'_>; 4] = [
+        Box::new(|_, shop| shop.rules(&["+staff GET /endless"])),
+        Box::new(|_, shop| shop.rules(&["+analyst GET /endless", "ban 0.0.0.0/32"])),
+        Box::new(|id, shop| shop.put_user(id, user(&["customer"], None))),
+        Box::new(|id, shop| shop.put_user(id, user(&["analyst"], Some(None)))),
+    ];
+    for (number, end) in ends.iter().enumerate() {
+        let shop = Shop::new();
+        shop.rules(&["+analyst GET /endless"]);
+        let (id, token) = shop.sign_in(&["analyst"]);
+        let answer = shop.answer(request("GET", "/endless", Some(&token))).await;
+        let mut pieces = answer.into_body().into_data_stream();
+        for _ in 0..50 {
+            pieces.next().await.expect("more").expect("it goes on");
+        }
+        end(id, &shop);
+        shop.edge.access.note_change(id, 2).await;
+        let more = pieces.take_while(|piece| std::future::ready(piece.is_ok())).count().await;
+        assert!(more <= 10, "{more} pieces after end {number}");
+    }
 }

@@ -5,8 +5,8 @@ use crate::application::CommandKey;
 use crate::auth::{AccessTokens, Keys};
 use crate::edge::{Edge, wrap};
 use crate::guard::{
-    AccessCache, AccessSource, Caller, LivePolicy, Member, SessionAccess, TrustedProxies,
-    Unavailable, UserAccess,
+    AccessCache, AccessSource, Caller, LivePolicy, Member, Permission, SessionAccess,
+    TrustedProxies, Unavailable, UserAccess,
 };
 use crate::http::{Body, Id, Json, Path};
 use crate::limits::Limits;
@@ -16,15 +16,18 @@ use axum::Router;
 use axum::body::Body as HttpBody;
 use axum::extract::Request;
 use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::routing::{get, post};
 use commands::bus::World;
 use cqrs_es::Aggregate;
 use domain::policy::{CompiledPolicy, Effect, MethodSelector, Policy, PolicyEvent, Rule};
 use domain::{RoleName, Timestamp};
+use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -134,6 +137,15 @@ impl Shop {
     }
 
     pub(super) async fn send(&self, request: Request) -> Answer {
+        let (parts, body) = self.answer(request).await.into_parts();
+        let bytes = axum::body::to_bytes(body, 1 << 20).await.expect("a body in memory");
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::String(text));
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// The answer as it begins.
+    pub(super) async fn answer(&self, request: Request) -> Response {
         let router = Router::new()
             .route("/", get(async || "shop"))
             .route("/healthz", get(async || "alive"))
@@ -144,16 +156,12 @@ impl Shop {
             .route("/panic", get(async || -> String { panic!("deliberately") }))
             .route("/slow", get(std::future::pending::<String>))
             .route("/foreign", get(async |_: axum::extract::Query<HashMap<String, u8>>| "fine"))
+            .route("/endless", get(endless))
             .route("/api/v1/auth/login", post(who));
-        let response = wrap(Arc::clone(&self.edge), router)
+        wrap(Arc::clone(&self.edge), router)
             .oneshot(request)
             .await
-            .unwrap_or_else(|never| match never {});
-        let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, 1 << 20).await.expect("a body in memory");
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::String(text));
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+            .unwrap_or_else(|never| match never {})
     }
 
     pub(super) async fn get(&self, path: &str, token: Option<&str>) -> Answer {
@@ -163,6 +171,15 @@ impl Shop {
 
 async fn who(caller: Caller) -> String {
     caller.actor()
+}
+
+/// A piece every tenth of a second, for ever.
+async fn endless(permission: Permission) -> HttpBody {
+    let pieces = stream::repeat_with(|| Ok("piece")).then(async |piece| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        piece
+    });
+    HttpBody::from_stream(permission.over(pieces))
 }
 
 async fn keep(key: CommandKey, body: Body<Value>) -> Json<Value> {

@@ -21,23 +21,28 @@
 mod access;
 mod address;
 mod caller;
+mod permission;
 mod policy;
 
 pub use access::{AccessCache, AccessSource, SessionAccess, Unavailable, UserAccess};
 pub use address::{Peer, TrustedProxies};
 pub use caller::{Caller, Member};
+pub use permission::Permission;
 pub use policy::LivePolicy;
 
 use crate::edge::Edge;
 use crate::http::{POLICY_VERSION, Problem, RequestPath, number};
 use crate::limits::Allowance;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::Timestamp;
+use domain::policy::CompiledPolicy;
+use permission::Admitted;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The longest path with its query: work on it comes before anybody is known.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
@@ -62,7 +67,7 @@ pub async fn guard(State(edge): State<Arc<Edge>>, mut request: Request, next: Ne
 
 /// Lets the request through, with [`RequestPath`] and [`Caller`] in its extensions, or says why not.
 async fn admit(
-    edge: &Edge,
+    edge: &Arc<Edge>,
     request: &mut Request,
     allowance: &mut Allowance<'_>,
 ) -> Result<(), Problem> {
@@ -90,19 +95,28 @@ async fn admit(
         return Err(Problem::banned());
     }
     let caller = identify(edge, request.headers(), &path, allowance, now).await?;
-    // The policy itself knows that HEAD follows GET.
-    let method = request.method().as_str();
-    let verdict = policy.decide(caller.for_policy(), method, path.canonical());
-    if !verdict.is_allowed() {
-        return Err(match caller {
-            Caller::Anonymous => Problem::unauthenticated("Sign in first."),
-            Caller::Member(_) => Problem::forbidden(),
-        });
-    }
+    judge(&policy, &caller, request.method(), &path)?;
     let extensions = request.extensions_mut();
     extensions.insert(path);
     extensions.insert(caller);
+    extensions.insert(Admitted { edge: Arc::clone(edge), address });
     Ok(())
+}
+
+fn judge(
+    policy: &CompiledPolicy,
+    caller: &Caller,
+    method: &Method,
+    path: &RequestPath,
+) -> Result<(), Problem> {
+    // The policy itself knows that HEAD follows GET.
+    if policy.decide(caller.for_policy(), method.as_str(), path.canonical()).is_allowed() {
+        return Ok(());
+    }
+    Err(match caller {
+        Caller::Anonymous => Problem::unauthenticated("Sign in first."),
+        Caller::Member(_) => Problem::forbidden(),
+    })
 }
 
 /// Why nobody is let in.
@@ -174,20 +188,26 @@ async fn member(
         .verify(token, now)
         .map_err(|bad| Problem::unauthenticated(format!("The {bad}.")))?;
     allowance.take_for_user(claims.user_id)?;
-    let session = edge.access.session(claims.session_id).await?;
-    if !session.is_live(now) || session.user_id != Some(claims.user_id) {
+    standing(edge, claims.user_id, claims.session_id, now).await
+}
+
+/// What a user may do now, in a session that is live.
+async fn standing(
+    edge: &Edge,
+    user_id: Uuid,
+    session_id: Uuid,
+    now: Timestamp,
+) -> Result<Member, Problem> {
+    let session = edge.access.session(session_id).await?;
+    if !session.is_live(now) || session.user_id != Some(user_id) {
         return Err(Problem::unauthenticated("The session has ended. Sign in again."));
     }
-    let user = edge.access.user(claims.user_id).await?;
+    let user = edge.access.user(user_id).await?;
     if !user.exists {
         return Err(Problem::unauthenticated("The session has ended. Sign in again."));
     }
     if user.is_banned(now) {
         return Err(Problem::banned());
     }
-    Ok(Member {
-        user_id: claims.user_id,
-        session_id: claims.session_id,
-        roles: Arc::clone(&user.roles),
-    })
+    Ok(Member { user_id, session_id, roles: Arc::clone(&user.roles) })
 }

@@ -79,7 +79,7 @@ pub(super) async fn suggest(
     let filter = filter(Some(ProductStatus::Published), None, Some(q), None);
     let limit = projections::Limit::new(SUGGESTING_PRODUCTS).unwrap_or(projections::Limit::MAX);
     let sort = ProductSort::Relevance;
-    let page = catalogue::list(&app.pool, &filter, sort, None, limit).await?;
+    let page = catalogue::list(&app.searches, &filter, sort, None, limit).await?;
     let mut seen = BTreeSet::new();
     let names = page.items.iter().map(|product| product.name.as_str().to_owned());
     let items = names.filter(|name| seen.insert(name.clone())).take(MAX_SUGGESTIONS).collect();
@@ -118,7 +118,8 @@ pub(in crate::routes) async fn page(
         Some(Sort::PriceDescending) => ProductSort::PriceDescending,
         Some(Sort::Newest) => ProductSort::Newest,
     };
-    let page = catalogue::list(&app.pool, filter, sort, cursor, limit.into()).await?;
+    let pool = if filter.text.is_some() { &app.searches } else { &app.pool };
+    let page = catalogue::list(pool, filter, sort, cursor, limit.into()).await?;
     Ok(Json(List::from(page).map(ProductBody::from)))
 }
 

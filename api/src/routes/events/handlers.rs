@@ -1,7 +1,9 @@
 use super::body::EventPage;
 use super::params::{AggregateType, EventLimit, EventParams, MAX_EVENTS, Types};
 use crate::application::App;
+use crate::guard::Permission;
 use crate::http::{AtLeast, JSON_UTF8, Params, Problem};
+use axum::BoxError;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
@@ -9,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use commands::journal::ReadError;
 use domain::{Filter, RecordedEvent};
+use futures::stream::TryReadyChunksError;
 use futures::{Stream, StreamExt, TryStreamExt};
 use nats::write_public_event;
 use std::sync::Arc;
@@ -27,6 +30,7 @@ pub(super) async fn list(
     headers: HeaderMap,
     Params(params): Params<EventParams>,
     at_least: AtLeast,
+    permission: Permission,
 ) -> Result<Response, Problem> {
     app.journal_reached(at_least).await?;
     let filter = Filter {
@@ -42,7 +46,7 @@ pub(super) async fn list(
     let (kind, body) = if wants_lines(&headers) {
         // Up to the journal's end as it is now.
         let events = app.reports.export(params.after, filter).take(limit.unwrap_or(usize::MAX));
-        (NDJSON, lines(events).await?)
+        (NDJSON, Body::from_stream(permission.over(lines(events).await?)))
     } else {
         let limit = limit.unwrap_or(MAX_EVENTS as usize);
         let events = app.reports.page(params.after, limit, &filter).await?;
@@ -83,7 +87,7 @@ fn page(events: &[Arc<RecordedEvent>], after: u64) -> Vec<u8> {
 /// cut, so that a part can never pass for the whole.
 async fn lines(
     events: impl Stream<Item = Result<Arc<RecordedEvent>, ReadError>> + Send + 'static,
-) -> Result<Body, Problem> {
+) -> Result<impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static, Problem> {
     let mut events = Box::pin(events.peekable());
     if let Some(Err(_)) = events.as_mut().peek().await {
         // Only a look: what it saw is the next item.
@@ -91,14 +95,13 @@ async fn lines(
             return Err(error.into());
         }
     }
-    let chunks = events.try_ready_chunks(CHUNK_EVENTS).map(|chunk| match chunk {
+    Ok(events.try_ready_chunks(CHUNK_EVENTS).map(|chunk| match chunk {
         Ok(events) => Ok(chunk_of(&events)),
-        Err(broken) => {
-            tracing::warn!(error = %broken.1, "an export of events was cut off");
-            Err(broken.1)
+        Err(TryReadyChunksError(_, error)) => {
+            tracing::warn!(%error, "an export of events was cut off");
+            Err(error.into())
         }
-    });
-    Ok(Body::from_stream(chunks))
+    }))
 }
 
 fn chunk_of(events: &[Arc<RecordedEvent>]) -> Bytes {

@@ -1,0 +1,90 @@
+//! A permission that outlives its request's beginning.
+
+use super::{Caller, judge, standing};
+use crate::edge::Edge;
+use crate::http::{Problem, RequestPath, Unguarded};
+use crate::openapi::takes::Takes;
+use axum::BoxError;
+use axum::extract::FromRequestParts;
+use axum::http::Method;
+use axum::http::request::Parts;
+use futures::stream::{self, Stream, StreamExt};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How old an answer to "may they still?" may be: memory answers it, but not for every event of an export.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
+
+/// What the guard knew of a request that it let in, beside the caller and the path.
+#[derive(Clone)]
+pub(super) struct Admitted {
+    pub(super) edge: Arc<Edge>,
+    pub(super) address: IpAddr,
+}
+
+/// What a request was allowed, for an answer that goes on: whoever sends it asks again and again.
+///
+/// The access token's own end does not count: a client cannot exchange it in the middle of an answer.
+pub struct Permission {
+    admitted: Admitted,
+    caller: Caller,
+    method: Method,
+    path: RequestPath,
+    asked: Instant,
+}
+
+impl Permission {
+    /// An answer as long as the permission stands: it breaks off within a second after that has ended.
+    pub fn over<T: Send>(
+        self,
+        answer: impl Stream<Item = Result<T, BoxError>> + Send + 'static,
+    ) -> impl Stream<Item = Result<T, BoxError>> + Send {
+        let answer = (Box::pin(answer), self);
+        stream::try_unfold(answer, |(mut rest, mut permission)| async {
+            let Some(item) = rest.next().await.transpose()? else { return Ok(None) };
+            if let Err(problem) = permission.still_stands().await {
+                tracing::info!(problem.code = problem.code(), "an answer was cut off");
+                return Err(format!("the permission has ended: {}", problem.code()).into());
+            }
+            Ok(Some((item, (rest, permission))))
+        })
+    }
+
+    /// Whether it still stands, as of a second ago at most.
+    ///
+    /// # Errors
+    /// What the request would hear if it came now: 401, 403, 503.
+    async fn still_stands(&mut self) -> Result<(), Problem> {
+        if self.asked.elapsed() < ASKED_EVERY {
+            return Ok(());
+        }
+        self.asked = Instant::now();
+        let Admitted { edge, address } = &self.admitted;
+        let now = (edge.world.now)();
+        let policy = edge.policy.current();
+        if policy.is_address_banned(*address, now) {
+            return Err(Problem::banned());
+        }
+        if let Caller::Member(member) = &self.caller {
+            let member = standing(edge, member.user_id, member.session_id, now).await?;
+            self.caller = Caller::Member(member);
+        }
+        judge(&policy, &self.caller, &self.method, &self.path)
+    }
+}
+
+impl Takes for Permission {}
+
+impl<S: Send + Sync> FromRequestParts<S> for Permission {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let extensions = &parts.extensions;
+        let admitted = extensions.get().cloned().ok_or_else(|| Problem::internal(&Unguarded))?;
+        let (caller, path) =
+            (Caller::of(extensions)?.clone(), RequestPath::of(extensions)?.clone());
+        Ok(Self { admitted, caller, method: parts.method.clone(), path, asked: Instant::now() })
+    }
+}
