@@ -1,5 +1,7 @@
 //! What one process can be told to do. The settings themselves are in [`api::settings`].
 
+mod secrets;
+
 use api::settings::{
     DatabaseArgs, DatabaseUrl, HttpArgs, OperationsArgs, Secret, ServerArgs, ShopArgs,
 };
@@ -27,7 +29,7 @@ impl Cli {
     /// # Errors
     /// What clap says, which names a setting in the form in which it was given, and shows no secret.
     pub fn read() -> Result<Self, clap::Error> {
-        let mut command = Self::command();
+        let mut command = secrets::with_files(Self::command())?;
         let matches = command.try_get_matches_from_mut(std::env::args_os());
         let matches = matches.map_err(|error| as_given(error, &command))?;
         Self::from_arg_matches(&matches)
@@ -217,7 +219,7 @@ fn as_given(mut error: clap::Error, command: &Command) -> clap::Error {
     // Not as text: what is none is an error, or a path, and no reason to panic.
     let is_flag = std::env::args_os().any(|word| was_given(&word.to_string_lossy()));
     if let (false, Some(variable)) = (is_flag, arg.get_env()) {
-        let variable = variable.to_string_lossy().into_owned();
+        let variable = secrets::given_as(variable).to_string_lossy().into_owned();
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
     }
     if arg.is_hide_env_values_set() {

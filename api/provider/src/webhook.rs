@@ -33,6 +33,9 @@ const MAX_SIGNATURES: usize = 8;
 const MAX_ID_CHARS: usize = 255;
 
 /// Longer keys add nothing to HMAC-SHA-256.
+/// The shortest secret, as Standard Webhooks has it: a shorter one can be guessed.
+const MIN_SECRET_BYTES: usize = 24;
+
 const MAX_SECRET_BYTES: usize = 256;
 
 /// Base64 with or without its padding: both are in use for secrets.
@@ -48,7 +51,7 @@ pub struct WebhookSecret(hmac::Key);
 /// The text is not a webhook secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a webhook secret: 1 to {MAX_SECRET_BYTES} bytes in Base64, with or without whsec_"
+    "expected a webhook secret: {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes in Base64, with or without whsec_"
 )]
 pub struct InvalidSecret;
 
@@ -59,7 +62,7 @@ impl FromStr for WebhookSecret {
     fn from_str(text: &str) -> Result<Self, InvalidSecret> {
         let encoded = text.strip_prefix("whsec_").unwrap_or(text);
         let bytes = BASE64.decode(encoded).map_err(|_| InvalidSecret)?;
-        if !(1..=MAX_SECRET_BYTES).contains(&bytes.len()) {
+        if !(MIN_SECRET_BYTES..=MAX_SECRET_BYTES).contains(&bytes.len()) {
             return Err(InvalidSecret);
         }
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))

@@ -39,8 +39,8 @@ pub struct Claims {
     pub session_id: Uuid,
     /// When the token ends, in seconds since 1970.
     expires_at: i64,
-    /// When it was issued.
-    issued_at: i64,
+    /// From when it counts.
+    valid_from: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,6 +48,8 @@ struct Wire {
     sub: Uuid,
     sid: Uuid,
     iat: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
     exp: i64,
     iss: String,
     aud: String,
@@ -120,6 +122,7 @@ impl AccessTokens {
             sub: user_id,
             sid: session_id,
             iat,
+            nbf: None,
             exp: iat + ACCESS_TOKEN_SECONDS,
             iss: ISSUER.to_owned(),
             aud: ISSUER.to_owned(),
@@ -146,7 +149,7 @@ impl AccessTokens {
             }
         };
         let now = now.unix_seconds();
-        if claims.issued_at > now + LEEWAY_SECONDS {
+        if claims.valid_from > now + LEEWAY_SECONDS {
             return Err(BadToken::Invalid);
         }
         if claims.expires_at <= now - LEEWAY_SECONDS {
@@ -168,13 +171,25 @@ impl AccessTokens {
         }
         let (_, key) = self.accepted.iter().find(|(id, _)| Some(id) == header.kid.as_ref())?;
         let wire = jsonwebtoken::decode::<Wire>(token, key, &self.validation).ok()?.claims;
+        // Whoever holds the key of another program of ours does not make tokens that last.
+        let lasts = wire.exp.checked_sub(wire.iat)?;
+        if !(0..=ACCESS_TOKEN_SECONDS).contains(&lasts) || is_extended(token) {
+            return None;
+        }
         Some(Claims {
             user_id: wire.sub,
             session_id: wire.sid,
             expires_at: wire.exp,
-            issued_at: wire.iat,
+            valid_from: wire.iat.max(wire.nbf.unwrap_or(wire.iat)),
         })
     }
+}
+
+/// Whether a token has extensions that its reader must understand (RFC 7515, `crit`); we understand none.
+fn is_extended(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|text| BASE64_URL_SAFE_NO_PAD.decode(text).ok());
+    let header = header.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    header.is_none_or(|header| header.get("crit").is_some())
 }
 
 fn jwk(key: &SigningKey) -> Value {

@@ -164,3 +164,34 @@ fn what_is_no_token_is_refused() {
         assert_eq!(tokens.verify(bad, at(0)), Err(BadToken::Invalid), "{bad:.40}");
     }
 }
+
+#[test]
+fn a_token_that_lasts_longer_than_ours_is_not_valid_yet_or_wants_more_is_refused() {
+    let keys = Keys::for_tests();
+    let tokens = AccessTokens::new(&keys);
+    let now = at(0).unix_seconds();
+    let with = |member: &str, value: Value| {
+        let mut claims = claims();
+        claims[member] = value;
+        forged(&header(&keys), &claims, signed_by(&keys))
+    };
+    for (member, value) in [
+        ("exp", json!(now + 601)),
+        ("exp", json!(now + 86_400)),
+        ("exp", json!(i64::MAX)),
+        ("iat", json!(i64::MIN)),
+        ("iat", json!(now - 1)),
+        ("nbf", json!(now + 60)),
+    ] {
+        let token = with(member, value.clone());
+        assert_eq!(tokens.verify(&token, at(0)), Err(BadToken::Invalid), "{member} {value}");
+    }
+    assert!(tokens.verify(&with("nbf", json!(now)), at(0)).is_ok());
+    assert!(tokens.verify(&with("nbf", json!(now + 60)), at(60)).is_ok());
+    for crit in [json!(["exp"]), json!(["b64"]), json!([]), json!("x"), Value::Null] {
+        let mut extended = header(&keys);
+        extended["crit"] = crit.clone();
+        let token = forged(&extended, &claims(), signed_by(&keys));
+        assert_eq!(tokens.verify(&token, at(0)), Err(BadToken::Invalid), "{crit}");
+    }
+}

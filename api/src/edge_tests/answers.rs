@@ -109,7 +109,7 @@ async fn every_answer_carries_the_headers_of_every_answer() {
         let answer = shop.get(path, None).await;
         assert!(answer.headers.contains_key("x-request-id"), "{path}");
         assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
-        assert_eq!(answer.headers["cache-control"], "private, no-cache", "{path}");
+        assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
     }
 }
 

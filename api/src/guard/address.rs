@@ -1,7 +1,12 @@
 //! Where a request comes from.
 
+use crate::http::Problem;
+use crate::openapi::takes::Takes;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 use ipnet::IpNet;
+use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -24,6 +29,41 @@ impl Peer {
     }
 }
 
+/// Where a request comes from, as far as the connection says: behind a proxy on this machine that is nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    peer: IpAddr,
+    is_forwarded: bool,
+}
+
+impl Origin {
+    /// Whether it was sent by a program on this machine, for itself.
+    #[must_use]
+    pub fn is_this_machine(self) -> bool {
+        self.peer.is_loopback() && !self.is_forwarded
+    }
+}
+
+impl Takes for Origin {}
+
+impl<S: Send + Sync> FromRequestParts<S> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        /// What proxies add; one of them is enough.
+        const FORWARDED: [&str; 6] = [
+            "forwarded",
+            "via",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-real-ip",
+        ];
+        let is_forwarded = FORWARDED.iter().any(|name| parts.headers.contains_key(*name));
+        Ok(Self { peer: Peer::of(&parts.extensions), is_forwarded })
+    }
+}
+
 /// The proxies whose `X-Forwarded-For` is believed; none by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
@@ -31,22 +71,25 @@ pub struct TrustedProxies(Vec<IpNet>);
 impl TrustedProxies {
     /// The client behind the proxies: the header is read from its end, where our own proxy wrote,
     /// up to the first address that is not one of ours. Whatever a client wrote before that, it
-    /// could have made up.
-    pub(super) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// could have made up, and nobody looks at it, whatever bytes it has. `Forwarded` is not read.
+    ///
+    /// # Errors
+    /// 400 when what one of our own proxies wrote is no address: nobody knows then who is banned or limited.
+    pub(super) fn client_address(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<IpAddr, Problem> {
         let mut client = peer;
-        if !self.trusts(client) {
-            return client;
-        }
         let hops = headers.get_all("x-forwarded-for").iter().rev();
-        let hops = hops.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
-        for hop in hops.take(MAX_HOPS) {
-            let Some(address) = address(hop.trim()) else { return client };
-            client = address;
-            if !self.trusts(client) {
-                return client;
-            }
+        let mut hops =
+            hops.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')).take(MAX_HOPS);
+        while self.trusts(client) {
+            let Some(hop) = hops.next() else { break };
+            let text = std::str::from_utf8(hop.trim_ascii()).ok();
+            client = text.and_then(address).ok_or_else(Problem::unreadable_forwarded_for)?;
         }
-        client
+        Ok(client)
     }
 
     /// Whether the address is one of ours.
@@ -96,14 +139,18 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
-    fn client(proxies: &str, peer: &str, forwarded: &[&'static str]) -> String {
+    fn client(proxies: &str, peer: &str, forwarded: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for value in forwarded {
-            headers.append("x-forwarded-for", HeaderValue::from_static(value));
+            let value = HeaderValue::from_bytes(value.as_bytes()).expect("no control characters");
+            headers.append("x-forwarded-for", value);
         }
         let proxies: TrustedProxies = proxies.parse().expect("a list of networks");
         let peer: IpAddr = peer.parse().expect("an address");
-        proxies.client_address(peer, &headers).to_string()
+        match proxies.client_address(peer, &headers) {
+            Ok(address) => address.to_string(),
+            Err(problem) => problem.code().to_owned(),
+        }
     }
 
     #[test]
@@ -126,7 +173,14 @@ mod tests {
     #[test]
     fn what_a_client_wrote_before_the_proxy_does_not_count() {
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["1.1.1.1, 192.0.2.1"]), "192.0.2.1");
-        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["192.0.2.1, unknown"]), "10.0.0.1");
+        // A byte that is no text, before and behind what our proxy wrote.
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &["\u{e9}, 192.0.2.1"]), "192.0.2.1");
+        for unreadable in
+            ["192.0.2.1, unknown", "192.0.2.1, ", "192.0.2.1\u{e9}", "192.0.2.1, _hidden"]
+        {
+            assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[unreadable]), "malformed_forwarded_for");
+            assert_eq!(client("10.0.0.0/8", "192.0.2.9", &[unreadable]), "192.0.2.9");
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //!
 //! 1. the path with its query is not too long, else 414 `uri_too_long`, and canonical, else 400
 //!    `malformed_path`;
-//! 2. the address is within its limits, else 429 `rate_limited`;
+//! 2. our own proxies, if it came through one, say from which address, else 400
+//!    `malformed_forwarded_for`, and the address is within its limits, else 429 `rate_limited`;
 //! 3. the rules were confirmed to be the newest within half a minute, else 503 `unavailable`, and are
 //!    as new as the caller asks (`Policy-Version`), else 503 `policy_behind`;
 //! 4. the address is not banned, else 403 `banned`;
@@ -25,7 +26,7 @@ mod permission;
 mod policy;
 
 pub use access::{AccessCache, AccessSource, SessionAccess, Unavailable, UserAccess};
-pub use address::{Peer, TrustedProxies};
+pub use address::{Origin, Peer, TrustedProxies};
 pub use caller::{Caller, Member};
 pub use permission::Permission;
 pub use policy::LivePolicy;
@@ -78,7 +79,7 @@ async fn admit(
     let path = RequestPath::parse(request.uri().path())?;
     let now = (edge.world.now)();
     let peer = Peer::of(request.extensions());
-    let address = edge.trusted_proxies.client_address(peer, request.headers());
+    let address = edge.trusted_proxies.client_address(peer, request.headers())?;
     allowance.take_for_address(address, &path)?;
 
     if edge.policy.is_awaited() {

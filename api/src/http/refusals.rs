@@ -37,6 +37,13 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
     }
 
+    /// 400: a proxy of ours did not say from whom the request comes.
+    #[must_use]
+    pub fn unreadable_forwarded_for() -> Self {
+        let detail = "An entry of X-Forwarded-For that a proxy of ours wrote is no address.";
+        Self::new(StatusCode::BAD_REQUEST, "malformed_forwarded_for", detail)
+    }
+
     /// 414: the path and its query are longer than any of ours.
     #[must_use]
     pub fn uri_too_long(limit_bytes: usize) -> Self {

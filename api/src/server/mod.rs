@@ -12,6 +12,7 @@ use crate::edge::{Edge, wrap};
 use crate::guard::TrustedProxies;
 use crate::limits::{Limits, Rates};
 use crate::routes;
+use crate::routes::root::ShowsMetrics;
 use crate::settings::HttpArgs;
 use crate::shop::Shop;
 use axum::Router;
@@ -96,9 +97,9 @@ impl Service {
     /// Serves in a task of its own until `stop`, then drains. What is counted is shown to everybody
     /// on loopback, and elsewhere only on the listener's second address.
     pub fn serve(&self, listener: Listener, stop: CancellationToken) -> JoinHandle<()> {
-        let Listener { http, address, operations: listener } = listener;
+        let Listener { http, address: _, operations: listener } = listener;
         let operations = self.operations.clone();
-        let root = operations.root(address.ip().is_loopback());
+        let root = operations.root(ShowsMetrics::OnLoopback);
         let (shop_routes, _) = routes::all().split_for_parts();
         let router = shop_routes
             .with_state(Arc::clone(&self.app))

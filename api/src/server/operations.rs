@@ -6,7 +6,7 @@ use crate::guard::TrustedProxies;
 use crate::history::TOLD_FOR;
 use crate::progress::Stuck;
 use crate::readiness::Readiness;
-use crate::routes::root::{Root, operations_router};
+use crate::routes::root::{Root, ShowsMetrics, operations_router};
 use crate::settings::OperationsArgs;
 use crate::shop::Shop;
 use crate::supervisor::Tasks;
@@ -88,14 +88,20 @@ impl Operations {
         let serving = async {
             if let Some(OperationsListener { listener, .. }) = listener {
                 let proxies = TrustedProxies::default();
-                serve(listener, operations_router(self.root(true)), proxies, stop.clone()).await;
+                serve(
+                    listener,
+                    operations_router(self.root(ShowsMetrics::ToEverybody)),
+                    proxies,
+                    stop.clone(),
+                )
+                .await;
             }
         };
         tokio::join!(serving, draining);
     }
 
     /// What the routes of the root need to tell it.
-    pub(super) fn root(&self, shows_metrics: bool) -> Arc<Root> {
+    pub(super) fn root(&self, shows_metrics: ShowsMetrics) -> Arc<Root> {
         let (nats, relay) = (self.nats.clone(), self.relay.clone());
         let (other_history, stuck) = (self.other_history.clone(), self.stuck.clone());
         let tasks = self.tasks.clone();

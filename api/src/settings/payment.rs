@@ -1,4 +1,4 @@
-use crate::invention::invent_password;
+use crate::invention::invent_secret;
 use crate::shop::Provider;
 use clap::Args;
 use provider::HttpProvider;
@@ -7,29 +7,43 @@ use provider::webhook::WebhookSecret;
 /// Who takes the money.
 #[derive(Debug, Clone, Args)]
 pub struct PaymentArgs {
-    /// The payment provider's address; without it a process that serves starts a sandbox.
+    /// The payment provider's address.
     #[arg(long, env = "GOMALL_PAYMENT_URL", value_parser = address)]
     pub payment_url: Option<String>,
+    /// Sell for no money: a sandbox plays the payment provider. `dev` does so where no provider is named.
+    #[arg(long, env = "GOMALL_SANDBOX", conflicts_with = "payment_url")]
+    pub sandbox: bool,
     /// What the sandbox signs its notifications with.
     #[arg(long, env = "GOMALL_SANDBOX_WEBHOOK_SECRET", hide_env_values = true)]
     pub sandbox_webhook_secret: Option<WebhookSecret>,
 }
 
 impl PaymentArgs {
+    /// The same with a sandbox where no provider is named.
+    #[must_use]
+    pub fn or_sandbox(self) -> Self {
+        let sandbox = self.payment_url.is_none();
+        Self { sandbox, ..self }
+    }
+
     /// Who takes the money in a process that serves at `shop_url`, if it does.
     ///
     /// # Errors
-    /// When a secret cannot be made.
+    /// When nobody said who it is, or a secret cannot be made.
     pub fn provider(&self, shop_url: Option<String>) -> anyhow::Result<Provider> {
         if let Some(url) = &self.payment_url {
             return Ok(Provider::Http(url.clone()));
         }
         // Without an address nobody can pay here, and none of the roles without one settles.
         let Some(shop_url) = shop_url else { return Ok(Provider::Nobody) };
+        anyhow::ensure!(
+            self.sandbox,
+            "say who takes the money: --payment-url <address>, or --sandbox, which takes none"
+        );
         let webhook_secret = match &self.sandbox_webhook_secret {
             Some(secret) => secret.clone(),
             // The sandbox and the shop are one process: nobody else needs to know it.
-            None => invent_password()?.replace(['-', '_'], "A").parse()?,
+            None => invent_secret()?.parse()?,
         };
         Ok(Provider::Sandbox { shop_url, webhook_secret: Box::new(webhook_secret) })
     }
@@ -52,14 +66,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_process_that_serves_starts_a_sandbox() {
+    fn only_a_process_that_serves_and_was_told_to_starts_a_sandbox() {
         let provider_of = |more: &[&str], shop_url: Option<&str>| {
             let line = Line::parse_from([""].iter().chain(more));
             line.payment.provider(shop_url.map(str::to_owned)).expect("the settings are good")
         };
         assert!(matches!(provider_of(&[], None), Provider::Nobody));
-        let serving = provider_of(&[], Some("http://127.0.0.1:1"));
+        let serving = provider_of(&["--sandbox"], Some("http://127.0.0.1:1"));
         assert!(matches!(serving, Provider::Sandbox { .. }));
+        let unsaid = Line::parse_from([""]).payment.provider(Some("http://127.0.0.1:1".to_owned()));
+        assert!(unsaid.is_err(), "nobody sells for nothing by mistake");
         let url = "http://provider.test";
         for shop_url in [None, Some("http://127.0.0.1:1")] {
             let theirs = provider_of(&["--payment-url", url], shop_url);

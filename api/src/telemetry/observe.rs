@@ -5,7 +5,9 @@ use super::metrics::Metrics;
 use crate::edge::Edge;
 use crate::http::{Problem, normalized};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -54,10 +56,13 @@ pub(crate) async fn observe(
             headers.insert(REQUEST_ID, id);
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // Answers depend on who asks; what may be kept longer says so itself.
-        headers
-            .entry(CACHE_CONTROL)
-            .or_insert(const { HeaderValue::from_static("private, no-cache") });
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        // Answers depend on who asks and tell of them; what may be kept says so itself.
+        headers.entry(CACHE_CONTROL).or_insert(const { HeaderValue::from_static("no-store") });
+        // Nothing of ours is a page, or part of somebody's; what is one says what it needs.
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(
+            const { HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'") },
+        );
         record.done(response.status().as_u16());
         response
     };

@@ -198,7 +198,8 @@ mod tests {
         let logging = writer.clone();
         // In a thread, so that a writer that waits fails the test instead of hanging it.
         std::thread::spawn(move || {
-            (0..2 * MAX_WAITING_LINES).for_each(|_| log(&logging, "x\n"));
+            // More than the queue holds and one batch, which may be all of it twice.
+            (0..5 * MAX_WAITING_LINES).for_each(|_| log(&logging, "x\n"));
             ended.send(())
         });
         end.recv_timeout(Duration::from_secs(60)).expect("nobody waits for the reader");

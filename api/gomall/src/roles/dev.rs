@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use api::invention;
 use api::seed;
 use api::server::Listener;
+use api::settings::ShopArgs;
 use api::shop::{Shop, Workers};
 use api::stop::told_to_stop;
 use compose::{NatsUsers, Stack, StackError, StackOptions};
@@ -96,7 +97,9 @@ async fn shop_on(
     pool.close().await;
 
     let shop_url = Some(listener.url());
-    let config = args.shop.config(database, nats_url, data_dir, Workers::ALL, shop_url)?;
+    let payment = args.shop.payment.clone().or_sandbox();
+    let settings = ShopArgs { payment, ..args.shop.clone() };
+    let config = settings.config(database, nats_url, data_dir, Workers::ALL, shop_url)?;
     let shop = Shop::start(config).await?;
     seed::default_policy(&shop.app).await?;
     seed::sample_catalogue(&shop.app).await?;

@@ -1,5 +1,6 @@
 //! Roles that are processes of their own: what their operator sees, and how they start.
 
+use crate::support::tempdir::TempDir;
 use crate::support::{self, process::Starting};
 use crate::support::{Gomall, Shop};
 use compose::testing::eventually;
@@ -99,13 +100,34 @@ fn waits(log: &Path) -> usize {
     text.matches("PostgreSQL cannot be reached; waiting for it").count()
 }
 
+/// What is said about settings that cannot be used.
+fn said(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = support::command(arguments, variables).output().expect("it was built");
+    assert_eq!(output.status.code(), Some(2));
+    String::from_utf8(output.stderr).expect("it is text")
+}
+
+#[test]
+fn a_secret_may_be_in_a_file_and_is_no_less_a_secret() {
+    let serve = ["serve"];
+    let folder = TempDir::new();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "hunter2\n").expect("the directory is ours");
+    let file = secret.to_str().expect("it is text");
+    let from_file = said(&serve, &[("DATABASE_URL_FILE", file)]);
+    assert!(from_file.contains("'DATABASE_URL_FILE'"), "{from_file}");
+    assert!(!from_file.contains("hunter2"), "{from_file}");
+    fs::write(&secret, "postgres://somebody@nowhere/shop\n").expect("the directory is ours");
+    let both = said(&serve, &[("DATABASE_URL_FILE", file), ("DATABASE_URL", "postgres://x/y")]);
+    assert!(both.contains("DATABASE_URL_FILE: it is given as a file"), "{both}");
+    let missing = said(&serve, &[("DATABASE_URL_FILE", "/nowhere")]);
+    assert!(missing.contains("DATABASE_URL_FILE: it cannot be read"), "{missing}");
+    let read = [("DATABASE_URL_FILE", file), ("GOMALL_NATS_REPLICAS", "2")];
+    assert!(said(&serve, &read).contains("GOMALL_NATS_REPLICAS"), "the address was read");
+}
+
 #[test]
 fn a_setting_is_named_as_it_was_given_and_no_secret_is_shown() {
-    let said = |arguments: &[&str], variables: &[(&str, &str)]| {
-        let output = support::command(arguments, variables).output().expect("it was built");
-        assert_eq!(output.status.code(), Some(2));
-        String::from_utf8(output.stderr).expect("it is text")
-    };
     let serve = ["serve", "--database-url", "postgres://somebody@nowhere/shop"];
     let by_variable = said(&serve, &[("GOMALL_NATS_REPLICAS", "2")]);
     assert!(by_variable.contains("'GOMALL_NATS_REPLICAS': it is 1, 3 or 5"), "{by_variable}");
@@ -118,6 +140,10 @@ fn a_setting_is_named_as_it_was_given_and_no_secret_is_shown() {
         let said = said(&serve, &[(variable, value)]);
         assert!(said.contains(variable) && !said.contains("hunter2"), "{said}");
     }
+    let on_a_free_port = [&serve[..], &["--http", "127.0.0.1:0"]].concat();
+    let unpaid = support::command(&on_a_free_port, &[("GOMALL_SANDBOX", "false")]).output();
+    let unpaid = String::from_utf8(unpaid.expect("it was built").stderr).expect("it is text");
+    assert!(unpaid.contains("--payment-url <address>, or --sandbox"), "{unpaid}");
     // A path need not be text.
     let mut command = support::command(&serve, &[("GOMALL_NATS_REPLICAS", "2")]);
     command.arg("--data-dir").arg(OsStr::from_bytes(b"\xff"));

@@ -90,6 +90,7 @@ impl Drop for Gomall {
 pub(crate) fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gomall"));
     command.args(arguments).env("GOMALL_LIMITS", "off").env("GOMALL_LOG", "info");
+    command.env("GOMALL_SANDBOX", "true");
     command.envs(environment.iter().copied()).stdin(Stdio::null());
     command
 }

@@ -212,6 +212,7 @@ fn start(
     let broker = format!("nats://127.0.0.1:{}", nats.port());
     let mails = mailbox.url();
     let environment = [
+        ("GOMALL_SANDBOX", "true"),
         ("DATABASE_URL", database.as_str()),
         ("NATS_URL", broker.as_str()),
         ("GOMALL_SMTP_URL", mails.as_str()),

@@ -1,6 +1,7 @@
 //! What lies at the root: probes, metrics and the documentation of the API.
 
 use super::resource::{Access, GET, public};
+use crate::guard::Origin;
 use crate::http::{Asset, JSON_UTF8, Json, Path, Problem};
 use crate::openapi;
 use crate::openapi::schema::answers;
@@ -9,7 +10,7 @@ use crate::readiness::{Phase, Readiness};
 use crate::telemetry::Metrics;
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -42,6 +43,10 @@ const DOCS_PAGE: &str = r#"<!DOCTYPE html>
 </html>
 "#;
 
+/// What the page may do: show itself and ask this shop. Its library writes styles into its elements.
+const DOCS_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
+                           base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// The files belong to this build; a day is short enough to see the next one.
 const KEPT: &str = "public, max-age=86400";
 
@@ -56,8 +61,17 @@ pub struct Root {
     pub degraded: Box<dyn Fn() -> Vec<&'static str> + Send + Sync>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Whether everybody who reaches this address may see what is counted.
-    pub shows_metrics: bool,
+    /// Who may see what is counted.
+    pub shows_metrics: ShowsMetrics,
+}
+
+/// Who may see what is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShowsMetrics {
+    /// Whoever reaches the address, which is the operator's.
+    ToEverybody,
+    /// Programs on this machine that ask themselves, and for nobody else.
+    OnLoopback,
 }
 
 /// What a new shop lets everybody see of the root.
@@ -87,7 +101,7 @@ pub fn router(root: Arc<Root>) -> Router {
     described
         .with_state(root)
         .route("/openapi.json", get(openapi_json))
-        .route("/docs", get(async || Html(DOCS_PAGE)))
+        .route("/docs", get(async || ([(CONTENT_SECURITY_POLICY, DOCS_POLICY)], Html(DOCS_PAGE))))
         .route("/docs/{file}", get(docs_file))
 }
 
@@ -127,8 +141,12 @@ async fn readyz(State(root): State<Arc<Root>>) -> Result<Json<Ready>, Problem> {
 #[utoipa::path(get, path = "/metrics", tag = "operations",
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"),
               (status = 404, description = "They are served elsewhere (`--metrics`).")))]
-async fn metrics(State(root): State<Arc<Root>>) -> Result<Response, Problem> {
-    if !root.shows_metrics {
+async fn metrics(State(root): State<Arc<Root>>, origin: Origin) -> Result<Response, Problem> {
+    let is_shown = match root.shows_metrics {
+        ShowsMetrics::ToEverybody => true,
+        ShowsMetrics::OnLoopback => origin.is_this_machine(),
+    };
+    if !is_shown {
         return Err(Problem::not_found());
     }
     let text = root.metrics.render().map_err(|error| Problem::internal(&error))?;

@@ -1,10 +1,11 @@
 use super::*;
+use crate::guard::Peer;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-fn root(shows_metrics: bool) -> Arc<Root> {
+fn root(shows_metrics: ShowsMetrics) -> Arc<Root> {
     Arc::new(Root {
         readiness: Arc::default(),
         degraded: Box::new(|| vec!["nats"]),
@@ -23,7 +24,7 @@ async fn get(root: &Arc<Root>, path: &str) -> (u16, HeaderMap, String) {
 
 #[tokio::test]
 async fn readyz_follows_the_process_and_healthz_does_not() {
-    let root = root(true);
+    let root = root(ShowsMetrics::OnLoopback);
     let ready = async || {
         let (status, _, body) = get(&root, "/readyz").await;
         let body: Value = serde_json::from_str(&body).expect("JSON");
@@ -41,18 +42,32 @@ async fn readyz_follows_the_process_and_healthz_does_not() {
 
 #[tokio::test]
 async fn metrics_are_shown_only_where_the_operator_said() {
-    let (status, headers, text) = get(&root(true), "/metrics").await;
+    let (status, headers, text) = get(&root(ShowsMetrics::ToEverybody), "/metrics").await;
     assert_eq!(
         (status, &headers["content-type"]),
         (200, &Metrics::CONTENT_TYPE.parse().expect("a header"))
     );
     assert!(text.contains("gomall_events_total"));
-    assert_eq!(get(&root(false), "/metrics").await.0, 404);
+    let elsewhere = root(ShowsMetrics::OnLoopback);
+    let ask = async |peer: &str, header: Option<&str>| {
+        let mut request = Request::get("/metrics");
+        request =
+            header.iter().fold(request, |request, name| request.header(*name, "for=192.0.2.1"));
+        let mut request = request.body(Body::empty()).expect("a request");
+        request.extensions_mut().insert(Peer(peer.parse().expect("an address")));
+        router(Arc::clone(&elsewhere)).oneshot(request).await.map(|answer| answer.status().as_u16())
+    };
+    assert_eq!(ask("127.0.0.1:1", None).await, Ok(200));
+    assert_eq!(ask("[::1]:1", None).await, Ok(200));
+    assert_eq!(ask("192.0.2.1:1", None).await, Ok(404));
+    for forwarded in ["x-forwarded-for", "forwarded", "via", "x-real-ip"] {
+        assert_eq!(ask("127.0.0.1:1", Some(forwarded)).await, Ok(404), "a proxy on this machine");
+    }
 }
 
 #[tokio::test]
 async fn the_document_and_its_page_are_served_with_everything_that_the_page_needs() {
-    let root = root(true);
+    let root = root(ShowsMetrics::OnLoopback);
     let (status, headers, document) = get(&root, "/openapi.json").await;
     assert_eq!(
         (status, &headers["content-type"]),
