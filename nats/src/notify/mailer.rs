@@ -84,6 +84,17 @@ impl Mailer {
         Ok(Self::Smtp(transport))
     }
 
+    /// Whether anything is taken at all: a mail server answers within the patience of one step.
+    pub(super) async fn answers(&self) -> bool {
+        match self {
+            Self::Folder(_) => true,
+            Self::Smtp(transport) => {
+                let asked = tokio::time::timeout(SMTP_STEP_PATIENCE, transport.test_connection());
+                asked.await.is_ok_and(|asked| asked.unwrap_or(false))
+            }
+        }
+    }
+
     pub(super) async fn deliver(&self, event_id: Uuid, mail: &Message) -> Result<(), Undelivered> {
         match self {
             Self::Folder(folder) => file(folder, event_id, mail)

@@ -24,6 +24,7 @@ mod letters;
 mod lost;
 mod mailboxes;
 mod mailer;
+mod places;
 mod worker;
 
 pub use directory::{Directory, DirectoryError, OrderMail};

@@ -4,37 +4,29 @@ use super::dead_letters;
 use super::ledger::{self, Mail, Taken, Unsent};
 use super::mailboxes::Mailboxes;
 use super::mailer::{self, Undelivered};
+use super::places::{Place, Places};
 use super::{Directory, MailKind, Mailer, Sender, letter};
 use crate::consumer::{Consumer, ConsumerConfig, Delivery, Handler, Settled};
 use crate::stream::StreamConfig;
 use async_nats::Client;
 use domain::EventSource;
 use follow::backoff::{Backoff, pause_after};
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use sqlx::PgPool;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How many mails one process sends at a time. The mail server is the slow part, and more than a
-/// handful of conversations at once is impolite.
-const CONCURRENCY: usize = 8;
-/// How many of them may be mails that were tried before. What takes long takes long again, and must leave
-/// room for mails that nobody has tried.
-const CONCURRENCY_AGAIN: usize = CONCURRENCY - 2;
-/// A conversation that takes longer stands aside: it goes on, and the next mail takes its place.
-const SLOW_AFTER: Duration = Duration::from_secs(2);
-/// How many stand aside; when more are slow, the others wait for them. With [`CONCURRENCY`] it stays below
-/// the fifty connections that mail servers usually grant one client.
-const MAX_SLOW: usize = 32;
+/// A conversation that takes longer stands aside: it goes on, and the next mail takes its place. A server that
+/// takes mail answers in a fraction of it.
+const SLOW_AFTER: Duration = Duration::from_millis(500);
 /// After so many mails in a row about which nothing was said in time it may be the server, and not their
-/// mailboxes: mails are sent one at a time until one is answered.
-const SILENT_IS_SUSPECT: usize = 2 * CONCURRENCY;
+/// mailboxes: it is asked.
+const SILENT_IS_SUSPECT: usize = 16;
 /// How often a mail is offered to a server that refuses it for good. A refusal may be the server's
 /// own mistake, mended in minutes (the default pauses add up to four); one that still stands then
 /// is about this mail.
@@ -121,41 +113,6 @@ pub struct NotifyStatus {
     pub server: Option<Instant>,
 }
 
-/// The mails that are being sent.
-struct Places {
-    all: Semaphore,
-    /// Of these, mails that were tried before.
-    again: Semaphore,
-    /// Mails that take long, beside all the others.
-    aside: Semaphore,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self {
-            all: Semaphore::new(CONCURRENCY),
-            again: Semaphore::new(CONCURRENCY_AGAIN),
-            aside: Semaphore::new(MAX_SLOW),
-        }
-    }
-}
-
-/// A mail's place among them; both are there for whoever asked for no more than there was room for.
-type Place<'a> = [Option<SemaphorePermit<'a>>; 2];
-
-impl Places {
-    fn take(&self, taken: &Taken) -> Place<'_> {
-        let again = taken.is_again().then_some(&self.again);
-        [Some(&self.all), again].map(|places| places.and_then(|places| places.try_acquire().ok()))
-    }
-
-    /// How many more mails may be sent: all together, or one at a time.
-    fn room(&self, is_suspect: bool) -> usize {
-        let free = self.all.available_permits();
-        if is_suspect { usize::from(free == CONCURRENCY) } else { free }
-    }
-}
-
 impl<D: Directory> Notifier<D> {
     /// A worker whose queue is in the database of `pool`.
     #[must_use]
@@ -190,18 +147,19 @@ impl<D: Directory> Notifier<D> {
     }
 
     /// Sends whatever is due, a few mails at a time. When the server takes none, everything rests.
-    async fn send_due(&self, stop: &CancellationToken) {
-        let places = Places::default();
-        let mut sending = FuturesUnordered::new();
+    async fn send_due(self: &Arc<Self>, stop: &CancellationToken) {
+        let places = Places::new();
+        // Tasks, so that one that holds a connection to PostgreSQL goes on while others wait for theirs.
+        let mut sending = JoinSet::new();
         let mut away = Backoff::new(self.config.first_pause, self.config.longest_pause);
         let mut next_look = Instant::now();
         let mut silent = 0;
         // Whether there may be more mails to try again than there was room for.
         let mut is_limited = false;
         loop {
-            let room = places.room(silent >= SILENT_IS_SUSPECT);
+            let room = places.room();
             if room > 0 && Instant::now() >= next_look {
-                let again = places.again.available_permits();
+                let again = places.room_again();
                 let taken = ledger::take(&self.pool, room, again, self.config.lease).await;
                 self.note(|status| &mut status.queue, taken.is_ok());
                 match taken {
@@ -211,8 +169,9 @@ impl<D: Directory> Notifier<D> {
                         }
                         is_limited = taken.iter().filter(|taken| taken.is_again()).count() == again;
                         for taken in taken {
-                            let place = places.take(&taken);
-                            sending.push(self.settle_aside(taken, place, &places.aside));
+                            let place = places.take(taken.is_again());
+                            let (notifier, places) = (Arc::clone(self), Arc::clone(&places));
+                            sending.spawn(notifier.settle_in(taken, place, places));
                         }
                     }
                     Err(error) => {
@@ -222,59 +181,60 @@ impl<D: Directory> Notifier<D> {
                 }
             }
             let is_resting = next_look > Instant::now() + LOOK_INTERVAL;
-            tokio::select! {
+            let (is_again, mut server) = tokio::select! {
                 () = stop.cancelled() => break,
-                Some((is_again, server)) = sending.next(), if !sending.is_empty() => {
-                    if is_again && is_limited && !is_resting {
-                        next_look = Instant::now();
-                    }
-                    match server {
-                        Server::Takes => {
-                            silent = 0;
-                            away.reset();
-                            self.note(|status| &mut status.server, true);
-                        }
-                        Server::Away => {
-                            next_look = Instant::now() + away.pause();
-                            self.note(|status| &mut status.server, false);
-                        }
-                        Server::Silent => {
-                            silent += 1;
-                            if silent >= SILENT_IS_SUSPECT {
-                                self.note(|status| &mut status.server, false);
-                            }
-                        }
-                        Server::Unknown => {}
-                    }
+                Some(settled) = sending.join_next() => settled.expect("nothing here panics"),
+                () = self.look.notified(), if !is_resting => {
+                    next_look = Instant::now();
+                    continue;
                 }
-                () = self.look.notified(), if !is_resting => next_look = Instant::now(),
-                () = tokio::time::sleep_until(next_look), if room > 0 => {}
+                () = tokio::time::sleep_until(next_look), if room > 0 => continue,
+            };
+            if is_again && is_limited && !is_resting {
+                next_look = Instant::now();
+            }
+            if server == Server::Silent {
+                silent += 1;
+                if silent < SILENT_IS_SUSPECT {
+                    continue;
+                }
+                let asked = self.config.mailer.answers();
+                let Some(answers) = stop.run_until_cancelled(asked).await else { break };
+                server = if answers { Server::Takes } else { Server::Away };
+            }
+            match server {
+                Server::Takes => {
+                    silent = 0;
+                    away.reset();
+                    self.note(|status| &mut status.server, true);
+                }
+                Server::Away => {
+                    next_look = Instant::now() + away.pause();
+                    self.note(|status| &mut status.server, false);
+                }
+                Server::Silent | Server::Unknown => {}
             }
         }
-        let finished = async { while sending.next().await.is_some() {} };
+        let finished = async { while sending.join_next().await.is_some() {} };
         let _in_time_or_not = tokio::time::timeout(STOP_PATIENCE, finished).await;
     }
 
     /// Settles a mail in its place, and aside when that takes long. Also whether the mail was tried before.
-    async fn settle_aside(
-        &self,
+    async fn settle_in(
+        self: Arc<Self>,
         taken: Taken,
-        place: Place<'_>,
-        aside: &Semaphore,
+        place: Place,
+        places: Arc<Places>,
     ) -> (bool, Server) {
         let is_again = taken.is_again();
-        let mut settling = pin!(self.settle(taken));
+        let give_up = CancellationToken::new();
+        let mut settling = pin!(self.settle(taken, &give_up));
         if let Ok(server) = tokio::time::timeout(SLOW_AFTER, &mut settling).await {
             return (is_again, server);
         }
-        tokio::select! {
-            server = &mut settling => (is_again, server),
-            _aside = aside.acquire() => {
-                drop(place);
-                self.look.notify_one();
-                (is_again, settling.await)
-            }
-        }
+        let _aside = places.step_aside(place, give_up.clone());
+        self.look.notify_one();
+        (is_again, settling.await)
     }
 
     /// Whether a part of the notifier gets on.
@@ -290,9 +250,9 @@ impl<D: Directory> Notifier<D> {
     }
 
     /// Tries to send a mail that we hold the lease of, and records what became of it.
-    async fn settle(&self, taken: Taken) -> Server {
+    async fn settle(&self, taken: Taken, give_up: &CancellationToken) -> Server {
         let deadline = Instant::now() + self.config.lease;
-        let sent = self.send(&taken).await;
+        let sent = self.send(&taken, give_up).await;
         let server = match &sent {
             Err(Unsendable::Mailbox { is_silent: true, .. }) => Server::Silent,
             Ok(()) | Err(Unsendable::Refused(_) | Unsendable::Mailbox { .. }) => Server::Takes,
@@ -312,7 +272,7 @@ impl<D: Directory> Notifier<D> {
 
     /// Asks who is to be told, and tells them, each in half of the lease at most: so whoever takes the
     /// lease over does not meet us at work.
-    async fn send(&self, taken: &Taken) -> Result<(), Unsendable> {
+    async fn send(&self, taken: &Taken, give_up: &CancellationToken) -> Result<(), Unsendable> {
         let mail = &taken.mail;
         let quarter = self.config.lease / 4;
         let asked = self.directory.order_mail(mail.order_id, mail.position);
@@ -328,9 +288,11 @@ impl<D: Directory> Notifier<D> {
         let address = order.email.as_str();
         self.mailboxes.offer(address).map_err(|pause| Unsendable::Resting { pause })?;
         let offered = self.config.mailer.deliver(mail.event_id, &message);
-        let delivered = tokio::time::timeout(quarter, offered)
-            .await
-            .unwrap_or_else(|_| Err(Undelivered::Silent("it took too long".to_owned())));
+        let offered = give_up.run_until_cancelled(tokio::time::timeout(quarter, offered));
+        let delivered = match offered.await {
+            Some(Ok(delivered)) => delivered,
+            Some(Err(_)) | None => Err(Undelivered::Silent("it took too long".to_owned())),
+        };
         match delivered {
             Ok(()) => {
                 self.mailboxes.accepted(address);
