@@ -14,10 +14,11 @@ use std::time::Duration;
 use support::{Database, append, new_id, product, usd};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 async fn add(journal: &Journal, events: u64) {
     for _ in 0..events {
-        let (one, _) = append(&new_id().to_string(), 1, None);
+        let (one, _) = append(&new_id::<Uuid>().to_string(), 1, None);
         assert!(matches!(journal.append(one).await, Ok(Appended::Done { .. })));
     }
 }
@@ -144,7 +145,9 @@ async fn keys_that_were_answered_for_and_lost_are_known_once() {
         use domain::stock::{StockCommand, StockItem};
         let key = RequestKey { key: new_id(), fingerprint: [7; 32] };
         let open = StockCommand::Open { product_id: new_id() };
-        let plan = Plan::new(&support::context()).step::<StockItem>(sku, open).keyed(Some(key));
+        let plan = Plan::new(&support::context())
+            .step::<StockItem>(&support::sku(sku), open)
+            .keyed(Some(key));
         (key.key, bus.execute(plan).await.expect("it is new").positions.expect("it did something"))
     };
     let (_kept, lost) = (keyed("A").await, keyed("B").await);
@@ -161,7 +164,7 @@ async fn an_export_under_which_the_journal_changes_ends_with_an_error() {
     let many = async |events: usize| {
         let mut all = Append::default();
         for _ in 0..events {
-            let (one, _) = append(&new_id().to_string(), 1, None);
+            let (one, _) = append(&new_id::<Uuid>().to_string(), 1, None);
             all.expectations.extend(one.expectations);
             all.events.extend(one.events);
         }

@@ -1,4 +1,5 @@
 use crate::event::{DecodeError, EventTypes, decode_event};
+use cqrs_es::Aggregate;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
@@ -14,6 +15,20 @@ pub struct StreamKey {
     pub aggregate_type: &'static str,
     /// The aggregate's id: `[A-Za-z0-9_-]{1,64}`.
     pub aggregate_id: String,
+}
+
+/// An aggregate with what its streams are named by.
+pub trait Identified: Aggregate {
+    /// Names one of them; as text it is `[A-Za-z0-9_-]{1,64}`.
+    type Id: fmt::Display + ?Sized;
+}
+
+impl StreamKey {
+    /// The stream of the aggregate of that id.
+    #[must_use]
+    pub fn of<A: Identified>(id: &A::Id) -> Self {
+        Self { aggregate_type: A::TYPE, aggregate_id: id.to_string() }
+    }
 }
 
 impl fmt::Display for StreamKey {

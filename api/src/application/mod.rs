@@ -36,8 +36,7 @@ use commands::bus::{Bus, Executed, Plan, World};
 use commands::journal::{JournalReader, Tail};
 use commands::numbers::Numbers;
 use commands::vault::Vault;
-use cqrs_es::Aggregate;
-use domain::StreamKey;
+use domain::{Identified, StreamKey};
 use projections::Checkpoints;
 use provider::HttpProvider;
 use provider::webhook::WebhookSecret;
@@ -146,12 +145,12 @@ impl App {
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub async fn position_of<A: Aggregate>(
+    pub async fn position_of<A: Identified>(
         &self,
-        id: impl ToString,
+        id: &A::Id,
         sequence: u64,
     ) -> Result<u64, Failure> {
-        let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.to_string() };
+        let stream = StreamKey::of::<A>(id);
         Ok(self.reader.place_of(&stream, sequence).await?.map_or(0, |(position, _)| position))
     }
 }

@@ -9,7 +9,7 @@ use crate::journal::{
 };
 use crate::vault::VaultError;
 use cqrs_es::Aggregate;
-use domain::{EventTypes, Facts, Rejection, StreamKey, Timestamp};
+use domain::{EventTypes, Facts, Identified, Rejection, StreamKey, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -178,11 +178,11 @@ impl Bus {
     ///
     /// # Errors
     /// [`LoadError`].
-    pub async fn load<A>(&self, id: &str) -> Result<Loaded<A>, LoadError>
+    pub async fn load<A>(&self, id: &A::Id) -> Result<Loaded<A>, LoadError>
     where
-        A: Aggregate<Event: EventTypes> + Clone + 'static,
+        A: Identified<Event: EventTypes> + Clone + 'static,
     {
-        self.loader.load(id, None).await
+        self.loader.load(&id.to_string(), None).await
     }
 
     /// The newest state that this process knows, loaded if it knows none. It may be speculative or
@@ -190,18 +190,18 @@ impl Bus {
     ///
     /// # Errors
     /// [`LoadError`].
-    pub async fn peek<A>(&self, id: &str) -> Result<Loaded<A>, LoadError>
+    pub async fn peek<A>(&self, id: &A::Id) -> Result<Loaded<A>, LoadError>
     where
-        A: Aggregate<Event: EventTypes> + Clone + 'static,
+        A: Identified<Event: EventTypes> + Clone + 'static,
     {
-        let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.to_owned() };
+        let stream = StreamKey::of::<A>(id);
         let mut slot = self.cache.lock(&stream).await;
         if let Some(known) = &slot.known {
             self.counters.hits.fetch_add(1, Relaxed);
             return Ok(known.typed());
         }
         self.counters.misses.fetch_add(1, Relaxed);
-        let loaded = self.loader.load::<A>(id, None).await?;
+        let loaded = self.loader.load::<A>(&stream.aggregate_id, None).await?;
         slot.known = Some(AnyState::new(loaded.clone()));
         Ok(loaded)
     }

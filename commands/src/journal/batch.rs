@@ -5,7 +5,7 @@ use super::{
     Append, AppendError, Appended, Expectation, FirstOutcome, Job, MAX_EVENT_BYTES,
     MAX_EVENTS_PER_COMMAND,
 };
-use domain::{StreamKey, Tag};
+use domain::{StreamKey, Tag, UserId};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::{HashMap, HashSet};
@@ -205,7 +205,7 @@ pub(super) async fn send(
             for tag in &event.tags {
                 g_event.push(count(e_cmd.len()));
                 g_tag.push(tag.to_string());
-                g_person.push(tag.person_id);
+                g_person.push(tag.person_id.map(UserId::uuid));
             }
         }
         decided_in.extend(job.append.events.iter().map(|event| (event.event_id, cmd)));

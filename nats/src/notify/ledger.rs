@@ -1,6 +1,7 @@
 //! The queue of mails, and what became of each: the table `mails`.
 
 use super::MailKind;
+use domain::OrderId;
 use follow::patience::within;
 use sqlx::{FromRow, PgPool};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 pub(super) struct Mail {
     pub(super) event_id: Uuid,
     pub(super) position: u64,
-    pub(super) order_id: Uuid,
+    pub(super) order_id: OrderId,
     pub(super) kind: MailKind,
     pub(super) message_id: String,
 }
@@ -37,7 +38,7 @@ pub(super) async fn enqueue(pool: &PgPool, mail: &Mail) -> Result<(), sqlx::Erro
     )
     .bind(mail.event_id)
     .bind(i64::try_from(mail.position).unwrap_or(i64::MAX))
-    .bind(mail.order_id)
+    .bind(mail.order_id.uuid())
     .bind(mail.kind.as_str())
     .bind(&mail.message_id)
     .execute(pool);
@@ -49,7 +50,8 @@ pub(super) async fn enqueue(pool: &PgPool, mail: &Mail) -> Result<(), sqlx::Erro
 struct Row {
     event_id: Uuid,
     position: i64,
-    order_id: Uuid,
+    #[sqlx(try_from = "Uuid")]
+    order_id: OrderId,
     kind: String,
     message_id: String,
     attempts: i32,

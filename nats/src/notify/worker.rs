@@ -18,7 +18,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// How many mails one process sends at a time. The mail server is the slow part, and more than a
 /// handful of conversations at once is impolite.
@@ -368,7 +367,7 @@ impl<D: Directory> Handler for Notifier<D> {
     async fn handle(&self, delivery: &Delivery) -> Settled {
         let event = &delivery.event;
         let Some(kind) = MailKind::of(event) else { return Settled::Done };
-        let Ok(order_id) = Uuid::try_parse(event.aggregate_id()) else {
+        let Ok(order_id) = event.aggregate_id().parse() else {
             // Nobody can be told about an order that has no id; sending it round for ever would
             // help nobody either.
             tracing::error!(event.position = event.position, "an order event names no order");

@@ -4,7 +4,7 @@ use async_nats::jetstream::context::CreateStreamError;
 use async_nats::jetstream::{self, Context, stream};
 use async_nats::{Client, HeaderMap};
 use compose::testing::{TestStack, eventually};
-use domain::{Cursor, EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, OrderId, RecordedEvent, SourceError};
 use follow::elections::Elections;
 use nats::{Relay, RelayConfig, RelayState, RelayStatus, StreamConfig, write_public_event};
 use sqlx::PgPool;
@@ -66,7 +66,7 @@ impl Journal {
     }
 
     /// Appends an event about an order, and returns it.
-    pub(crate) fn append(&self, order: Uuid, event_type: &str, payload: &str) -> RecordedEvent {
+    pub(crate) fn append(&self, order: OrderId, event_type: &str, payload: &str) -> RecordedEvent {
         let event = event(self.head() + 1, order, event_type, payload);
         self.push(event.clone());
         event
@@ -131,11 +131,16 @@ impl EventSource for Journal {
 
 /// An id that no other test has.
 #[expect(clippy::disallowed_methods, reason = "a test is its own composition root")]
-pub(crate) fn new_id() -> Uuid {
-    Uuid::now_v7()
+pub(crate) fn new_id<Id: From<Uuid>>() -> Id {
+    Uuid::now_v7().into()
 }
 
-pub(crate) fn event(position: u64, order: Uuid, event_type: &str, payload: &str) -> RecordedEvent {
+pub(crate) fn event(
+    position: u64,
+    order: OrderId,
+    event_type: &str,
+    payload: &str,
+) -> RecordedEvent {
     let event_id = new_id();
     RecordedEvent {
         position,

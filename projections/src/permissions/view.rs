@@ -1,15 +1,14 @@
 use crate::rows::Row;
 use domain::policy::{MethodSelector, Rule};
-use domain::{Reason, Timestamp};
+use domain::{BanId, PublicPathId, Reason, RuleId, Timestamp};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// A permission rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleView {
     /// Its id.
-    pub rule_id: Uuid,
+    pub rule_id: RuleId,
     /// What it says.
     #[serde(flatten)]
     pub rule: Rule,
@@ -22,13 +21,13 @@ pub struct RuleView {
 }
 
 impl Row for RuleView {
-    type Key = Uuid;
+    type Key = RuleId;
     const TABLE: &'static str = "permission_rules";
     const KEY: (&'static str, &'static str) = ("rule_id", "uuid");
     const COLUMNS: &'static str =
         "rule_id, effect, roles, methods, path, note, added_position, version, position";
 
-    fn key(&self) -> Uuid {
+    fn key(&self) -> RuleId {
         self.rule_id
     }
 }
@@ -37,7 +36,7 @@ impl Row for RuleView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicPathView {
     /// Its id.
-    pub public_path_id: Uuid,
+    pub public_path_id: PublicPathId,
     /// The methods that it is about; at least one.
     pub methods: Vec<MethodSelector>,
     /// A regular expression over the whole canonical path, anchored by us.
@@ -51,13 +50,13 @@ pub struct PublicPathView {
 }
 
 impl Row for PublicPathView {
-    type Key = Uuid;
+    type Key = PublicPathId;
     const TABLE: &'static str = "public_paths";
     const KEY: (&'static str, &'static str) = ("public_path_id", "uuid");
     const COLUMNS: &'static str =
         "public_path_id, methods, path, added_position, version, position";
 
-    fn key(&self) -> Uuid {
+    fn key(&self) -> PublicPathId {
         self.public_path_id
     }
 }
@@ -66,7 +65,7 @@ impl Row for PublicPathView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressBanView {
     /// Its id.
-    pub ban_id: Uuid,
+    pub ban_id: BanId,
     /// An address or a network.
     pub cidr: IpNet,
     /// Why.
@@ -82,12 +81,12 @@ pub struct AddressBanView {
 }
 
 impl Row for AddressBanView {
-    type Key = Uuid;
+    type Key = BanId;
     const TABLE: &'static str = "address_bans";
     const KEY: (&'static str, &'static str) = ("ban_id", "uuid");
     const COLUMNS: &'static str = "ban_id, cidr, reason, until, added_position, version, position";
 
-    fn key(&self) -> Uuid {
+    fn key(&self) -> BanId {
         self.ban_id
     }
 }

@@ -1,8 +1,7 @@
 use crate::rows::Row;
-use domain::Sku;
 use domain::stock::StockItem;
+use domain::{ProductId, Sku};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// The stock of one SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,7 +9,7 @@ pub struct StockView {
     /// Its stock keeping unit, the stream's id.
     pub sku: Sku,
     /// The product that the SKU belongs to.
-    pub product_id: Uuid,
+    pub product_id: ProductId,
     /// Pieces in the house.
     pub on_hand: u64,
     /// Pieces of these that are set aside for orders.

@@ -2,9 +2,9 @@ use crate::support::{History, PATIENCE, Running, database, id, name, options, qu
 use crate::support::{sku, usd};
 use crate::tally::{self, Mishap, Tally};
 use compose::testing::eventually;
-use domain::RecordedEvent;
 use domain::cart::CartEvent;
 use domain::policy::PolicyEvent;
+use domain::{CartId, RecordedEvent};
 use follow::elections::Elections;
 use projections::dead_letters::{self, DeadLetterId, DeadLetterStatus, Decided};
 use projections::list_projections;
@@ -34,7 +34,7 @@ async fn parked(pool: &PgPool, projection: &str) -> ProjectionStatus {
 }
 
 fn fill(history: &mut History, owner: u128) {
-    history.record("cart", id(owner), &CartEvent::CartOpened { owner_id: id(owner) });
+    history.record("cart", id::<CartId>(owner), &CartEvent::CartOpened { owner_id: id(owner) });
     let added = CartEvent::ItemAdded {
         sku: sku("MOUSE"),
         product_id: id(7),
@@ -43,7 +43,7 @@ fn fill(history: &mut History, owner: u128) {
         quantity: quantity(1),
         unit_price: usd(880),
     };
-    history.record("cart", id(owner), &added);
+    history.record("cart", id::<CartId>(owner), &added);
 }
 
 /// Lets the event before which the projection stands be tried again.
@@ -64,10 +64,10 @@ async fn a_damaged_event_parks_its_cart_only_and_is_never_skipped() {
     let mut history = History::default();
     (1..=5).for_each(|owner| fill(&mut history, owner));
     let poison = history.head() + 1;
-    history.record_raw("cart", id(1), "ItemAdded", r#"{"sku":17}"#.to_owned());
+    history.record_raw("cart", id::<CartId>(1), "ItemAdded", r#"{"sku":17}"#.to_owned());
     (6..=9).for_each(|owner| fill(&mut history, owner));
     let later = history.head() + 1;
-    history.record("cart", id(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
+    history.record("cart", id::<CartId>(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
     let source = history.source();
     let cancel = CancellationToken::new();
     let checkpoints = Checkpoints::start(pool.connect_options().as_ref().clone(), cancel.clone());
@@ -120,7 +120,7 @@ async fn what_a_newer_build_wrote_is_applied_once_a_build_knows_it() {
     let mut history = History::default();
     fill(&mut history, 1);
     let newer = history.head();
-    history.record("cart", id(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
+    history.record("cart", id::<CartId>(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
     let source = history.source();
     let known = source.event(newer);
     source.replace(RecordedEvent { event_version: "99".to_owned(), ..known.clone() });
@@ -245,7 +245,7 @@ async fn an_event_that_contradicts_its_stream_is_a_dead_letter() {
     let pool = database().await;
     let mut history = History::default();
     let removed = CartEvent::ItemRemoved { sku: sku("MOUSE") };
-    history.record("cart", id(1), &removed);
+    history.record("cart", id::<CartId>(1), &removed);
     let running = Running::start(options(&pool, only(&carts::READ_MODEL)), history.source());
     eventually("it is a dead letter", || async {
         dead_letters::count(&pool).await.expect("a query") == [("carts".to_owned(), 1)]

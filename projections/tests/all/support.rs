@@ -2,8 +2,8 @@
 
 use compose::testing::TestStack;
 use domain::{
-    Currency, Cursor, EventSource, EventTypes, Money, Name, Quantity, Reason, RecordedEvent, Sku,
-    Slug, SourceError, encode_event,
+    Currency, Cursor, EventSource, EventTypes, Money, Name, Quantity, Reason, RecordedEvent,
+    SessionId, Sku, Slug, SourceError, encode_event,
 };
 use follow::elections::Elections;
 use projections::{Checkpoints, Options, Projection};
@@ -100,7 +100,7 @@ impl History {
 
     /// An event of an aggregate that no projection reads.
     pub(crate) fn record_foreign(&mut self) -> u64 {
-        self.record_raw("session", id(999), "SessionRevoked", "{}".to_owned())
+        self.record_raw("session", id::<SessionId>(999), "SessionRevoked", "{}".to_owned())
     }
 
     /// The same up to `position`, from where it goes on differently.
@@ -373,8 +373,8 @@ pub(crate) async fn all_rows(pool: &PgPool) -> BTreeMap<&'static str, Value> {
     rows
 }
 
-pub(crate) fn id(number: u128) -> Uuid {
-    Uuid::from_u128(number)
+pub(crate) fn id<Id: From<Uuid>>(number: u128) -> Id {
+    Uuid::from_u128(number).into()
 }
 
 pub(crate) fn sku(text: &str) -> Sku {
