@@ -3,7 +3,7 @@
 use commands::vault::Vault;
 use domain::order::Order;
 use domain::user::User;
-use domain::{Identified, OrderId, StreamKey};
+use domain::{Identified, OrderId, Position, StreamKey};
 use nats::notify::{Directory, DirectoryError, OrderMail};
 use projections::{Checkpoints, dead_letters, orders, users};
 use sqlx::PgPool;
@@ -26,7 +26,7 @@ impl Directory for ReadModelDirectory {
     async fn order_mail(
         &self,
         order_id: OrderId,
-        position: u64,
+        position: Position,
     ) -> Result<Option<OrderMail>, DirectoryError> {
         for projection in [orders::NAME, users::NAME] {
             self.checkpoints.wait_for(projection, position, WAIT).await.map_err(boxed)?;
@@ -110,10 +110,12 @@ mod tests {
         let checkpoints = Checkpoints::start(connect, stop.clone());
         let directory =
             ReadModelDirectory { vault: Vault::new(pool.clone()), pool: pool.clone(), checkpoints };
-        let later = directory.order_mail(order_id, 5).await.map(|found| found.is_some());
+        let later =
+            directory.order_mail(order_id, Position::new(5)).await.map(|found| found.is_some());
         assert!(later.is_err_and(|error| error.to_string().contains("dead letters")));
         execute("delete from dead_letters").await;
-        let erased = directory.order_mail(order_id, 5).await.map(|found| found.is_some());
+        let erased =
+            directory.order_mail(order_id, Position::new(5)).await.map(|found| found.is_some());
         assert!(erased.is_ok_and(|found| !found));
         stop.cancel();
     }

@@ -10,7 +10,8 @@ use domain::cart::{Cart, CartCommand};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
 use domain::{
-    CartId, Cursor, Description, EventSource, Facts, Name, ProductId, Quantity, Sealed, UserId,
+    CartId, Cursor, Description, EventSource, Facts, Name, Position, ProductId, Quantity, Sealed,
+    UserId,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -243,10 +244,10 @@ async fn a_tail_started_late_sees_everything_in_order() {
     product(&bus, "LATE", usd(1), 1).await;
     let mut positions = vec![];
     while positions.len() < 10 {
-        let after = positions.last().copied().unwrap_or(0);
+        let after = Position::new(positions.last().copied().unwrap_or(0));
         tail.wait_after(after).await;
         let events = tail.read_after(Cursor::at(after), 3).await.expect("readable");
-        positions.extend(events.iter().map(|event| event.position));
+        positions.extend(events.iter().map(|event| event.position.get()));
     }
     assert_eq!(positions, (1..=10).collect::<Vec<_>>());
     cancel.cancel();

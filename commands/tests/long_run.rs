@@ -6,7 +6,7 @@ mod support;
 use commands::bus::Bus;
 use commands::journal::{Journal, JournalReader, Tail, WriterSettings};
 use domain::product::Product;
-use domain::{Cursor, EventSource};
+use domain::{Cursor, EventSource, Position};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::time::Duration;
@@ -115,7 +115,7 @@ async fn a_transaction_that_stands_still_keeps_nobody_from_writing_or_reading() 
     let cancel = CancellationToken::new();
     let reader = JournalReader::new(database.pool.clone(), journal.head());
     let tail = Tail::start(reader, cancel.clone()).await.expect("the journal is readable");
-    for position in 1..=5 {
+    for position in (1..=5).map(Position::new) {
         let (one, _) = append(&new_id::<Uuid>().to_string(), 1, None);
         journal.append(one).await.expect("the journal is up");
         let mut head = tail.head();
@@ -123,7 +123,8 @@ async fn a_transaction_that_stands_still_keeps_nobody_from_writing_or_reading() 
             .await
             .expect("the tail does not stall")
             .expect("the tail is alive");
-        let events = tail.read_after(Cursor::at(position - 1), 10).await.expect("it is readable");
+        let events =
+            tail.read_after(Cursor::at(position.previous()), 10).await.expect("it is readable");
         assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [position]);
     }
     standing.rollback().await.expect("it is up");

@@ -22,6 +22,7 @@ mod id_map;
 mod ids;
 mod money;
 mod personal;
+mod position;
 mod recorded;
 mod rejection;
 mod schema;
@@ -55,6 +56,7 @@ pub use ids::{
 };
 pub use money::{Currency, InvalidMoney, Money};
 pub use personal::{Address, CountryCode, OrderContact, Personal, Profile, Sealed, SealedSecret};
+pub use position::{NoPosition, Position};
 pub use public::PublicShape;
 pub use recorded::{
     Cursor, EventSource, Filter, Identified, MAX_BATCH_BYTES, Metadata, RecordedEvent, SourceError,

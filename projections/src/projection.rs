@@ -1,4 +1,4 @@
-use domain::{DecodeError, EventTypes, RecordedEvent};
+use domain::{DecodeError, EventTypes, Position, RecordedEvent};
 use futures::future::BoxFuture;
 use sqlx::PgConnection;
 use std::str::FromStr;
@@ -102,7 +102,7 @@ pub enum ApplyError {
     #[error("event {position} cannot be applied: {reason}")]
     Event {
         /// The event.
-        position: u64,
+        position: Position,
         /// Why; holds no personal data.
         reason: String,
     },

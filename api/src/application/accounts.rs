@@ -5,7 +5,9 @@ use commands::bus::{Executed, Loaded};
 use commands::registration::{self, Registration};
 use domain::session::{Session, SessionCommand, SessionEnd, SessionRejection};
 use domain::user::User;
-use domain::{EmailAddress, Locale, Name, RoleName, SessionId, StreamKey, Timestamp, UserId};
+use domain::{
+    EmailAddress, Locale, Name, Position, RoleName, SessionId, StreamKey, Timestamp, UserId,
+};
 
 /// How long a session lasts that is not refreshed.
 const SESSION_SECONDS: i64 = 30 * 24 * 60 * 60;
@@ -35,7 +37,7 @@ pub struct SignedIn {
     /// For the next access token.
     pub refresh_token: String,
     /// Where the session's last event is.
-    pub position: u64,
+    pub position: Position,
     /// Whether this had been done before, under the same key.
     pub replayed: bool,
 }

@@ -6,7 +6,7 @@ use commands::bus::Loaded;
 use commands::checkout::{self, Checkout, StartedPayment};
 use commands::payments::Attempt;
 use domain::order::Order;
-use domain::{CartId, Money, OrderContact, OrderId, Timestamp, UserId};
+use domain::{CartId, Money, OrderContact, OrderId, Position, Timestamp, UserId};
 use std::sync::Arc;
 
 pub use commands::checkout::Quote;
@@ -30,13 +30,13 @@ pub struct CheckedOut {
     /// The order, after its payment if there was one.
     pub order: Loaded<Order>,
     /// Where its row is once a read model shows all of this.
-    pub order_position: u64,
+    pub order_position: Position,
     /// When it was placed.
     pub placed_at: Timestamp,
     /// The payment, if one was asked for.
     pub payment: Option<Asked>,
     /// The position to wait for.
-    pub position: u64,
+    pub position: Position,
     /// Whether this had been done before, under the same key.
     pub replayed: bool,
 }
@@ -94,7 +94,8 @@ async fn place_and_pay(
     }
     // An order's row moves with its own events and its payments', not with the stock's.
     let order_position = app.position_of::<Order>(&order_id, order.sequence).await?;
-    let order_position = order_position.max(paid.as_ref().map_or(0, |asked| asked.position));
+    let order_position =
+        order_position.max(paid.as_ref().map_or(Position::START, |asked| asked.position));
     Ok(CheckedOut {
         order_id,
         order,

@@ -36,7 +36,7 @@ use commands::bus::{Bus, Executed, Plan, World};
 use commands::journal::{JournalReader, Tail};
 use commands::numbers::Numbers;
 use commands::vault::Vault;
-use domain::{Identified, StreamKey};
+use domain::{Identified, Position, StreamKey};
 use projections::Checkpoints;
 use provider::HttpProvider;
 use provider::webhook::WebhookSecret;
@@ -106,7 +106,7 @@ impl App {
     pub async fn caught_up(
         &self,
         projection: &str,
-        position: impl Into<u64>,
+        position: impl Into<Position>,
     ) -> Result<(), Failure> {
         let reached = self.checkpoints.wait_for(projection, position.into(), READ_WAIT);
         reached.await.map_err(|_| Failure::Behind)
@@ -119,7 +119,7 @@ impl App {
     pub async fn all_caught_up(
         &self,
         projections: &[&str],
-        position: impl Into<u64>,
+        position: impl Into<Position>,
     ) -> Result<(), Failure> {
         let position = position.into();
         let waits = projections.iter().map(|projection| self.caught_up(projection, position));
@@ -131,7 +131,7 @@ impl App {
     ///
     /// # Errors
     /// [`Failure::Behind`] after a second.
-    pub async fn journal_reached(&self, position: impl Into<u64>) -> Result<(), Failure> {
+    pub async fn journal_reached(&self, position: impl Into<Position>) -> Result<(), Failure> {
         let (mut head, position) = (self.tail.head(), position.into());
         let reached = head.wait_for(|head| *head >= position);
         match tokio::time::timeout(READ_WAIT, reached).await {
@@ -149,8 +149,9 @@ impl App {
         &self,
         id: &A::Id,
         sequence: u64,
-    ) -> Result<u64, Failure> {
+    ) -> Result<Position, Failure> {
         let stream = StreamKey::of::<A>(id);
-        Ok(self.reader.place_of(&stream, sequence).await?.map_or(0, |(position, _)| position))
+        let place = self.reader.place_of(&stream, sequence).await?;
+        Ok(place.map(|(position, _)| position).unwrap_or_default())
     }
 }

@@ -5,7 +5,7 @@ use commands::bus::{Context, Loaded};
 use commands::payments::{self, Attempt, Charge, ProviderAnswer};
 use domain::order::Order;
 use domain::payment::{Payment, PaymentStatus};
-use domain::{OrderId, PaymentId, UserId};
+use domain::{OrderId, PaymentId, Position, UserId};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub struct Asked {
     /// How it stands.
     pub payment: Loaded<Payment>,
     /// Where its last event is.
-    pub position: u64,
+    pub position: Position,
 }
 
 /// A payment that somebody asked for.
@@ -47,7 +47,7 @@ pub struct Paid {
     /// How it stands.
     pub asked: Asked,
     /// The position to wait for.
-    pub position: u64,
+    pub position: Position,
     /// Whether this had been done before, under the same key.
     pub replayed: bool,
 }

@@ -4,8 +4,8 @@ use super::users::check_until;
 use super::{App, Call, Failure};
 use crate::access::POLICY_ID;
 use commands::bus::{ExecuteError, Executed, Plan};
-use domain::RuleId;
 use domain::policy::{CompiledPolicy, Policy, PolicyCommand, Rule};
+use domain::{Position, RuleId};
 use projections::{QueryError, permissions};
 
 /// How often a change is planned anew because another rule was changed at the same time.
@@ -20,7 +20,7 @@ pub struct Written {
     /// The policy's version.
     pub version: u64,
     /// Where the event is.
-    pub position: u64,
+    pub position: Position,
 }
 
 /// Changes the policy, which is the outcome's first state. The outcome is in force in this process before this

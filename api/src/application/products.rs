@@ -127,7 +127,7 @@ pub async fn book(
     sku: &Sku,
     booking: StockCommand,
 ) -> Result<Executed, Failure> {
-    let plan = call.plan().step::<StockItem>(&sku, booking);
+    let plan = call.plan().step::<StockItem>(sku, booking);
     Ok(app.bus.execute(call.keyed(plan)).await?)
 }
 
@@ -162,7 +162,7 @@ async fn numbered(
 /// Takes SKUs for the product, all or nothing with whatever else the plan does.
 fn open_stock(plan: Plan, product_id: ProductId, skus: &[Sku]) -> Plan {
     skus.iter()
-        .fold(plan, |plan, sku| plan.step::<StockItem>(&sku, StockCommand::Open { product_id }))
+        .fold(plan, |plan, sku| plan.step::<StockItem>(sku, StockCommand::Open { product_id }))
 }
 
 /// The product right after the command. What can be sold of it is read from the read model, which

@@ -9,7 +9,7 @@ use crate::journal::{
 };
 use crate::vault::VaultError;
 use cqrs_es::Aggregate;
-use domain::{EventTypes, Facts, Identified, Rejection, StreamKey, Timestamp};
+use domain::{EventTypes, Facts, Identified, Position, Rejection, StreamKey, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -28,9 +28,9 @@ pub struct Executed {
     /// True when the key's first outcome was found and nothing was done now.
     pub replayed: bool,
     /// Positions of the first and last event; none when there was nothing to do.
-    pub positions: Option<(u64, u64)>,
+    pub positions: Option<(Position, Position)>,
     /// The position to wait for before a read shows the outcome.
-    pub position: u64,
+    pub position: Position,
     /// When its events were recorded; none when there was nothing to do.
     pub recorded_at: Option<Timestamp>,
     pub(super) states: Vec<AnyState>,

@@ -110,7 +110,7 @@ impl Draft {
 
     fn products_unchanged(&self, plan: Plan) -> Plan {
         self.products.iter().fold(plan, |plan, (product_id, product)| {
-            plan.unchanged::<Product>(&product_id, product.head)
+            plan.unchanged::<Product>(product_id, product.head)
         })
     }
 

@@ -16,7 +16,9 @@ pub use rejection::{CheckoutRejection, PriceChange, Shortage};
 use crate::bus::{Bus, Context, ExecuteError, Loaded, Plan, RequestKey};
 use domain::cart::{Cart, CartRejection};
 use domain::order::{Order, OrderLine, Totals};
-use domain::{CartId, Money, OrderContact, OrderId, PaymentId, Sealed, Timestamp, UserId};
+use domain::{
+    CartId, Money, OrderContact, OrderId, PaymentId, Position, Sealed, Timestamp, UserId,
+};
 use draft::Draft;
 use rejection::{has_code, merge_shortages};
 
@@ -95,7 +97,7 @@ pub struct Placed {
     /// When it was placed.
     pub placed_at: Timestamp,
     /// The position to wait for before a read shows it.
-    pub position: u64,
+    pub position: Position,
     /// True when the request's key had placed it before.
     pub replayed: bool,
 }

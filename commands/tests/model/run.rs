@@ -118,7 +118,7 @@ impl Shop {
             let bus = RwLock::new(Arc::new(bus_on(journal)));
             processes.push(Process { bus, line, writer });
         }
-        let (_, nobody) = tokio::sync::watch::channel(0);
+        let (_, nobody) = tokio::sync::watch::channel(domain::Position::START);
         let reader = JournalReader::new(database.pool.clone(), nobody);
         Self { processes, reader }
     }
@@ -218,7 +218,7 @@ impl Shop {
     }
 
     async fn head(&self) -> u64 {
-        self.reader.head().await.expect("the journal is readable")
+        self.reader.head().await.expect("the journal is readable").get()
     }
 
     async fn cut(&self, writer: usize) {
@@ -262,7 +262,8 @@ fn done(asked: &Asked, executed: Executed) -> Done {
     };
     let after = (0..asked.steps.len()).map(seen).collect();
     let Executed { replayed, positions, position, .. } = executed;
-    Done { replayed, positions, position, after }
+    let positions = positions.map(|(first, last)| (first.get(), last.get()));
+    Done { replayed, positions, position: position.get(), after }
 }
 
 /// Drops the call when it is pending at poll number `patience`, wherever it is by then.

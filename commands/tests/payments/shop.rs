@@ -9,7 +9,7 @@ use compose::testing::eventually;
 use domain::order::{Order, OrderCommand, OrderLine, OrderStatus, Totals};
 use domain::payment::{Payment, PaymentStatus};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Money, Name, OrderId, PaymentId, Quantity, Rejection, Sealed, Timestamp};
+use domain::{Money, Name, OrderId, PaymentId, Position, Quantity, Rejection, Sealed, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -202,7 +202,8 @@ impl Shop {
     /// A process that gives up orders which nobody pays, with its own memory and eyes.
     pub(crate) async fn give_up_unpaid(&self) -> (CancellationToken, JoinHandle<()>) {
         let stop = CancellationToken::new();
-        let reader = JournalReader::new(self.database.pool.clone(), watch::channel(0).1);
+        let reader =
+            JournalReader::new(self.database.pool.clone(), watch::channel(Position::START).1);
         let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
         let (bus, provider) = (Arc::new(self.database.bus()), Arc::new(self.provider.clone()));
         let run = unpaid::run(bus, provider, Arc::new(tail), stop.clone());
@@ -212,7 +213,7 @@ impl Shop {
     /// Starts settlement; it ends with the test.
     pub(crate) async fn settle(&self) {
         let stop = CancellationToken::new();
-        let (_nobody, hints) = watch::channel(0);
+        let (_nobody, hints) = watch::channel(Position::START);
         let reader = JournalReader::new(self.database.pool.clone(), hints);
         let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
         let provider = Arc::new(self.provider.clone());

@@ -1,5 +1,5 @@
 use domain::order::{OrderLine, Totals};
-use domain::{EmailAddress, Locale, Name, OrderId, Timestamp};
+use domain::{EmailAddress, Locale, Name, OrderId, Position, Timestamp};
 use std::error::Error;
 use std::fmt;
 
@@ -43,6 +43,6 @@ pub trait Directory: Send + Sync + 'static {
     fn order_mail(
         &self,
         order_id: OrderId,
-        position: u64,
+        position: Position,
     ) -> impl Future<Output = Result<Option<OrderMail>, DirectoryError>> + Send;
 }

@@ -1,7 +1,7 @@
 //! Mails that were sent for events which the journal does not have any more.
 
 use super::MailKind;
-use domain::OrderId;
+use domain::{OrderId, Position};
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 
@@ -12,7 +12,8 @@ pub const MAX_LOST_MAILS: i64 = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct LostMail {
     /// Where its event stood.
-    pub position: i64,
+    #[sqlx(try_from = "i64")]
+    pub position: Position,
     /// The order that it was about.
     #[sqlx(try_from = "uuid::Uuid")]
     pub order_id: OrderId,

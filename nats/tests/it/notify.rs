@@ -2,7 +2,9 @@ use crate::smtp_sink::{Mood, Sink};
 use crate::support::{Running, Shop, new_id};
 use compose::testing::eventually;
 use domain::order::{OrderEvent, OrderLine, PaymentEnd, Totals};
-use domain::{Currency, EmailAddress, Locale, Money, Name, OrderId, Sku, Timestamp, encode_event};
+use domain::{
+    Currency, EmailAddress, Locale, Money, Name, OrderId, Position, Sku, Timestamp, encode_event,
+};
 use nats::PublicEvent;
 use nats::consumer::{Delivery, Handler, Settled};
 use nats::notify::{Directory, DirectoryError, Mailer, Notifier, NotifyConfig, OrderMail, Sender};
@@ -28,7 +30,7 @@ impl Directory for People {
     async fn order_mail(
         &self,
         order_id: OrderId,
-        _position: u64,
+        _position: Position,
     ) -> Result<Option<OrderMail>, DirectoryError> {
         if self.away.load(Ordering::Relaxed) {
             return Err(DirectoryError("the read model is behind".into()));

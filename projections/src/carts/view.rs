@@ -1,6 +1,6 @@
 use crate::rows::Row;
 use domain::cart::{Cart, CartLine};
-use domain::{CartId, Currency, InvalidMoney, Money, UserId};
+use domain::{CartId, Currency, InvalidMoney, Money, Position, UserId};
 use serde::{Deserialize, Serialize};
 
 /// A cart. An owner without a row has an empty cart at version 0.
@@ -15,13 +15,13 @@ pub struct CartView {
     /// The aggregate's sequence.
     pub version: u64,
     /// The journal position of the last event applied.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl CartView {
     /// The row that a cart's state is shown by; none before it was opened.
     #[must_use]
-    pub fn of(cart_id: CartId, cart: &Cart, version: u64, position: u64) -> Option<Self> {
+    pub fn of(cart_id: CartId, cart: &Cart, version: u64, position: Position) -> Option<Self> {
         let Cart { owner_id, lines } = cart;
         Some(Self { cart_id, owner_id: (*owner_id)?, lines: lines.clone(), version, position })
     }
@@ -29,7 +29,13 @@ impl CartView {
     /// The cart of somebody who never put anything into it.
     #[must_use]
     pub fn empty(owner_id: UserId) -> Self {
-        Self { cart_id: CartId::of(owner_id), owner_id, lines: Vec::new(), version: 0, position: 0 }
+        Self {
+            cart_id: CartId::of(owner_id),
+            owner_id,
+            lines: Vec::new(),
+            version: 0,
+            position: Position::START,
+        }
     }
 
     /// The first line's currency; none while the cart is empty.

@@ -3,7 +3,7 @@ use super::search;
 use super::view::ProductView;
 use crate::page::{Limit, Page, QueryError, parse_cursor};
 use domain::product::ProductStatus;
-use domain::{Currency, ProductId};
+use domain::{Currency, Position, ProductId};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
@@ -92,7 +92,7 @@ enum Key {
     Name(String),
     Price(i64),
     Dear(i64),
-    Age(i64),
+    Age(Position),
 }
 
 /// The order in SQL's terms.
@@ -165,7 +165,9 @@ impl Order {
             Key::Name(name) => push_ascending(query, "p.sort_name", name.clone(), tie),
             Key::Price(price) => push_ascending(query, "p.sort_price", *price, tie),
             Key::Dear(price) => push_descending(query, "p.sort_price", *price, tie),
-            Key::Age(position) => push_descending(query, "p.created_position", *position, tie),
+            Key::Age(position) => {
+                push_descending(query, "p.created_position", position.bigint(), tie)
+            }
         }
     }
 }

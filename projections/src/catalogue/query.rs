@@ -1,6 +1,6 @@
 use super::view::{CategoryView, OfferView, ProductView};
 use crate::page::QueryError;
-use domain::{ProductId, Sku};
+use domain::{Position, ProductId, Sku};
 use serde::Deserialize;
 use sqlx::types::Json;
 use sqlx::{PgPool, Postgres, QueryBuilder};
@@ -85,7 +85,7 @@ pub(super) struct Listed {
     pub(super) product: ProductView,
     pub(super) sort_name: String,
     pub(super) sort_price: i64,
-    pub(super) created_position: i64,
+    pub(super) created_position: Position,
     pub(super) rank: f32,
 }
 

@@ -1,6 +1,6 @@
 use crate::rows::Row;
 use domain::product::{PricedVariant, Product, ProductStatus};
-use domain::{Currency, Money, Name, ProductId, Sku, Slug, Text};
+use domain::{Currency, Money, Name, Position, ProductId, Sku, Slug, Text};
 use serde::{Deserialize, Serialize};
 
 /// A product as it is shown.
@@ -25,7 +25,7 @@ pub struct ProductView {
     /// The aggregate's sequence.
     pub version: u64,
     /// The journal position of the last event applied to it or to the stock of its variants.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl ProductView {
@@ -36,7 +36,7 @@ impl ProductView {
         product: &Product,
         available: impl Fn(&Sku) -> u64,
         version: u64,
-        position: u64,
+        position: Position,
     ) -> Option<Self> {
         let variants =
             product.variants.iter().map(|PricedVariant { variant, price }| VariantView {
@@ -137,7 +137,7 @@ pub(super) struct ProductRow {
     /// The lowest price among the variants that are sold, in the first one's currency; -1 without.
     pub(super) sort_price: i64,
     pub(super) price_currency: Option<Currency>,
-    pub(super) created_position: u64,
+    pub(super) created_position: Position,
     /// The words of the names, as the full-text index reads them.
     pub(super) search_name: String,
     /// The words of everything else.
@@ -145,7 +145,7 @@ pub(super) struct ProductRow {
     /// The distinct words that the vocabulary counts, sorted.
     pub(super) words: Vec<String>,
     pub(super) version: u64,
-    pub(super) position: u64,
+    pub(super) position: Position,
 }
 
 impl Row for ProductRow {

@@ -2,7 +2,7 @@ use super::view::{OrderView, PaymentView};
 use crate::page::{Limit, Page, QueryError, parse_cursor};
 use crate::rows::Row;
 use domain::order::OrderStatus;
-use domain::{OrderId, PaymentId, UserId};
+use domain::{OrderId, PaymentId, Position, UserId};
 use sqlx::types::Json;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
@@ -63,9 +63,9 @@ pub async fn list(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<OrderView>, QueryError> {
-    let before: i64 = parse_cursor(cursor)?.unwrap_or(i64::MAX);
+    let before: Position = parse_cursor(cursor)?.unwrap_or(Position::LAST);
     let mut query = select();
-    query.push(" where o.placed_position < ").push_bind(before);
+    query.push(" where o.placed_position < ").push_bind(before.bigint());
     if let Some(customer_id) = filter.customer_id {
         query.push(" and o.customer_id = ").push_bind(customer_id.uuid());
     }
@@ -107,12 +107,12 @@ pub async fn list_payments(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<PaymentView>, QueryError> {
-    let before: i64 = parse_cursor(cursor)?.unwrap_or(i64::MAX);
+    let before: Position = parse_cursor(cursor)?.unwrap_or(Position::LAST);
     let columns = PaymentView::COLUMNS;
     let mut query = QueryBuilder::new(format!(
         "select row_to_json(r) from (select {columns} from payments where requested_position < "
     ));
-    query.push_bind(before);
+    query.push_bind(before.bigint());
     if let Some(order_id) = filter.order_id {
         query.push(" and order_id = ").push_bind(order_id.uuid());
     }

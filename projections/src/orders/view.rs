@@ -1,7 +1,9 @@
 use crate::rows::Row;
 use domain::order::{Order, OrderLine, OrderStatus, Totals};
 use domain::payment::{Captures, PaymentStatus};
-use domain::{CartId, Money, OrderContact, OrderId, PaymentId, Sealed, Timestamp, UserId};
+use domain::{
+    CartId, Money, OrderContact, OrderId, PaymentId, Position, Sealed, Timestamp, UserId,
+};
 use serde::{Deserialize, Serialize};
 
 /// An order.
@@ -28,7 +30,7 @@ pub struct OrderView {
     /// When it was recorded.
     pub placed_at: Timestamp,
     /// The journal position of its first event; newest first is highest first.
-    pub placed_position: u64,
+    pub placed_position: Position,
     /// The status of the payment that was asked for last, as its payer sees it: `failed` when what
     /// was taken does not pay. None when none was asked for. Joined in by the queries, not a column.
     #[serde(default, skip_serializing)]
@@ -36,7 +38,7 @@ pub struct OrderView {
     /// The aggregate's sequence.
     pub version: u64,
     /// The journal position of the last event applied to it or, in answers, to its payments.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl OrderView {
@@ -46,9 +48,9 @@ impl OrderView {
     pub fn of(
         order_id: OrderId,
         order: &Order,
-        placed: (Timestamp, u64),
+        placed: (Timestamp, Position),
         version: u64,
-        position: u64,
+        position: Position,
     ) -> Option<Self> {
         let (placed_at, placed_position) = placed;
         Some(Self {
@@ -110,11 +112,11 @@ pub struct PaymentView {
     /// Something was taken, and the order took none of it.
     pub pays_nothing: bool,
     /// The journal position of its first event: the order's last payment has the highest.
-    pub requested_position: u64,
+    pub requested_position: Position,
     /// The aggregate's sequence.
     pub version: u64,
     /// The journal position of the last event applied.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl Row for PaymentView {

@@ -1,7 +1,7 @@
 use super::view::{AddressBanView, PolicyView, PublicPathView, RuleView};
 use crate::page::{Limit, Page, QueryError, parse_cursor};
 use crate::rows::Row;
-use domain::{BanId, PublicPathId, RuleId};
+use domain::{BanId, Position, PublicPathId, RuleId};
 use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -108,16 +108,19 @@ async fn list<R: Row>(
     pool: &PgPool,
     cursor: Option<&str>,
     limit: Limit,
-    added_position: impl Fn(&R) -> u64,
+    added_position: impl Fn(&R) -> Position,
 ) -> Result<Page<R>, QueryError> {
-    let after: i64 = parse_cursor(cursor)?.unwrap_or(0);
+    let after: Position = parse_cursor(cursor)?.unwrap_or_default();
     let (columns, table) = (R::COLUMNS, R::TABLE);
     let select = format!(
         "select row_to_json(r) from (select {columns} from {table} \
          where added_position > $1 order by added_position limit $2) r"
     );
-    let found: Vec<Json<R>> =
-        sqlx::query_scalar(&select).bind(after).bind(limit.look_ahead()).fetch_all(pool).await?;
+    let found: Vec<Json<R>> = sqlx::query_scalar(&select)
+        .bind(after.bigint())
+        .bind(limit.look_ahead())
+        .fetch_all(pool)
+        .await?;
     let rows = found.into_iter().map(|Json(row)| row).collect();
     Ok(Page::cut(rows, limit, added_position))
 }

@@ -1,6 +1,6 @@
 use crate::rows::Row;
 use domain::policy::{MethodSelector, Rule};
-use domain::{BanId, PublicPathId, Reason, RuleId, Timestamp};
+use domain::{BanId, Position, PublicPathId, Reason, RuleId, Timestamp};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +13,11 @@ pub struct RuleView {
     #[serde(flatten)]
     pub rule: Rule,
     /// The journal position of the event that added it: the order of lists.
-    pub added_position: u64,
+    pub added_position: Position,
     /// The policy's sequence when the rule was last written.
     pub version: u64,
     /// The journal position of that event.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl Row for RuleView {
@@ -42,11 +42,11 @@ pub struct PublicPathView {
     /// A regular expression over the whole canonical path, anchored by us.
     pub path: String,
     /// The journal position of the event that added it: the order of lists.
-    pub added_position: u64,
+    pub added_position: Position,
     /// The policy's sequence when the entry was written.
     pub version: u64,
     /// The journal position of that event.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl Row for PublicPathView {
@@ -73,11 +73,11 @@ pub struct AddressBanView {
     /// Until when; for ever if absent. A lapsed ban keeps its row until it is lifted.
     pub until: Option<Timestamp>,
     /// The journal position of the event that added it: the order of lists.
-    pub added_position: u64,
+    pub added_position: Position,
     /// The policy's sequence when the ban was written.
     pub version: u64,
     /// The journal position of that event.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl Row for AddressBanView {
@@ -97,7 +97,7 @@ pub struct PolicyView {
     /// The aggregate's sequence; 0 before the first rule.
     pub version: u64,
     /// The journal position of the last event applied; 0 before the first rule.
-    pub position: u64,
+    pub position: Position,
     /// In the order in which they were added.
     pub rules: Vec<RuleView>,
     /// In the order in which they were added.
@@ -111,7 +111,7 @@ pub struct PolicyView {
 pub(super) struct PolicyRow {
     pub(super) policy_id: String,
     pub(super) version: u64,
-    pub(super) position: u64,
+    pub(super) position: Position,
 }
 
 impl Row for PolicyRow {

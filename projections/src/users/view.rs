@@ -1,6 +1,6 @@
 use crate::rows::Row;
 use domain::user::{Ban, User};
-use domain::{Locale, Profile, Reason, RoleName, Sealed, Timestamp, UserId};
+use domain::{Locale, Position, Profile, Reason, RoleName, Sealed, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ pub struct UserView {
     /// The aggregate's sequence.
     pub version: u64,
     /// The journal position of the last event applied.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl UserView {
@@ -35,7 +35,7 @@ impl UserView {
         user: &User,
         created_at: Timestamp,
         version: u64,
-        position: u64,
+        position: Position,
     ) -> Option<Self> {
         let ban = user.ban.clone().map(|Ban { reason, until }| BanView { reason, until });
         Some(Self {

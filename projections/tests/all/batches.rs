@@ -11,7 +11,9 @@ use domain::policy::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 use domain::product::ProductEvent;
 use domain::stock::StockEvent;
 use domain::user::UserEvent;
-use domain::{CartId, Locale, OrderId, PaymentId, ProductId, RoleName, Sealed, Timestamp, UserId};
+use domain::{
+    CartId, Locale, OrderId, PaymentId, Position, ProductId, RoleName, Sealed, Timestamp, UserId,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
@@ -49,7 +51,7 @@ pub(crate) fn happen(history: &mut History, step: &Step) {
     let payment: PaymentId = id(400 + u128::from(amount));
     let user: UserId = id(500 + u128::from(who));
     let first = |history: &History, stream: &str| {
-        history.after(0).all(|event| event.aggregate_id != stream)
+        history.after(Position::START).all(|event| event.aggregate_id != stream)
     };
     let until = Timestamp::EPOCH;
     match what {

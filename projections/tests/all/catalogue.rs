@@ -117,7 +117,7 @@ async fn stock_follows_every_kind_of_booking() {
     let released = stock(StockEvent::StockReserved { order_id: id(7), quantity: 3, until });
     let reason = reason("order cancelled");
     let last = stock(StockEvent::StockReleased { order_id: id(8), quantity: 5, reason });
-    assert_eq!(last, released + 1);
+    assert_eq!(last, released.next());
     let pool = given(&history).await;
 
     let stock = projections::stock::by_sku(&pool, &sku("MOUSE")).await.expect("a query");

@@ -1,7 +1,7 @@
 use crate::support::{History, given, id, name, recorded_at, sku, usd};
 use domain::order::{CancelReason, OrderEvent, OrderLine, OrderStatus, PaymentEnd, Totals};
 use domain::payment::{PaymentEvent, PaymentStatus};
-use domain::{OrderId, PaymentId, Sealed, Timestamp};
+use domain::{OrderId, PaymentId, Position, Sealed, Timestamp};
 use projections::Limit;
 use projections::orders::{self, OrderFilter, PaymentFilter};
 
@@ -27,7 +27,7 @@ fn placed(number: i32, customer: u128) -> OrderEvent {
             total: usd(1_760),
         },
         contact: Sealed::from_ciphertext("contact".to_owned()),
-        pay_by: Timestamp::from(recorded_at(900)),
+        pay_by: Timestamp::from(recorded_at(Position::new(900))),
     }
 }
 
@@ -59,10 +59,13 @@ async fn an_order_shows_what_was_frozen_when_it_was_placed() {
     assert_eq!((order.lines.len(), order.lines[0].total), (1, usd(1_760)));
     assert_eq!(order.totals.total, usd(1_760));
     assert_eq!(order.contact.ciphertext(), "contact, changed");
-    assert_eq!(order.pay_by, recorded_at(900).into());
-    assert_eq!(order.placed_at, recorded_at(2).into());
+    assert_eq!(order.pay_by, recorded_at(Position::new(900)).into());
+    assert_eq!(order.placed_at, recorded_at(Position::new(2)).into());
     assert_eq!(order.payment_status, None);
-    assert_eq!((order.version, order.position, order.placed_position), (2, 3, 2));
+    assert_eq!(
+        (order.version, order.position, order.placed_position),
+        (2, Position::new(3), Position::new(2))
+    );
     assert_eq!(orders::by_id(&pool, id(11)).await.expect("a query"), None);
 }
 

@@ -8,7 +8,7 @@ use domain::order::Order;
 use domain::product::Product;
 use domain::stock::StockItem;
 use domain::user::User;
-use domain::{DecodeError, EventTypes, RecordedEvent, Sku, Timestamp};
+use domain::{DecodeError, EventTypes, Position, RecordedEvent, Sku, Timestamp};
 use projections::carts::{self, CartView};
 use projections::catalogue::{self, ProductView};
 use projections::orders::{self, OrderView};
@@ -28,7 +28,7 @@ struct Folded<A> {
     state: A,
     version: u64,
     /// Of its first event and its last one.
-    positions: (u64, u64),
+    positions: (Position, Position),
     recorded_at: Timestamp,
 }
 
@@ -38,12 +38,12 @@ where
     A::Event: EventTypes,
 {
     let mut all: BTreeMap<String, Folded<A>> = BTreeMap::new();
-    for event in history.after(0).filter(|event| event.aggregate_type == A::TYPE) {
+    for event in history.after(Position::START).filter(|event| event.aggregate_type == A::TYPE) {
         let decoded: Result<A::Event, DecodeError> = RecordedEvent::decode(&event);
         let entry = all.entry(event.aggregate_id.clone()).or_insert_with(|| Folded {
             state: A::default(),
             version: 0,
-            positions: (event.position, 0),
+            positions: (event.position, Position::START),
             recorded_at: event.recorded_at.into(),
         });
         entry.state.apply(decoded.expect("this build wrote it"));

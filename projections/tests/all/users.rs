@@ -1,6 +1,6 @@
 use crate::support::{History, given, id, reason, recorded_at};
 use domain::user::UserEvent;
-use domain::{Locale, RoleName, Sealed, Timestamp, UserId};
+use domain::{Locale, Position, RoleName, Sealed, Timestamp, UserId};
 use projections::users;
 use projections::{Limit, QueryError};
 
@@ -19,7 +19,7 @@ fn granted(role: &'static str) -> UserEvent {
 
 #[tokio::test]
 async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
-    let until = Timestamp::from(recorded_at(1_000));
+    let until = Timestamp::from(recorded_at(Position::new(1_000)));
     let mut history = History::default();
     let mut user = |event| history.record("user", id::<UserId>(1), &event);
     user(registered(42));
@@ -44,7 +44,7 @@ async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
     let ban = user.ban.clone().expect("a ban");
     assert_eq!((ban.reason.as_str(), ban.until), ("fraud", Some(until)));
     assert!(ban.is_in_force(until.plus_seconds(-1)) && !ban.is_in_force(until));
-    assert_eq!(user.created_at, recorded_at(1).into());
+    assert_eq!(user.created_at, recorded_at(Position::new(1)).into());
     assert_eq!((user.version, user.position), (8, last));
     assert_eq!(users::by_number(&pool, 42).await.expect("a query"), Some(user));
     assert_eq!(users::banned(&pool).await.expect("a query"), [(id(1), ban)]);
@@ -118,7 +118,7 @@ async fn a_cursor_that_is_not_ours_is_refused() {
 
 #[tokio::test]
 async fn others_with_a_role_are_those_who_are_not_banned_now_the_oldest_first() {
-    let until = Timestamp::from(recorded_at(1_000));
+    let until = Timestamp::from(recorded_at(Position::new(1_000)));
     let mut history = History::default();
     for (user, number) in [(5, 1), (4, 2), (3, 3), (2, 4), (1, 5)] {
         history.record("user", id::<UserId>(user), &registered(number));

@@ -7,8 +7,8 @@ use api::pools::connect;
 use api::shop::world;
 use commands::bus::{Bus, Context, FingerprintKey, Plan};
 use commands::journal::{Journal, WriterSettings};
-use domain::Sku;
 use domain::stock::{StockCommand, StockItem};
+use domain::{Position, Sku};
 use futures::{StreamExt, TryStreamExt};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
@@ -75,7 +75,7 @@ impl Ours {
     }
 
     /// The journal's last position, as far as it was written here.
-    pub(super) fn head(&self) -> watch::Receiver<u64> {
+    pub(super) fn head(&self) -> watch::Receiver<Position> {
         self.bus.journal().head()
     }
 
@@ -96,7 +96,7 @@ pub(super) struct Commander {
 
 impl Commander {
     /// Books one piece in; the event's position.
-    pub(super) async fn receive(&self, sku: &Sku) -> anyhow::Result<u64> {
+    pub(super) async fn receive(&self, sku: &Sku) -> anyhow::Result<Position> {
         let plan = Plan::new(&self.context).step::<StockItem>(sku, receive());
         Ok(self.bus.execute(plan).await?.position)
     }

@@ -14,8 +14,8 @@ use domain::payment::{Payment, PaymentEvent};
 use domain::product::{Product, ProductEvent, Variant};
 use domain::stock::{StockEvent, StockItem};
 use domain::{
-    CartId, Currency, Identified, Money, Name, OrderId, PaymentId, ProductId, Quantity, Reason,
-    Sealed, Sku, Slug, Timestamp, UserId, encode_event,
+    CartId, Currency, Identified, Money, Name, OrderId, PaymentId, Position, ProductId, Quantity,
+    Reason, Sealed, Sku, Slug, Timestamp, UserId, encode_event,
 };
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
@@ -40,7 +40,7 @@ const LOAD: &str = "insert into events \
 
 /// Adds `events` events at least to the journal, which nobody else writes to meanwhile; returns the
 /// journal's last position.
-pub(super) async fn load(database: &PgConnectOptions, events: u64) -> anyhow::Result<u64> {
+pub(super) async fn load(database: &PgConnectOptions, events: u64) -> anyhow::Result<Position> {
     let mut connection =
         database.clone().options([("synchronous_commit", "off")]).connect().await?;
     let head: Option<i64> =
@@ -68,7 +68,7 @@ pub(super) async fn load(database: &PgConnectOptions, events: u64) -> anyhow::Re
         sqlx::query(tidy).execute(&mut connection).await.context(tidy)?;
     }
     connection.close().await?;
-    Ok(u64::try_from(writer.position)?)
+    Ok(Position::try_from(writer.position)?)
 }
 
 /// A product with one variant, as the history needs it.

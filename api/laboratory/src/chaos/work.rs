@@ -226,7 +226,7 @@ fn answer(operation: &Operation, outcome: Option<Result<Executed, ExecuteError>>
     let op = operation.op;
     match outcome {
         Some(Ok(Executed { positions: Some((first, last)), replayed, .. })) => {
-            Line::Done { op, first, last, replayed }
+            Line::Done { op, first: first.get(), last: last.get(), replayed }
         }
         Some(Ok(executed)) => {
             let saw = executed.state::<Account>(0).now.clone();

@@ -1,7 +1,7 @@
 use crate::http::Problem;
 use crate::openapi::schema::answers;
 use domain::product::{Product, ProductStatus};
-use domain::{Money, Name, ProductId, Sku, Slug, Text};
+use domain::{Money, Name, Position, ProductId, Sku, Slug, Text};
 use projections::catalogue::{CategoryView, ProductView, VariantView};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -97,7 +97,7 @@ impl ProductBody {
         version: u64,
         available: impl Fn(&Sku) -> u64,
     ) -> Result<Self, Problem> {
-        let view = ProductView::of(product_id, product, available, version, 0);
+        let view = ProductView::of(product_id, product, available, version, Position::START);
         view.map(Self::from).ok_or_else(Problem::not_found)
     }
 }

@@ -4,7 +4,7 @@ use crate::openapi::schema::{self, answers};
 use commands::bus::Loaded;
 use domain::order::{Order, OrderLine, OrderStatus, Totals};
 use domain::payment::PaymentStatus;
-use domain::{Address, EmailAddress, OrderContact, OrderId, Sealed, Timestamp, UserId};
+use domain::{Address, EmailAddress, OrderContact, OrderId, Position, Sealed, Timestamp, UserId};
 use projections::orders::OrderView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,13 @@ pub(in crate::routes) async fn from_aggregate(
     placed_at: Timestamp,
     payment_status: Option<PaymentStatus>,
 ) -> Result<OrderBody, Problem> {
-    let view = OrderView::of(order_id, &order.state, (placed_at, 0), order.sequence, 0);
+    let view = OrderView::of(
+        order_id,
+        &order.state,
+        (placed_at, Position::START),
+        order.sequence,
+        Position::START,
+    );
     let view = view.ok_or_else(Problem::not_found)?;
     from_view(app, OrderView { payment_status, ..view }).await
 }

@@ -3,7 +3,7 @@ use crate::http::Problem;
 use crate::openapi::schema::answers;
 use commands::bus::Loaded;
 use domain::user::User;
-use domain::{EmailAddress, Locale, Name, Profile, RoleName, Timestamp, UserId};
+use domain::{EmailAddress, Locale, Name, Position, Profile, RoleName, Timestamp, UserId};
 use projections::users::UserView;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -50,7 +50,7 @@ pub(in crate::routes) async fn from_aggregate(
     user: &Loaded<User>,
     created_at: Timestamp,
 ) -> Result<UserBody, Problem> {
-    let view = UserView::of(user_id, &user.state, created_at, user.sequence, 0);
+    let view = UserView::of(user_id, &user.state, created_at, user.sequence, Position::START);
     from_view(app, view.ok_or_else(Problem::not_found)?).await
 }
 
