@@ -9,13 +9,12 @@ use cqrs_es::Aggregate;
 use domain::policy::{CompiledPolicy, Policy};
 use domain::session::Session;
 use domain::user::User;
-use domain::{Cursor, EventSource, SourceError, StreamKey};
+use domain::{Cursor, EventSource, RecordedEvent, SessionId, SourceError, StreamKey, UserId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use uuid::Uuid;
 
 /// The id of the one policy.
 pub const POLICY_ID: &str = "shop";
@@ -38,14 +37,14 @@ pub struct JournalAccess(pub Arc<Bus>);
 
 #[async_trait]
 impl AccessSource for JournalAccess {
-    async fn user(&self, user_id: Uuid) -> Result<UserAccess, Unavailable> {
-        let user = self.0.load::<User>(&user_id.to_string()).await;
+    async fn user(&self, user_id: UserId) -> Result<UserAccess, Unavailable> {
+        let user = self.0.load::<User>(&user_id).await;
         let user = user.map_err(|error| Unavailable(error.into()))?;
         Ok(UserAccess::of(&user.state, user.sequence))
     }
 
-    async fn session(&self, session_id: Uuid) -> Result<SessionAccess, Unavailable> {
-        let session = self.0.load::<Session>(&session_id.to_string()).await;
+    async fn session(&self, session_id: SessionId) -> Result<SessionAccess, Unavailable> {
+        let session = self.0.load::<Session>(&session_id).await;
         let session = session.map_err(|error| Unavailable(error.into()))?;
         Ok(SessionAccess::of(&session.state, session.sequence))
     }
@@ -79,11 +78,7 @@ pub async fn follow(
             Ok(events) => {
                 for event in &events {
                     cursor = Cursor::behind(event);
-                    if [User::TYPE, Session::TYPE].contains(&event.aggregate_type.as_str())
-                        && let Ok(id) = event.aggregate_id.parse()
-                    {
-                        cache.note_change(id, event.sequence).await;
-                    }
+                    note_change(&cache, event).await;
                     policy_is_old |= event.aggregate_type == Policy::TYPE;
                 }
                 if policy_is_old {
@@ -137,7 +132,7 @@ pub async fn confirm(
 ) {
     let (bus, reader, live) = (&*bus, &reader, &*policy);
     let is_newest = |version: u64| async move {
-        let stream = StreamKey { aggregate_type: Policy::TYPE, aggregate_id: POLICY_ID.to_owned() };
+        let stream = StreamKey::of::<Policy>(POLICY_ID);
         let newer = reader.place_of(&stream, version + 1).await?;
         // News that did not arrive are fetched, and confirmed with them.
         Ok(newer.is_none() || reload(bus, live).await)
@@ -164,6 +159,23 @@ async fn confirm_by<F: Future<Output = Result<bool, Failure>>>(
             Err(_) => warn!("the permission rules could not be confirmed in time"),
         }
         tokio::time::sleep_until(began + CONFIRM_EVERY).await;
+    }
+}
+
+/// What an event changes of what is known of a user or a session.
+async fn note_change(cache: &AccessCache, event: &RecordedEvent) {
+    match event.aggregate_type.as_str() {
+        User::TYPE => {
+            if let Ok(user_id) = event.aggregate_id.parse() {
+                cache.note_user_change(user_id, event.sequence).await;
+            }
+        }
+        Session::TYPE => {
+            if let Ok(session_id) = event.aggregate_id.parse() {
+                cache.note_session_change(session_id, event.sequence).await;
+            }
+        }
+        _ => {}
     }
 }
 

@@ -1,14 +1,13 @@
 //! Whom a mail about an order goes to, asked at the moment of writing it.
 
 use commands::vault::Vault;
-use cqrs_es::Aggregate;
 use domain::order::Order;
 use domain::user::User;
+use domain::{Identified, OrderId, Position, StreamKey};
 use nats::notify::{Directory, DirectoryError, OrderMail};
 use projections::{Checkpoints, dead_letters, orders, users};
 use sqlx::PgPool;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// How long a mail waits for the read models; the event is delivered again afterwards.
 const WAIT: Duration = Duration::from_secs(5);
@@ -26,18 +25,18 @@ pub struct ReadModelDirectory {
 impl Directory for ReadModelDirectory {
     async fn order_mail(
         &self,
-        order_id: Uuid,
-        position: u64,
+        order_id: OrderId,
+        position: Position,
     ) -> Result<Option<OrderMail>, DirectoryError> {
         for projection in [orders::NAME, users::NAME] {
             self.checkpoints.wait_for(projection, position, WAIT).await.map_err(boxed)?;
         }
-        self.is_applied(orders::NAME, Order::TYPE, order_id).await?;
+        self.is_applied::<Order>(orders::NAME, &order_id).await?;
         let order = orders::by_id(&self.pool, order_id).await.map_err(boxed)?;
         let Some(order) = order else { return Ok(None) };
         let contact = self.vault.open(order.customer_id, &order.contact).await.map_err(boxed)?;
         let Some(contact) = contact else { return Ok(None) };
-        self.is_applied(users::NAME, User::TYPE, order.customer_id).await?;
+        self.is_applied::<User>(users::NAME, &order.customer_id).await?;
         let user = users::by_id(&self.pool, order.customer_id).await.map_err(boxed)?;
         let Some(user) = user else { return Ok(None) };
         let profile = self.vault.open(user.user_id, &user.profile).await.map_err(boxed)?;
@@ -55,14 +54,14 @@ impl Directory for ReadModelDirectory {
 
 impl ReadModelDirectory {
     /// A row that waits for a dead letter may be absent, and absent means erased.
-    async fn is_applied(
+    async fn is_applied<A: Identified>(
         &self,
         projection: &str,
-        aggregate_type: &str,
-        id: Uuid,
+        id: &A::Id,
     ) -> Result<(), DirectoryError> {
-        let id = id.to_string();
-        let waits = dead_letters::is_waiting(&self.pool, projection, aggregate_type, &id).await;
+        let StreamKey { aggregate_type, aggregate_id } = StreamKey::of::<A>(id);
+        let waits =
+            dead_letters::is_waiting(&self.pool, projection, aggregate_type, &aggregate_id).await;
         if waits.map_err(boxed)? {
             return Err(DirectoryError(
                 format!("events of this {aggregate_type} are dead letters").into(),
@@ -99,7 +98,7 @@ mod tests {
             sqlx::query(statement).execute(&pool).await.expect("it is valid");
         };
         execute("insert into projections values ('orders', 1, 5), ('users', 1, 5)").await;
-        let order_id = Uuid::from_u128(7);
+        let order_id = OrderId::from(uuid::Uuid::from_u128(7));
         execute(&format!(
             "insert into dead_letters (consumer, position, lane, status, reason, event_id, \
                                        event_type, aggregate_type, aggregate_id) \
@@ -111,10 +110,12 @@ mod tests {
         let checkpoints = Checkpoints::start(connect, stop.clone());
         let directory =
             ReadModelDirectory { vault: Vault::new(pool.clone()), pool: pool.clone(), checkpoints };
-        let later = directory.order_mail(order_id, 5).await.map(|found| found.is_some());
+        let later =
+            directory.order_mail(order_id, Position::new(5)).await.map(|found| found.is_some());
         assert!(later.is_err_and(|error| error.to_string().contains("dead letters")));
         execute("delete from dead_letters").await;
-        let erased = directory.order_mail(order_id, 5).await.map(|found| found.is_some());
+        let erased =
+            directory.order_mail(order_id, Position::new(5)).await.map(|found| found.is_some());
         assert!(erased.is_ok_and(|found| !found));
         stop.cancel();
     }

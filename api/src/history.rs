@@ -10,6 +10,7 @@ use crate::guard::{AccessCache, LivePolicy};
 use commands::bus::Bus;
 use commands::journal::{AcknowledgedKey, OtherHistory, Tail};
 use commands::numbers::Numbers;
+use domain::Position;
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ pub(crate) struct Remembered {
     pub(crate) policy: Arc<LivePolicy>,
     pub(crate) numbers: [Arc<Numbers>; 3],
     /// How far the journal is, as readers are told.
-    pub(crate) woken: watch::Sender<u64>,
+    pub(crate) woken: watch::Sender<Position>,
 }
 
 /// Forgets whatever is of another history, each time that the tail finds one, until `stop`.
@@ -59,7 +60,7 @@ pub(crate) async fn watch(
         remembered.woken.send_replace(found.end.position);
         let keys = remembered.bus.journal().acknowledged_beyond(found.common);
         error!(
-            journal.common_position = found.common,
+            journal.common_position = found.common.get(),
             journal.lost_events = found.lost_count,
             lost_keys = keys.len(),
             "what this process knows of lost events is written into the table lost_events, of the \
@@ -95,7 +96,7 @@ async fn lost_events(pool: &PgPool, found: &OtherHistory) -> Result<(), sqlx::Er
                               $6::timestamptz[]) on conflict do nothing",
     )
     .bind(lost.iter().map(|event| event.event_id).collect::<Vec<_>>())
-    .bind(lost.iter().map(|event| event.position.cast_signed()).collect::<Vec<_>>())
+    .bind(lost.iter().map(|event| event.position.bigint()).collect::<Vec<_>>())
     .bind(lost.iter().map(|event| event.aggregate_type.as_str()).collect::<Vec<_>>())
     .bind(lost.iter().map(|event| event.aggregate_id.as_str()).collect::<Vec<_>>())
     .bind(lost.iter().map(|event| event.event_type.as_str()).collect::<Vec<_>>())
@@ -111,8 +112,8 @@ async fn lost_keys(pool: &PgPool, keys: &[AcknowledgedKey]) -> Result<(), sqlx::
          select * from unnest($1::uuid[], $2::bigint[], $3::bigint[]) on conflict do nothing",
     )
     .bind(keys.iter().map(|lost| lost.key).collect::<Vec<_>>())
-    .bind(keys.iter().map(|lost| lost.positions.0.cast_signed()).collect::<Vec<_>>())
-    .bind(keys.iter().map(|lost| lost.positions.1.cast_signed()).collect::<Vec<_>>())
+    .bind(keys.iter().map(|lost| lost.positions.0.bigint()).collect::<Vec<_>>())
+    .bind(keys.iter().map(|lost| lost.positions.1.bigint()).collect::<Vec<_>>())
     .execute(pool)
     .await?;
     Ok(())

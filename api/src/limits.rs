@@ -6,6 +6,7 @@
 
 use crate::http::{Problem, RequestPath};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use domain::UserId;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::nanos::Nanos;
@@ -19,7 +20,6 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// The most keys that one limit remembers (about 200 bytes each). Under a flood from more of them
 /// the longest idle are forgotten, which gives those a fresh start and nobody a disadvantage.
@@ -98,7 +98,7 @@ impl Default for Rates {
 /// The limits in force in this process.
 pub struct Limits {
     address: Limit<IpAddr>,
-    user: Limit<Uuid>,
+    user: Limit<UserId>,
     auth: Limit<IpAddr>,
 }
 
@@ -142,7 +142,7 @@ impl<'a> Allowance<'a> {
     }
 
     /// One request of `user`.
-    pub(crate) fn take_for_user(&mut self, user: Uuid) -> Result<(), Problem> {
+    pub(crate) fn take_for_user(&mut self, user: UserId) -> Result<(), Problem> {
         let Some(limits) = self.limits else { return Ok(()) };
         self.note(limits.user.take(&user))
     }
@@ -264,6 +264,7 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
 
     fn limits(address: u32, user: u32, auth: u32) -> Limits {
         let (address, user, auth) = (Rate::hourly(address), Rate::hourly(user), Rate::hourly(auth));
@@ -308,7 +309,7 @@ mod tests {
     #[test]
     fn a_user_is_limited_wherever_he_comes_from() {
         let limits = limits(9, 1, 9);
-        let take = |user| Allowance::new(Some(&limits)).take_for_user(Uuid::from_u128(user));
+        let take = |user| Allowance::new(Some(&limits)).take_for_user(Uuid::from_u128(user).into());
         assert!(take(1).is_ok());
         assert_eq!(take(1).expect_err("one was the burst").code(), "rate_limited");
         assert!(take(2).is_ok());

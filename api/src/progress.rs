@@ -5,6 +5,7 @@ use commands::checkout::unpaid;
 use commands::counters::Counters;
 use commands::journal::Tail;
 use commands::payments::settlement;
+use domain::Position;
 use nats::RelayStatus;
 use nats::notify::NotifyStatus;
 use projections::Checkpoints;
@@ -44,7 +45,12 @@ pub(crate) async fn watch(
         let now = Instant::now();
         let mut found = Stuck::new();
         // Nobody answers: then there is nothing to compare with either.
-        if stands.stands_still("postgresql", u64::from(head.is_some()), Some(1), now) {
+        if stands.stands_still(
+            "postgresql",
+            Position::new(u64::from(head.is_some())),
+            Some(Position::FIRST),
+            now,
+        ) {
             found.push("postgresql");
         }
         // What nobody can append moves no head.
@@ -63,7 +69,7 @@ pub(crate) async fn watch(
         }
         let published = relay.borrow().published_position;
         let published = published.map(|position| (position, head));
-        let (position, published_head) = published.unwrap_or((0, None));
+        let (position, published_head) = published.unwrap_or((Position::START, None));
         if stands.stands_still("relay", position, published_head, now) {
             found.push("relay");
         }
@@ -90,11 +96,17 @@ fn word_for(follower: &str) -> &'static str {
 
 /// Where everybody stood, and since when.
 #[derive(Default)]
-struct Stands(BTreeMap<String, (u64, Instant)>);
+struct Stands(BTreeMap<String, (Position, Instant)>);
 
 impl Stands {
     /// Whether somebody is behind the head and has been where they are for too long.
-    fn stands_still(&mut self, who: &str, position: u64, head: Option<u64>, now: Instant) -> bool {
+    fn stands_still(
+        &mut self,
+        who: &str,
+        position: Position,
+        head: Option<Position>,
+        now: Instant,
+    ) -> bool {
         let is_behind = head.is_some_and(|head| position < head);
         match self.0.get_mut(who) {
             Some((stood, since)) if is_behind && *stood == position => {
@@ -119,7 +131,8 @@ mod tests {
     #[test]
     fn whoever_stands_behind_a_journal_that_is_ahead_is_said_to_stand_still() {
         let (mut stands, began) = (Stands::default(), Instant::now());
-        let mut looks = |position, head, seconds| {
+        let mut looks = |position, head: Option<u64>, seconds| {
+            let (position, head) = (Position::new(position), head.map(Position::new));
             stands.stands_still("orders", position, head, began + Duration::from_secs(seconds))
         };
         assert!(!looks(155, Some(155), 0));

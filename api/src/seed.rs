@@ -12,7 +12,8 @@ use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
 use domain::user::{User, UserCommand};
 use domain::{
-    Currency, Description, EmailAddress, Locale, Money, Name, Reason, RoleName, Sku, Slug, Text,
+    Currency, Description, EmailAddress, Locale, Money, Name, ProductId, Reason, RoleName, Sku,
+    Slug, Text,
 };
 use uuid::Uuid;
 
@@ -100,7 +101,7 @@ pub async fn sample_catalogue(app: &App) -> anyhow::Result<()> {
     {
         // Known by their ids, so that a start that was cut off goes on where it stopped.
         let product_id = sample_id(number);
-        if app.bus.load::<Product>(&product_id.to_string()).await?.sequence > 0 {
+        if app.bus.load::<Product>(&product_id).await?.sequence > 0 {
             continue;
         }
         let sku = Sku::parse(sku)?;
@@ -115,18 +116,19 @@ pub async fn sample_catalogue(app: &App) -> anyhow::Result<()> {
         let reason = Reason::parse("sample catalogue")?;
         let receive = StockCommand::Receive { quantity: SAMPLE_STOCK, reason };
         let plan = Plan::new(&context(app))
-            .step::<Product>(product_id.to_string(), create)
-            .step::<Product>(product_id.to_string(), ProductCommand::Publish)
-            .step::<StockItem>(sku.to_string(), StockCommand::Open { product_id })
-            .step::<StockItem>(sku.to_string(), receive);
+            .step::<Product>(&product_id, create)
+            .step::<Product>(&product_id, ProductCommand::Publish)
+            .step::<StockItem>(&sku, StockCommand::Open { product_id })
+            .step::<StockItem>(&sku, receive);
         app.bus.execute(plan).await.context("the sample catalogue could not be written")?;
     }
     Ok(())
 }
 
 /// An id in the form of a UUIDv7 of the first millisecond of 1970, as the default rules have.
-fn sample_id(number: i32) -> Uuid {
+fn sample_id(number: i32) -> ProductId {
     Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0000 + number.unsigned_abs() as u128)
+        .into()
 }
 
 /// Registers an administrator under `email`; false when the address has an account already, which
@@ -143,7 +145,7 @@ pub async fn administrator(
         return Ok(false);
     }
     let hash = app.passwords.hash(password.to_owned()).await;
-    let user_id = (app.world.new_id)();
+    let user_id = (app.world.new_id)().into();
     let registration = Registration {
         user_id,
         email: email.clone(),
@@ -160,6 +162,6 @@ pub async fn administrator(
         Err(error) => return Err(error.into()),
     }
     let grant = UserCommand::GrantRole { role: RoleName::known("customer") };
-    app.bus.execute(Plan::new(&context).step::<User>(user_id.to_string(), grant)).await?;
+    app.bus.execute(Plan::new(&context).step::<User>(&user_id, grant)).await?;
     Ok(true)
 }

@@ -28,6 +28,7 @@ use commands::journal::{Journal, JournalReader, OtherHistory, Tail, WriterSettin
 use commands::numbers::Numbers;
 use commands::payments::settlement;
 use commands::vault::Vault;
+use domain::Position;
 use domain::policy::{CompiledPolicy, Policy};
 use follow::elections::Elections;
 use nats::notify::{Notifier, NotifyConfig};
@@ -154,7 +155,7 @@ impl Shop {
         });
 
         let metrics = Arc::new(Metrics::new()?);
-        metrics.events_seen(end.position);
+        metrics.events_seen(end.position.get());
         telemetry::show_write_side(&metrics, bus.counters());
         supervisor.tasks().show(&metrics);
         supervisor.watch("event_counter", true, {
@@ -296,7 +297,7 @@ impl Shop {
             checkpoints,
             reader,
             searches,
-            reports: JournalReader::new(reports, watch::channel(0).1),
+            reports: JournalReader::new(reports, watch::channel(Position::START).1),
             tail,
             access_tokens: Arc::new(AccessTokens::new(&keys)),
             refresh_tokens: RefreshTokens::new(&keys),
@@ -382,7 +383,7 @@ pub async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
 
 async fn count_events(
     metrics: Arc<Metrics>,
-    mut head: watch::Receiver<u64>,
+    mut head: watch::Receiver<Position>,
     stop: CancellationToken,
 ) {
     let mut counted = *head.borrow_and_update();
@@ -392,7 +393,7 @@ async fn count_events(
             changed = head.changed() => if changed.is_err() { return },
         }
         let position = *head.borrow_and_update();
-        metrics.events_seen(position.saturating_sub(counted));
+        metrics.events_seen(counted.lag(position));
         counted = position.max(counted);
     }
 }

@@ -8,14 +8,16 @@ use crate::bus::{Bus, Context, ExecuteError, Executed, LoadError, Plan, RequestK
 use crate::vault::Vault;
 use domain::tag::EMAIL;
 use domain::user::{User, UserCommand};
-use domain::{EmailAddress, Locale, Name, Profile, Rejection, RejectionKind, RoleName, Tag};
+use domain::{
+    EmailAddress, Locale, Name, Profile, Rejection, RejectionKind, RoleName, Tag, UserId,
+};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 /// What somebody signs up with.
 pub struct Registration {
     /// The account's id: fresh, or derived from the request's key.
-    pub user_id: Uuid,
+    pub user_id: UserId,
     /// Where mail goes, and how they sign in.
     pub email: EmailAddress,
     /// What they want to be called.
@@ -62,9 +64,7 @@ pub async fn register(
     // since, nor an address that is taken, may leave one.
     let owner = find_by_email(bus.journal().pool(), &registration.email).await;
     let owner = owner.map_err(LoadError::from)?;
-    if let Some(first) =
-        bus.refuse(keyed(Plan::new(context).look::<User>(user_id.to_string()))).await?
-    {
+    if let Some(first) = bus.refuse(keyed(Plan::new(context).look::<User>(&user_id))).await? {
         return Ok(first);
     }
     if owner.is_some_and(|owner| owner != user_id) {
@@ -85,7 +85,7 @@ pub async fn register(
         role: registration.role,
     };
     let plan = Plan::new(context)
-        .step::<User>(user_id.to_string(), command)
+        .step::<User>(&user_id, command)
         .tagged(email.clone())
         .at_most(1, email, taken);
     bus.execute(keyed(plan)).await
@@ -98,10 +98,10 @@ pub async fn register(
 pub async fn find_by_email(
     pool: &PgPool,
     email: &EmailAddress,
-) -> Result<Option<Uuid>, sqlx::Error> {
+) -> Result<Option<UserId>, sqlx::Error> {
     // Claims are what processes of the build before make, see `migrations/0019_tags.sql`. One without an
     // account counts as long as such a process waits for it.
-    sqlx::query_scalar(
+    let owner: Option<Uuid> = sqlx::query_scalar(
         "select person_id from \
            (select person_id, 1 as newer from event_tags where tag = $1 and person_id is not null \
             union all \
@@ -114,7 +114,8 @@ pub async fn find_by_email(
     .bind(format!("{EMAIL}:{}", email.folded()))
     .bind(email.folded())
     .fetch_optional(pool)
-    .await
+    .await?;
+    Ok(owner.map(UserId::from))
 }
 
 fn taken() -> Box<dyn Rejection> {

@@ -8,14 +8,13 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::rand::fill;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use domain::Sealed;
+use domain::{Sealed, UserId};
 use moka::future::Cache;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Keys kept in memory: the people who are shopping right now.
 const KEPT_KEYS: u64 = 10_000;
@@ -42,7 +41,7 @@ pub enum VaultError {
 #[derive(Clone)]
 pub struct Vault {
     pool: PgPool,
-    keys: Cache<Uuid, Arc<LessSafeKey>>,
+    keys: Cache<UserId, Arc<LessSafeKey>>,
 }
 
 impl Vault {
@@ -58,13 +57,13 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError`].
-    pub async fn make_key(&self, person: Uuid) -> Result<(), VaultError> {
+    pub async fn make_key(&self, person: UserId) -> Result<(), VaultError> {
         let mut key = [0; 32];
         fill(&mut key).map_err(|_| VaultError::Cipher)?;
         sqlx::query(
             "insert into personal_keys (person_id, key) values ($1, $2) on conflict do nothing",
         )
-        .bind(person)
+        .bind(person.uuid())
         .bind(key.as_slice())
         .execute(&self.pool)
         .await?;
@@ -77,7 +76,7 @@ impl Vault {
     /// [`VaultError`]; [`VaultError::NoKey`] when there is no such person any more.
     pub async fn seal<T: Serialize>(
         &self,
-        person: Uuid,
+        person: UserId,
         value: &T,
     ) -> Result<Sealed<T>, VaultError> {
         let key = self.key(person).await?.ok_or(VaultError::NoKey)?;
@@ -87,7 +86,7 @@ impl Vault {
         // The person is authenticated with the text: a value moved to somebody else stays shut.
         key.seal_in_place_append_tag(
             Nonce::assume_unique_for_key(nonce),
-            Aad::from(person.as_bytes()),
+            Aad::from(person.uuid().as_bytes()),
             &mut text,
         )
         .map_err(|_| VaultError::Cipher)?;
@@ -102,20 +101,20 @@ impl Vault {
     /// [`VaultError::Unreachable`].
     pub async fn open<T: DeserializeOwned>(
         &self,
-        person: Uuid,
+        person: UserId,
         sealed: &Sealed<T>,
     ) -> Result<Option<T>, VaultError> {
         let Some(key) = self.key(person).await? else { return Ok(None) };
         Ok(open_with(&key, person, sealed.ciphertext()))
     }
 
-    async fn key(&self, person: Uuid) -> Result<Option<Arc<LessSafeKey>>, VaultError> {
+    async fn key(&self, person: UserId) -> Result<Option<Arc<LessSafeKey>>, VaultError> {
         if let Some(key) = self.keys.get(&person).await {
             return Ok(Some(key));
         }
         let key: Option<Vec<u8>> =
             sqlx::query_scalar("select key from personal_keys where person_id = $1")
-                .bind(person)
+                .bind(person.uuid())
                 .fetch_optional(&self.pool)
                 .await?;
         // That there is no key is not remembered: it may be made the next moment.
@@ -127,11 +126,16 @@ impl Vault {
     }
 }
 
-fn open_with<T: DeserializeOwned>(key: &LessSafeKey, person: Uuid, ciphertext: &str) -> Option<T> {
+fn open_with<T: DeserializeOwned>(
+    key: &LessSafeKey,
+    person: UserId,
+    ciphertext: &str,
+) -> Option<T> {
     let mut bytes = STANDARD_NO_PAD.decode(ciphertext).ok()?;
     let text = bytes.get(..NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(text).ok()?;
-    let text =
-        key.open_within(nonce, Aad::from(person.as_bytes()), &mut bytes, NONCE_LEN..).ok()?;
+    let text = key
+        .open_within(nonce, Aad::from(person.uuid().as_bytes()), &mut bytes, NONCE_LEN..)
+        .ok()?;
     serde_json::from_slice(text).ok()
 }

@@ -3,6 +3,7 @@
 mod support;
 
 use commands::journal::{Appended, FirstOutcome, Keyed};
+use domain::Position;
 use support::{Database, append, new_id};
 use uuid::Uuid;
 
@@ -56,8 +57,11 @@ async fn the_build_before_appends_and_replays_and_leaves_no_fingerprint_of_its_o
     let (mut again, _) = append(&key.to_string(), 1, None);
     again.keyed = Some(keyed(key));
     let replayed = journal.append(again).await;
-    let Ok(Appended::Replay(FirstOutcome { positions: Some((1, 1)), fingerprint: None, .. })) =
-        replayed
+    let Ok(Appended::Replay(FirstOutcome {
+        positions: Some((Position::FIRST, Position::FIRST)),
+        fingerprint: None,
+        ..
+    })) = replayed
     else {
         panic!("its body is not known: {replayed:?}");
     };
@@ -86,8 +90,11 @@ async fn digests_that_anybody_can_compute_are_forgotten_and_their_keys_are_not()
         .expect("the outcomes are readable");
     assert_eq!(kept, [Vec::<u8>::new()]);
     let replayed = journal.append(again).await;
-    let Ok(Appended::Replay(FirstOutcome { positions: Some((1, 1)), fingerprint: None, .. })) =
-        replayed
+    let Ok(Appended::Replay(FirstOutcome {
+        positions: Some((Position::FIRST, Position::FIRST)),
+        fingerprint: None,
+        ..
+    })) = replayed
     else {
         panic!("the key is known: {replayed:?}");
     };

@@ -9,13 +9,21 @@ use cqrs_es::{Aggregate, CqrsFramework};
 use domain::cart::{Cart, CartCommand};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Cursor, Description, EventSource, Facts, Name, Quantity, Sealed};
+use domain::{
+    CartId, Cursor, Description, EventSource, Facts, Name, Position, ProductId, Quantity, Sealed,
+    UserId,
+};
 use serde_json::json;
 use std::sync::Arc;
 use support::{Database, context, later, new_id, product, reason, sku, usd, world};
-use uuid::Uuid;
 
-fn add(owner_id: Uuid, product_id: Uuid, sku_text: &str, quantity: u32, cents: i64) -> CartCommand {
+fn add(
+    owner_id: UserId,
+    product_id: ProductId,
+    sku_text: &str,
+    quantity: u32,
+    cents: i64,
+) -> CartCommand {
     CartCommand::AddItem {
         owner_id,
         sku: sku(sku_text),
@@ -27,10 +35,10 @@ fn add(owner_id: Uuid, product_id: Uuid, sku_text: &str, quantity: u32, cents: i
     }
 }
 
-fn checkout_of(customer_id: Uuid) -> Checkout {
+fn checkout_of(customer_id: UserId) -> Checkout {
     Checkout {
         customer_id,
-        cart_id: customer_id,
+        cart_id: CartId::of(customer_id),
         cart_version: None,
         expected_total: None,
         contact: Sealed::from_ciphertext("sealed".to_owned()),
@@ -60,9 +68,9 @@ async fn the_last_unit_is_not_sold_twice_by_two_processes_at_once() {
     for client in 0..32 {
         let bus = Arc::clone(&buses[client % 2]);
         customers.spawn(async move {
-            let customer_id = new_id();
+            let customer_id: UserId = new_id();
             let fill = Plan::new(&context()).step::<Cart>(
-                customer_id.to_string(),
+                &CartId::of(customer_id),
                 add(customer_id, product_id, "LAST", 1, 100),
             );
             bus.execute(fill).await.expect("carts are not contended");
@@ -77,7 +85,7 @@ async fn the_last_unit_is_not_sold_twice_by_two_processes_at_once() {
             assert_eq!(codes(refused), ["out_of_stock"]);
         }
     }
-    let stock = buses[0].load::<StockItem>("LAST").await.expect("readable").state;
+    let stock = buses[0].load::<StockItem>(&sku("LAST")).await.expect("readable").state;
     assert_eq!((stock.on_hand, stock.reserved, stock.available()), (1, 1, 0));
     database.assert_gap_free().await;
 }
@@ -98,7 +106,7 @@ async fn one_process_sells_every_unit_of_a_hot_item_exactly_once() {
                 quantity,
                 until: later(),
             };
-            bus.execute(Plan::new(&context()).step::<StockItem>("HOT", reserve)).await
+            bus.execute(Plan::new(&context()).step::<StockItem>(&sku("HOT"), reserve)).await
         });
     }
     let outcomes = orders.join_all().await;
@@ -111,9 +119,9 @@ async fn a_checkout_under_the_same_key_gives_the_same_order_also_when_the_cart_i
     let database = Database::new().await;
     let bus = database.bus();
     let product_id = product(&bus, "ONE", usd(250), 10).await;
-    let customer_id = new_id();
+    let customer_id: UserId = new_id();
     let fill = Plan::new(&context())
-        .step::<Cart>(customer_id.to_string(), add(customer_id, product_id, "ONE", 2, 250));
+        .step::<Cart>(&CartId::of(customer_id), add(customer_id, product_id, "ONE", 2, 250));
     bus.execute(fill).await.expect("the cart takes it");
     let (checkout, key) = (checkout_of(customer_id), request_key());
     let first = checkout::place_order(&bus, &checkout, &context(), key).await.expect("in stock");
@@ -138,14 +146,14 @@ async fn a_changed_price_is_reported_and_can_be_accepted() {
     let database = Database::new().await;
     let bus = database.bus();
     let product_id = product(&bus, "DEAR", usd(100), 10).await;
-    let customer_id = new_id();
+    let customer_id: UserId = new_id();
     let fill = Plan::new(&context())
-        .step::<Cart>(customer_id.to_string(), add(customer_id, product_id, "DEAR", 3, 100));
+        .step::<Cart>(&CartId::of(customer_id), add(customer_id, product_id, "DEAR", 3, 100));
     bus.execute(fill).await.expect("the cart takes it");
 
     // Repriced by another process, whose cache we do not share.
     let elsewhere = database.bus();
-    let known = elsewhere.load::<Product>(&product_id.to_string()).await.expect("readable").state;
+    let known = elsewhere.load::<Product>(&product_id).await.expect("readable").state;
     let variant: Variant = known.variants[0].variant.clone();
     let reprice = ProductCommand::Revise {
         name: known.name.expect("it has one"),
@@ -154,7 +162,7 @@ async fn a_changed_price_is_reported_and_can_be_accepted() {
         categories: vec![],
         variants: vec![(variant, usd(120))],
     };
-    let plan = Plan::new(&context()).step::<Product>(product_id.to_string(), reprice);
+    let plan = Plan::new(&context()).step::<Product>(&product_id, reprice);
     elsewhere.execute(plan).await.expect("a product can be repriced");
 
     let refused =
@@ -180,11 +188,11 @@ async fn every_line_that_is_short_is_named_and_nothing_is_reserved() {
     let scarce = product(&bus, "SCARCE", usd(100), 1).await;
     let plenty = product(&bus, "PLENTY", usd(100), 100).await;
     let none = product(&bus, "NONE", usd(100), 1).await;
-    let id = new_id();
+    let id: UserId = new_id();
     let fill = Plan::new(&context())
-        .step::<Cart>(id.to_string(), add(id, scarce, "SCARCE", 2, 100))
-        .step::<Cart>(id.to_string(), add(id, plenty, "PLENTY", 2, 100))
-        .step::<Cart>(id.to_string(), add(id, none, "NONE", 5, 100));
+        .step::<Cart>(&CartId::of(id), add(id, scarce, "SCARCE", 2, 100))
+        .step::<Cart>(&CartId::of(id), add(id, plenty, "PLENTY", 2, 100))
+        .step::<Cart>(&CartId::of(id), add(id, none, "NONE", 5, 100));
     bus.execute(fill).await.expect("the cart takes it");
     let before = database.events().await.len();
     let refused = checkout::place_order(&bus, &checkout_of(id), &context(), request_key()).await;
@@ -218,7 +226,7 @@ async fn the_frames_own_framework_runs_on_the_journal() {
 
     // What the framework wrote, the bus reads, and the events were applied once.
     let bus = database.bus();
-    let stock = bus.load::<StockItem>("CQRS").await.expect("readable");
+    let stock = bus.load::<StockItem>(&sku("CQRS")).await.expect("readable");
     assert_eq!((stock.sequence, stock.state.on_hand), (2, 5));
     assert_eq!(StockItem::TYPE, "stock");
     database.assert_gap_free().await;
@@ -236,10 +244,10 @@ async fn a_tail_started_late_sees_everything_in_order() {
     product(&bus, "LATE", usd(1), 1).await;
     let mut positions = vec![];
     while positions.len() < 10 {
-        let after = positions.last().copied().unwrap_or(0);
+        let after = Position::new(positions.last().copied().unwrap_or(0));
         tail.wait_after(after).await;
         let events = tail.read_after(Cursor::at(after), 3).await.expect("readable");
-        positions.extend(events.iter().map(|event| event.position));
+        positions.extend(events.iter().map(|event| event.position.get()));
     }
     assert_eq!(positions, (1..=10).collect::<Vec<_>>());
     cancel.cancel();
@@ -254,7 +262,7 @@ async fn book(buses: &[Arc<Bus>], clients: usize, pieces: usize) -> Vec<u64> {
             let mut versions = vec![];
             while versions.len() < pieces {
                 let receive = StockCommand::Receive { quantity: 1, reason: reason() };
-                let plan = Plan::new(&context()).step::<StockItem>("HOT", receive);
+                let plan = Plan::new(&context()).step::<StockItem>(&sku("HOT"), receive);
                 match bus.execute(plan).await {
                     Ok(done) => versions.push(done.version(0)),
                     Err(ExecuteError::Contended) => {}
@@ -285,7 +293,7 @@ async fn a_hot_item_asked_of_several_processes_refuses_nobody_and_every_command_
     versions.sort_unstable();
     let booked = u64::try_from(versions.len()).expect("a few");
     assert_eq!(versions, (3..3 + booked).collect::<Vec<_>>());
-    let stock = buses[0].load::<StockItem>("HOT").await.expect("readable");
+    let stock = buses[0].load::<StockItem>(&sku("HOT")).await.expect("readable");
     assert_eq!((stock.state.on_hand, stock.sequence), (1 + booked, 2 + booked));
     database.assert_gap_free().await;
 }
@@ -294,19 +302,19 @@ async fn a_hot_item_asked_of_several_processes_refuses_nobody_and_every_command_
 async fn what_a_plan_was_made_on_and_has_changed_is_told_from_an_item_that_was_faster() {
     let database = Database::new().await;
     let (here, elsewhere) = (database.bus(), database.bus());
-    let product_id = product(&here, "A", usd(100), 5).await.to_string();
+    let product_id = product(&here, "A", usd(100), 5).await;
     let seen = here.peek::<Product>(&product_id).await.expect("readable");
     let receive = |bus| {
         let command = StockCommand::Receive { quantity: 1, reason: reason() };
-        let plan = Plan::new(&context()).step::<StockItem>("A", command);
-        let plan = plan.unchanged::<Product>(product_id.clone(), seen.head);
+        let plan = Plan::new(&context()).step::<StockItem>(&sku("A"), command);
+        let plan = plan.unchanged::<Product>(&product_id, seen.head);
         async move { Bus::execute(bus, plan).await }
     };
     receive(&here).await.expect("nobody else");
     receive(&elsewhere).await.expect("it reads the item anew");
     receive(&here).await.expect("the item was faster, the product is as it was");
     let price = ProductCommand::Retire;
-    let reprice = Plan::new(&context()).step::<Product>(product_id.clone(), price);
+    let reprice = Plan::new(&context()).step::<Product>(&product_id, price);
     elsewhere.execute(reprice).await.expect("it may be retired");
     let late = receive(&here).await;
     assert!(matches!(late, Err(ExecuteError::Contended)), "only its maker can make the plan again");

@@ -7,6 +7,7 @@ use commands::journal::{Appended, Keyed};
 use std::time::Duration;
 use support::{Database, append, new_id};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// Far more than clocks differ by.
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -110,7 +111,7 @@ impl Default for Call {
 /// the call and the head, or the error's code.
 async fn call(database: &Database, call: Call) -> Result<(i64, i64), String> {
     let events = i32::from(call.event);
-    let id = new_id().to_string();
+    let id = new_id::<Uuid>().to_string();
     sqlx::query_as(
         "select last_position - first_position + 1, head_position from journal_append_v3( \
            array[$1], array['\\x07'::bytea], array[$2], \
@@ -122,7 +123,7 @@ async fn call(database: &Database, call: Call) -> Result<(i64, i64), String> {
            array_fill('{}'::text, array[$3]), array_fill('{}'::text, array[$3]), \
            array_fill($1, array[$3]), true, false, $5, $6, $7)",
     )
-    .bind(new_id())
+    .bind(new_id::<Uuid>())
     .bind(call.outcome)
     .bind(events)
     .bind(id)

@@ -8,7 +8,7 @@ use domain::stock::{StockCommand, StockItem};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{Database, append, context, new_id};
+use support::{Database, append, context, new_id, sku};
 
 /// `GOMALL_DROP_SECONDS` makes it as long as one likes; by default every client gives up a few times.
 #[tokio::test]
@@ -32,9 +32,9 @@ async fn dropped_requests_harm_no_connection_and_lose_nothing_acknowledged() {
                 if matches!(done, Some(Ok(Appended::Done { .. }))) {
                     acknowledged.push(event_id);
                 }
-                let sku = format!("D{client}-{round}");
+                let sku = sku(&format!("D{client}-{round}"));
                 let open = StockCommand::Open { product_id: new_id() };
-                let plan = Plan::new(&context()).step::<StockItem>(sku.clone(), open);
+                let plan = Plan::new(&context()).step::<StockItem>(&sku, open);
                 if let Some(Ok(done)) = give_up_after(polls, bus.execute(plan)).await {
                     acknowledged.extend(done.loaded::<StockItem>(0).head);
                 }

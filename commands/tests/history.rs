@@ -7,17 +7,18 @@ use commands::journal::{
     Append, Appended, Journal, JournalReader, Keyed, OtherHistory, ReadError, Tail,
 };
 use compose::testing::eventually;
-use domain::{Cursor, EventSource, Filter, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, Filter, Position, RecordedEvent, SourceError};
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 use support::{Database, append, new_id, product, usd};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 async fn add(journal: &Journal, events: u64) {
     for _ in 0..events {
-        let (one, _) = append(&new_id().to_string(), 1, None);
+        let (one, _) = append(&new_id::<Uuid>().to_string(), 1, None);
         assert!(matches!(journal.append(one).await, Ok(Appended::Done { .. })));
     }
 }
@@ -32,14 +33,14 @@ async fn lose_after(database: &Database, position: i64) {
     }
 }
 
-fn reader(database: &Database) -> (JournalReader, watch::Sender<u64>) {
-    let (hint, hints) = watch::channel(0);
+fn reader(database: &Database) -> (JournalReader, watch::Sender<Position>) {
+    let (hint, hints) = watch::channel(Position::START);
     (JournalReader::new(database.pool.clone(), hints), hint)
 }
 
 async fn read(source: &impl EventSource, after: Cursor) -> Result<Vec<u64>, SourceError> {
     let events = source.read_after(after, 100).await?;
-    Ok(events.iter().map(|event| event.position).collect())
+    Ok(events.iter().map(|event| event.position.get()).collect())
 }
 
 async fn found(tail: &Tail) -> OtherHistory {
@@ -58,7 +59,7 @@ async fn a_reader_hears_that_the_event_behind_which_it_stands_is_gone() {
     let journal = database.journal();
     add(&journal, 5).await;
     let (reader, _hint) = reader(&database);
-    let stored = reader.stored(3..=5).await.expect("readable");
+    let stored = reader.stored(Position::new(3)..=Position::new(5)).await.expect("readable");
     let cursor = |event: &Arc<RecordedEvent>| Cursor::behind(event);
     let cursors: Vec<Cursor> = stored.iter().map(cursor).collect();
     assert_eq!(read(&reader, cursors[0]).await.expect("it is there"), [4, 5]);
@@ -67,15 +68,18 @@ async fn a_reader_hears_that_the_event_behind_which_it_stands_is_gone() {
     assert_eq!(read(&reader, cursors[0]).await.expect("it is there"), [4]);
     let gone = read(&reader, cursors[2]).await;
     assert!(matches!(gone, Err(SourceError::OtherHistory(found)) if found == cursors[2]));
-    let unknown = read(&reader, Cursor::at(5)).await;
+    let unknown = read(&reader, Cursor::at(Position::new(5))).await;
     assert!(matches!(unknown, Err(SourceError::OtherHistory(_))), "the journal ends before");
 
     // The same positions, other events.
     add(&journal, 3).await;
     let other = read(&reader, cursors[2]).await;
     assert!(matches!(other, Err(SourceError::OtherHistory(found)) if found == cursors[2]));
-    assert_eq!(read(&reader, Cursor::at(5)).await.expect("nobody says which"), [6, 7]);
-    assert_eq!(reader.end().await.expect("readable").position, 7);
+    assert_eq!(
+        read(&reader, Cursor::at(Position::new(5))).await.expect("nobody says which"),
+        [6, 7]
+    );
+    assert_eq!(reader.end().await.expect("readable").position, Position::new(7));
 }
 
 #[tokio::test]
@@ -88,9 +92,9 @@ async fn the_tail_stops_believing_its_memory_and_says_what_is_lost() {
         let cancel = CancellationToken::new();
         let tail = Tail::start(reader.clone(), cancel.clone()).await.expect("readable");
         add(&journal, 7).await;
-        tail.head().wait_for(|head| *head == 10).await.expect("it follows");
+        tail.head().wait_for(|head| head.get() == 10).await.expect("it follows");
         let believed = tail.end();
-        let dead = reader.stored(6..=10).await.expect("readable");
+        let dead = reader.stored(Position::new(6)..=Position::new(10)).await.expect("readable");
 
         // In one transaction: a promoted standby is never seen half way.
         let mut failover = database.pool.begin().await.expect("it is up");
@@ -102,7 +106,7 @@ async fn the_tail_stops_believing_its_memory_and_says_what_is_lost() {
         add(&journal, more).await;
 
         let found = found(&tail).await;
-        assert_eq!((found.times, found.believed, found.common), (1, believed, 5));
+        assert_eq!((found.times, found.believed, found.common), (1, believed, Position::new(5)));
         assert_eq!((found.lost_count, found.lost), (5, dead.clone()));
         let end = reader.end().await.expect("readable");
         tail.head().wait_for(|head| *head == end.position).await.expect("it goes on");
@@ -112,8 +116,8 @@ async fn the_tail_stops_believing_its_memory_and_says_what_is_lost() {
             assert!(matches!(read, Err(SourceError::OtherHistory(_))), "{}", event.position);
         }
         add(&journal, 1).await;
-        tail.head().wait_for(|head| *head == end.position + 1).await.expect("it goes on");
-        assert_eq!(read(&tail, end).await.expect("it is there"), [end.position + 1]);
+        tail.head().wait_for(|head| *head == end.position.next()).await.expect("it goes on");
+        assert_eq!(read(&tail, end).await.expect("it is there"), [end.position.next().get()]);
         cancel.cancel();
     }
 }
@@ -126,10 +130,10 @@ async fn a_writer_whose_journal_lost_events_appends_where_it_ends_now() {
     let head = bus.journal().head();
     let before = *head.borrow();
     product(&bus, "LOST", usd(1), 1).await;
-    lose_after(&database, before.cast_signed()).await;
+    lose_after(&database, before.bigint()).await;
     // What the bus remembers of the lost product is refused by the database, and read again.
     product(&bus, "LOST", usd(2), 1).await;
-    assert_eq!(*head.borrow(), before + 5, "and it says so");
+    assert_eq!(*head.borrow(), before.plus(5), "and it says so");
     bus.forget_all();
     product(&bus, "NEXT", usd(1), 1).await;
     database.assert_gap_free().await;
@@ -144,14 +148,16 @@ async fn keys_that_were_answered_for_and_lost_are_known_once() {
         use domain::stock::{StockCommand, StockItem};
         let key = RequestKey { key: new_id(), fingerprint: [7; 32] };
         let open = StockCommand::Open { product_id: new_id() };
-        let plan = Plan::new(&support::context()).step::<StockItem>(sku, open).keyed(Some(key));
+        let plan = Plan::new(&support::context())
+            .step::<StockItem>(&support::sku(sku), open)
+            .keyed(Some(key));
         (key.key, bus.execute(plan).await.expect("it is new").positions.expect("it did something"))
     };
     let (_kept, lost) = (keyed("A").await, keyed("B").await);
     lose_after(&database, 1).await;
-    let told = bus.journal().acknowledged_beyond(1);
+    let told = bus.journal().acknowledged_beyond(Position::new(1));
     assert_eq!(told.iter().map(|told| (told.key, told.positions)).collect::<Vec<_>>(), [lost]);
-    assert_eq!(bus.journal().acknowledged_beyond(1), []);
+    assert_eq!(bus.journal().acknowledged_beyond(Position::new(1)), []);
 }
 
 #[tokio::test]
@@ -161,7 +167,7 @@ async fn an_export_under_which_the_journal_changes_ends_with_an_error() {
     let many = async |events: usize| {
         let mut all = Append::default();
         for _ in 0..events {
-            let (one, _) = append(&new_id().to_string(), 1, None);
+            let (one, _) = append(&new_id::<Uuid>().to_string(), 1, None);
             all.expectations.extend(one.expectations);
             all.events.extend(one.events);
         }
@@ -171,9 +177,9 @@ async fn an_export_under_which_the_journal_changes_ends_with_an_error() {
         many(500).await;
     }
     let (reader, _hint) = reader(&database);
-    let mut export = Box::pin(reader.export(0, Filter::default()));
+    let mut export = Box::pin(reader.export(Position::START, Filter::default()));
     let first = export.next().await.expect("there are many").expect("readable");
-    assert_eq!(first.position, 1);
+    assert_eq!(first.position, Position::FIRST);
     lose_after(&database, 900).await;
     for _ in 0..4 {
         many(500).await;
@@ -189,11 +195,11 @@ async fn a_hint_beyond_the_journal_wakes_once() {
     add(&journal, 1).await;
     let (reader, hint) = reader(&database);
     // Another shop's, or of a database that was restored since.
-    hint.send_replace(1_000_000);
+    hint.send_replace(Position::new(1_000_000));
     let waits = async {
         let mut waits = 0;
         loop {
-            reader.wait_after(1).await;
+            reader.wait_after(Position::new(1)).await;
             waits += 1;
             assert!(waits < 10, "it spins");
         }
@@ -202,16 +208,16 @@ async fn a_hint_beyond_the_journal_wakes_once() {
     let _ = tokio::time::timeout(Duration::from_millis(500), waits).await;
 
     let waking = tokio::spawn(async move {
-        reader.wait_after(1).await;
+        reader.wait_after(Position::new(1)).await;
         reader
     });
-    hint.send_replace(2);
+    hint.send_replace(Position::new(2));
     let reader = waking.await.expect("no panic");
     eventually("another one wakes at once", async || {
-        let (began, told) = (tokio::time::Instant::now(), *hint.borrow() + 1);
+        let (began, told) = (tokio::time::Instant::now(), hint.borrow().next());
         let (woken, ()) = tokio::join!(
             async {
-                reader.wait_after(1).await;
+                reader.wait_after(Position::new(1)).await;
                 began.elapsed()
             },
             async {

@@ -6,7 +6,7 @@ use commands::journal::{
     Append, AppendError, Appended, Expectation, FirstOutcome, JournalReader, Keyed,
     MAX_EVENT_BYTES, Tail, summarize,
 };
-use domain::{Cursor, EventSource, Filter, RecordedEvent, Tag};
+use domain::{Cursor, EventSource, Filter, Position, RecordedEvent, Tag};
 use futures::TryStreamExt;
 use sqlx::postgres::PgPoolOptions;
 use std::collections::HashSet;
@@ -14,6 +14,9 @@ use std::time::Duration;
 use support::{Database, append, new_id};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+const FIRST: Position = Position::FIRST;
+const THIRD: Position = Position::new(3);
 
 #[tokio::test]
 async fn positions_are_gap_free_and_in_commit_order_across_writers() {
@@ -45,7 +48,9 @@ async fn positions_are_gap_free_and_in_commit_order_across_writers() {
         .events()
         .await
         .into_iter()
-        .map(|(position, _, _, event_id)| (u64::try_from(position).expect("positive"), event_id))
+        .map(|(position, _, _, event_id)| {
+            (Position::try_from(position).expect("positive"), event_id)
+        })
         .collect();
     assert_eq!(acknowledged.len(), 3 * 8 * 25);
     assert!(acknowledged.iter().all(|each| stored.contains(each)), "acknowledged means stored");
@@ -65,16 +70,19 @@ async fn a_batch_of_large_events_is_bounded_by_its_size_in_memory_and_in_the_dat
         large.events[0].payload.clone_from(&payload);
         journal.append(large).await.expect("the journal is up");
     }
-    tail.head().wait_for(|head| *head == EVENTS).await.expect("it follows");
+    tail.head().wait_for(|head| head.get() == EVENTS).await.expect("it follows");
     let from_the_database = batches(&reader).await;
     let from_memory = batches(&tail).await;
     assert_eq!(from_the_database.concat(), (1..=EVENTS).collect::<Vec<_>>());
     assert_eq!(from_memory, from_the_database, "whoever delivers them");
     // Sixteen of a little less than 512 KiB do not make 8 MiB, seventeen do.
     assert_eq!(from_memory.iter().map(Vec::len).collect::<Vec<_>>(), [17, 7]);
-    let page = reader.page(0, 1_000, &Filter::default()).await.expect("it is readable");
+    let page =
+        reader.page(Position::START, 1_000, &Filter::default()).await.expect("it is readable");
     assert_eq!(page.len(), 17, "a page is a batch");
-    let exported = reader.export(0, Filter::default()).try_fold(0, async |count, _| Ok(count + 1));
+    let exported = reader
+        .export(Position::START, Filter::default())
+        .try_fold(0, async |count, _| Ok(count + 1));
     assert_eq!(exported.await.expect("it is readable"), EVENTS, "and an export goes on behind it");
     cancel.cancel();
 }
@@ -86,7 +94,7 @@ async fn batches(source: &impl EventSource) -> Vec<Vec<u64>> {
         let events = source.read_after(after, 1_000).await.expect("it is readable");
         let Some(last) = events.last() else { return batches };
         after = Cursor::behind(last);
-        batches.push(events.iter().map(|event| event.position).collect());
+        batches.push(events.iter().map(|event| event.position.get()).collect());
     }
 }
 
@@ -136,7 +144,7 @@ async fn a_refusal_decided_on_stale_state_is_caught() {
     refusal.expectations = append("a", 2, Some(first_id)).0.expectations;
     assert_eq!(
         journal.append(refusal).await,
-        Ok(Appended::Done { positions: None, head: 1, recorded_at: None }),
+        Ok(Appended::Done { positions: None, head: FIRST, recorded_at: None }),
         "a command without events answers the head's position"
     );
 }
@@ -149,7 +157,9 @@ fn tag(value: &str) -> Tag {
 fn tagged(id: &str, value: &str, after: u64) -> Append {
     let (mut append, _) = append(id, 1, None);
     append.events[0].tags.push(tag(value));
-    append.expectations.push(Expectation::Untagged { tag: tag(value), after });
+    append
+        .expectations
+        .push(Expectation::Untagged { tag: tag(value), after: Position::new(after) });
     append
 }
 
@@ -165,7 +175,9 @@ async fn what_was_decided_in_the_belief_that_no_event_has_a_tag_is_refused_when_
     let database = Database::new().await;
     let (journal, other) = (database.journal(), database.journal());
     let done = |outcome: Result<Appended, AppendError>| match outcome {
-        Ok(Appended::Done { positions, .. }) => positions,
+        Ok(Appended::Done { positions, .. }) => {
+            positions.map(|(first, last)| (first.get(), last.get()))
+        }
         _ => None,
     };
     assert_eq!(done(journal.append(tagged("a", "red", 0)).await), Some((1, 1)));
@@ -244,14 +256,17 @@ async fn a_known_key_answers_its_first_outcome_whatever_is_decided_now() {
     refusal.keyed = Some(keyed);
 
     let (first, at_once) = tokio::join!(journal.append(first), journal.append(at_once));
-    let Ok(Appended::Done { positions: Some((1, 1)), head: 1, recorded_at: Some(recorded_at) }) =
-        first
+    let Ok(Appended::Done {
+        positions: Some((FIRST, FIRST)),
+        head: FIRST,
+        recorded_at: Some(recorded_at),
+    }) = first
     else {
         panic!("a fresh key on an empty journal: {first:?}");
     };
     let replay = Appended::Replay(FirstOutcome {
-        positions: Some((1, 1)),
-        head: 1,
+        positions: Some((FIRST, FIRST)),
+        head: FIRST,
         fingerprint: Some([7; 32]),
         outcome: "{\"a\":1}".to_owned(),
         recorded_at,
@@ -276,7 +291,7 @@ async fn a_key_keeps_that_there_was_nothing_to_do_and_not_that_it_was_refused() 
         command
     };
     let (nothing, refused) = (new_id(), new_id());
-    let done = Appended::Done { positions: None, head: 1, recorded_at: None };
+    let done = Appended::Done { positions: None, head: FIRST, recorded_at: None };
     assert_eq!(journal.append(without_events(Some("{}"), nothing)).await, Ok(done.clone()));
     assert_eq!(journal.append(without_events(None, refused)).await, Ok(done.clone()));
 
@@ -284,7 +299,7 @@ async fn a_key_keeps_that_there_was_nothing_to_do_and_not_that_it_was_refused() 
     let (second, second_id) = append("a", 2, Some(first_id));
     journal.append(second).await.expect("the journal is up");
     let replayed = journal.append(without_events(Some("{}"), nothing)).await;
-    let Ok(Appended::Replay(FirstOutcome { positions: None, head: 1, outcome, .. })) = replayed
+    let Ok(Appended::Replay(FirstOutcome { positions: None, head: FIRST, outcome, .. })) = replayed
     else {
         panic!("it had nothing to do when the head was 1: {replayed:?}");
     };
@@ -302,12 +317,15 @@ async fn a_key_keeps_that_there_was_nothing_to_do_and_not_that_it_was_refused() 
     let again = [third.clone(), beside.clone()];
     let (third, beside, wrong) =
         tokio::join!(journal.append(third), journal.append(beside), journal.append(wrong));
-    assert!(matches!(third, Ok(Appended::Done { positions: Some((3, 3)), .. })), "{third:?}");
-    assert_eq!(beside, Ok(Appended::Done { positions: None, head: 3, recorded_at: None }));
+    assert!(
+        matches!(third, Ok(Appended::Done { positions: Some((THIRD, THIRD)), .. })),
+        "{third:?}"
+    );
+    assert_eq!(beside, Ok(Appended::Done { positions: None, head: THIRD, recorded_at: None }));
     assert_eq!(wrong, Ok(Appended::Conflict));
-    for (again, positions) in again.into_iter().zip([Some((3, 3)), None]) {
+    for (again, positions) in again.into_iter().zip([Some((THIRD, THIRD)), None]) {
         let replayed = journal.append(again).await;
-        let Ok(Appended::Replay(FirstOutcome { positions: at, head: 3, .. })) = replayed else {
+        let Ok(Appended::Replay(FirstOutcome { positions: at, head: THIRD, .. })) = replayed else {
             panic!("both are known: {replayed:?}");
         };
         assert_eq!(at, positions);
@@ -596,8 +614,9 @@ async fn a_report_finds_its_events_without_reading_the_others() {
     // One connection, which tells what it has read itself.
     let pool = PgPoolOptions::new().max_connections(1);
     let pool = pool.connect_with(database.options.clone()).await.expect("it is up");
-    let reader = JournalReader::new(pool.clone(), watch::channel(0).1);
-    let all: Vec<_> = reader.export(0, Filter::default()).try_collect().await.expect("readable");
+    let reader = JournalReader::new(pool.clone(), watch::channel(Position::START).1);
+    let all: Vec<_> =
+        reader.export(Position::START, Filter::default()).try_collect().await.expect("readable");
     assert_eq!(all.len() as u64, EVENTS);
     let read = async || -> i64 {
         sqlx::query("select pg_stat_force_next_flush()").execute(&pool).await.expect("a query");
@@ -628,12 +647,12 @@ async fn a_report_finds_its_events_without_reading_the_others() {
             event_types: types(&["OrderPaid", "CartOpened"]),
             aggregate_type: Some("cart".to_owned()),
             aggregate_id: Some("90".to_owned()),
-            until: Some(EVENTS / 2),
+            until: Some(Position::new(EVENTS / 2)),
         },
-        Filter { until: Some(EVENTS / 2 + 3), ..Filter::default() },
+        Filter { until: Some(Position::new(EVENTS / 2 + 3)), ..Filter::default() },
     ];
     for filter in filters {
-        for after in [0, EVENTS / 2, EVENTS - 100, EVENTS] {
+        for after in [0, EVENTS / 2, EVENTS - 100, EVENTS].map(Position::new) {
             let expected = all.iter().filter(|event| event.position > after);
             let expected: Vec<_> = expected.filter(|event| passes(&filter, event)).collect();
             let before = read().await;
@@ -659,11 +678,12 @@ async fn a_report_of_types_is_whole_whatever_is_known_of_blocks() {
     .execute(&database.pool)
     .await
     .expect("nobody else writes");
-    let reader = JournalReader::new(database.pool.clone(), watch::channel(0).1);
+    let reader = JournalReader::new(database.pool.clone(), watch::channel(Position::START).1);
     let paid = Filter { event_types: vec!["OrderPaid".to_owned()], ..Filter::default() };
     let positions = async |after, limit| {
-        let page = reader.page(after, limit, &paid).await.expect("it is readable");
-        page.iter().map(|event| event.position).collect::<Vec<_>>()
+        let page = reader.page(Position::new(after), limit, &paid).await;
+        let page = page.expect("it is readable");
+        page.iter().map(|event| event.position.get()).collect::<Vec<_>>()
     };
     let expected: Vec<u64> = (3..=15).map(|n| n * 1999).collect();
     // Nothing is known of any block; of the full ones; of some that are gone in front.

@@ -6,12 +6,13 @@ mod support;
 use commands::bus::Bus;
 use commands::journal::{Journal, JournalReader, Tail, WriterSettings};
 use domain::product::Product;
-use domain::{Cursor, EventSource};
+use domain::{Cursor, EventSource, Position};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::time::Duration;
 use support::{Database, append, new_id, product, usd};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// Events that are added to make the journal long. Enough that reading all of them, or a growing
 /// part, could not be mistaken for reading a few.
@@ -26,7 +27,7 @@ const STREAMS: u32 = 20;
 /// Appends to fresh streams, and to them again, as commands do.
 async fn append_some(journal: &Journal) {
     for _ in 0..STREAMS {
-        let id = new_id().to_string();
+        let id = new_id::<Uuid>().to_string();
         let (first, first_id) = append(&id, 1, None);
         journal.append(first).await.expect("the journal is up");
         let (second, _) = append(&id, 2, Some(first_id));
@@ -83,7 +84,7 @@ async fn appending_and_loading_read_no_more_when_the_journal_is_long() {
     let (journal, _) =
         Journal::start(loads.clone(), database.options.clone(), settings, support::world().now);
     let bus = Bus::new(journal.clone(), support::world(), support::fingerprints());
-    let product_id = product(&bus, "GROWTH", usd(100), 1).await.to_string();
+    let product_id = product(&bus, "GROWTH", usd(100), 1).await;
     let reads = async || {
         let before = rows_read(&database, &loads).await;
         append_some(&journal).await;
@@ -114,15 +115,16 @@ async fn a_transaction_that_stands_still_keeps_nobody_from_writing_or_reading() 
     let cancel = CancellationToken::new();
     let reader = JournalReader::new(database.pool.clone(), journal.head());
     let tail = Tail::start(reader, cancel.clone()).await.expect("the journal is readable");
-    for position in 1..=5 {
-        let (one, _) = append(&new_id().to_string(), 1, None);
+    for position in (1..=5).map(Position::new) {
+        let (one, _) = append(&new_id::<Uuid>().to_string(), 1, None);
         journal.append(one).await.expect("the journal is up");
         let mut head = tail.head();
         tokio::time::timeout(PATIENCE, head.wait_for(|head| *head >= position))
             .await
             .expect("the tail does not stall")
             .expect("the tail is alive");
-        let events = tail.read_after(Cursor::at(position - 1), 10).await.expect("it is readable");
+        let events =
+            tail.read_after(Cursor::at(position.previous()), 10).await.expect("it is readable");
         assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [position]);
     }
     standing.rollback().await.expect("it is up");

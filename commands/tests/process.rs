@@ -4,7 +4,7 @@ mod support;
 
 use commands::journal::{JournalReader, Tail};
 use compose::testing::eventually;
-use domain::RecordedEvent;
+use domain::{Position, RecordedEvent};
 use follow::process::{self, Change, Next, Process, Timer};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ impl Toy {
     /// A process of its own, with its own eyes on the journal.
     async fn start(&self, database: &Database) -> (CancellationToken, JoinHandle<()>) {
         let stop = CancellationToken::new();
-        let reader = JournalReader::new(database.pool.clone(), watch::channel(0).1);
+        let reader = JournalReader::new(database.pool.clone(), watch::channel(Position::START).1);
         let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
         let run = process::run(
             Arc::new(self.clone()),

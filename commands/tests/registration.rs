@@ -9,14 +9,14 @@ use commands::vault::Vault;
 use compose::testing::eventually;
 use domain::tag::EMAIL as EMAIL_TAG;
 use domain::user::{User, UserCommand};
-use domain::{EmailAddress, Locale, Profile, RoleName, Tag};
+use domain::{EmailAddress, Locale, Profile, RoleName, Tag, UserId};
 use std::sync::Arc;
 use support::{Database, context, new_id};
 use uuid::Uuid;
 
 const EMAIL: &str = "ada@example.com";
 
-fn registration(user_id: Uuid, email: &str) -> Registration {
+fn registration(user_id: UserId, email: &str) -> Registration {
     Registration {
         user_id,
         email: EmailAddress::parse(email).expect("an address"),
@@ -31,7 +31,7 @@ fn registration(user_id: Uuid, email: &str) -> Registration {
 async fn sign_up(
     database: &Database,
     bus: &Bus,
-    user_id: Uuid,
+    user_id: UserId,
     email: &str,
     key: Option<RequestKey>,
 ) -> Result<Executed, ExecuteError> {
@@ -46,7 +46,7 @@ fn code(outcome: Result<Executed, ExecuteError>) -> &'static str {
     }
 }
 
-async fn register_command(vault: &Vault, user_id: Uuid) -> UserCommand {
+async fn register_command(vault: &Vault, user_id: UserId) -> UserCommand {
     vault.make_key(user_id).await.expect("the database is up");
     let profile = Profile { email: EmailAddress::parse(EMAIL).expect("an address"), name: None };
     UserCommand::Register {
@@ -61,7 +61,7 @@ async fn register_command(vault: &Vault, user_id: Uuid) -> UserCommand {
 /// Two people, or one person twice, at two processes: both have looked before either is written.
 async fn both_at_once(
     database: &Database,
-    people: [(Uuid, Option<RequestKey>); 2],
+    people: [(UserId, Option<RequestKey>); 2],
 ) -> [Result<Executed, ExecuteError>; 2] {
     let buses = [database.bus(), database.bus()];
     let mut lock = database.pool.begin().await.expect("the database is up");
@@ -144,7 +144,11 @@ async fn a_repetition_takes_no_address_for_somebody_who_was_erased_since() {
     let key = Some(RequestKey { key: new_id(), fingerprint: [1; 32] });
     sign_up(&database, &bus, user_id, EMAIL, key).await.expect("a fresh address");
     let erase = "delete from personal_keys where person_id = $1";
-    sqlx::query(erase).bind(user_id).execute(&database.pool).await.expect("the database is up");
+    sqlx::query(erase)
+        .bind(user_id.uuid())
+        .execute(&database.pool)
+        .await
+        .expect("the database is up");
     assert!(sign_up(&database, &bus, user_id, EMAIL, key).await.expect("it is known").replayed);
     let other = sign_up(&database, &bus, new_id(), EMAIL, None).await;
     assert!(other.is_ok(), "the address is free");
@@ -154,7 +158,7 @@ async fn a_repetition_takes_no_address_for_somebody_who_was_erased_since() {
 async fn an_address_that_a_process_of_the_build_before_has_claimed_is_taken() {
     let database = Database::new().await;
     let bus = database.bus();
-    let owner = new_id();
+    let owner: UserId = new_id();
     let claim = async |age: &str| {
         for statement in [
             "insert into personal_keys (person_id, key) select $1, decode(repeat('07', 32), 'hex') \
@@ -162,7 +166,7 @@ async fn an_address_that_a_process_of_the_build_before_has_claimed_is_taken() {
             "insert into email_claims (email, person_id, claimed_at) values ($2, $1, now() - $3::interval) \
              on conflict (email) do update set claimed_at = excluded.claimed_at",
         ] {
-            let insert = sqlx::query(statement).bind(owner).bind(EMAIL).bind(age);
+            let insert = sqlx::query(statement).bind(owner.uuid()).bind(EMAIL).bind(age);
             insert.execute(&database.pool).await.expect("the database is up");
         }
     };
@@ -173,7 +177,7 @@ async fn an_address_that_a_process_of_the_build_before_has_claimed_is_taken() {
         "insert into events select 1, 'user', $1::text, 1, 'UserRegistered', '1', '{}', '{}', \
            gen_random_uuid(), now()",
     )
-    .bind(owner)
+    .bind(owner.uuid())
     .execute(&database.pool)
     .await
     .expect("the journal is empty");
@@ -198,7 +202,7 @@ async fn a_process_of_the_build_before_finds_who_registers_now() {
             .fetch_optional(&database.pool)
             .await
             .expect("readable");
-    assert_eq!(claimed, Some(user_id));
+    assert_eq!(claimed, Some(user_id.uuid()));
 }
 
 #[tokio::test]
@@ -215,7 +219,7 @@ async fn as_many_events_have_a_tag_as_a_limit_allows_and_no_more() {
             let command = register_command(&vault, user_id).await;
             let tag = Tag { name: EMAIL_TAG, value: "shared".to_owned(), person_id: None };
             let plan = Plan::new(&context())
-                .step::<User>(user_id.to_string(), command)
+                .step::<User>(&user_id, command)
                 .tagged(tag.clone())
                 .at_most(MOST, tag, || Box::new(EmailTaken));
             bus.execute(plan).await
@@ -234,7 +238,7 @@ async fn an_event_that_has_a_tag_is_not_appended_without_it() {
     let (bus, user_id) = (database.bus(), new_id());
     let vault = Vault::new(database.pool.clone());
     let command = register_command(&vault, user_id).await;
-    let plan = Plan::new(&context()).step::<User>(user_id.to_string(), command);
+    let plan = Plan::new(&context()).step::<User>(&user_id, command);
     let refused = bus.execute(plan).await.map(drop);
     assert!(
         matches!(refused, Err(ExecuteError::Append(AppendError::Unstorable(_)))),

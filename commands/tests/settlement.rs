@@ -6,7 +6,7 @@ use commands::journal::{Append, Appended, Expectation, JournalReader, NewEvent, 
 use commands::payments::{Charge, PaymentProvider, ProviderAnswer, settlement};
 use compose::testing::eventually;
 use domain::payment::PaymentEvent;
-use domain::{StreamKey, encode_event};
+use domain::{PaymentId, Position, StreamKey, encode_event};
 use sqlx::PgPool;
 use std::sync::Arc;
 use support::{Database, new_id, usd};
@@ -23,11 +23,11 @@ impl PaymentProvider for Away {
         ProviderAnswer::Unavailable
     }
 
-    async fn query(&self, _: Uuid) -> ProviderAnswer {
+    async fn query(&self, _: PaymentId) -> ProviderAnswer {
         ProviderAnswer::Unavailable
     }
 
-    async fn cancel(&self, _: Uuid) -> ProviderAnswer {
+    async fn cancel(&self, _: PaymentId) -> ProviderAnswer {
         ProviderAnswer::Unavailable
     }
 }
@@ -41,7 +41,7 @@ struct Settling {
 impl Settling {
     async fn start(database: &Database) -> Self {
         let stop = CancellationToken::new();
-        let reader = JournalReader::new(database.pool.clone(), watch::channel(0).1);
+        let reader = JournalReader::new(database.pool.clone(), watch::channel(Position::START).1);
         let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
         let bus = Arc::new(database.bus());
         let run = settlement::run(bus, Arc::new(Away), Arc::new(tail), stop.clone());
@@ -57,7 +57,7 @@ impl Settling {
 /// What goes wrong is in the tests' hands: an event of a payment as the first or next of its stream.
 async fn record(
     database: &Database,
-    payment_id: Uuid,
+    payment_id: PaymentId,
     sequence: u64,
     head: Option<Uuid>,
     payload: &str,

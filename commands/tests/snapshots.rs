@@ -28,7 +28,7 @@ fn bus_with(database: &Database, every: u64) -> Bus {
 }
 
 async fn ask(bus: &Bus, command: StockCommand) {
-    let plan = Plan::new(&context()).step::<StockItem>(SKU, command);
+    let plan = Plan::new(&context()).step::<StockItem>(&sku(SKU), command);
     bus.execute(plan).await.expect("nobody else changes it");
 }
 
@@ -38,7 +38,7 @@ fn receive(quantity: u32) -> StockCommand {
 
 /// A stream of `events` events.
 async fn stream_of(bus: &Bus, events: u32) {
-    ask(bus, StockCommand::Open { product_id: Uuid::nil() }).await;
+    ask(bus, StockCommand::Open { product_id: Uuid::nil().into() }).await;
     for quantity in 1..events {
         ask(bus, receive(quantity)).await;
     }
@@ -99,11 +99,12 @@ fn any_command() -> impl Strategy<Value = StockCommand> {
         (-3..3_i64).prop_map(|delta| StockCommand::Adjust { delta, reason: reason() }),
         (1..4_u128, 1..5_u32).prop_map(|(order, quantity)| StockCommand::Reserve {
             sku: sku(SKU),
-            order_id: Uuid::from_u128(order),
+            order_id: Uuid::from_u128(order).into(),
             quantity: domain::Quantity::new(quantity).expect("in range"),
             until: later(),
         }),
-        (1..4_u128).prop_map(|order| StockCommand::Commit { order_id: Uuid::from_u128(order) }),
+        (1..4_u128)
+            .prop_map(|order| StockCommand::Commit { order_id: Uuid::from_u128(order).into() }),
     ]
 }
 
@@ -113,12 +114,12 @@ async fn a_load_with_a_snapshot_anywhere_is_the_load_without() {
     let bus = bus_with(&database, NEVER);
     let mut runner = TestRunner::default();
     let commands = prop::collection::vec(any_command(), 60).new_tree(&mut runner);
-    ask(&bus, StockCommand::Open { product_id: Uuid::nil() }).await;
+    ask(&bus, StockCommand::Open { product_id: Uuid::nil().into() }).await;
     // Every outcome's key leads back to the version that it left.
     let mut recorded = vec![];
     for command in commands.expect("nothing is filtered out").current() {
         let key = RequestKey { key: new_id(), fingerprint: [1; 32] };
-        let plan = Plan::new(&context()).step::<StockItem>(SKU, command).keyed(Some(key));
+        let plan = Plan::new(&context()).step::<StockItem>(&sku(SKU), command).keyed(Some(key));
         if let Ok(done) = bus.execute(plan).await
             && done.positions.is_some()
         {
@@ -130,9 +131,9 @@ async fn a_load_with_a_snapshot_anywhere_is_the_load_without() {
         let at = folded(&database, place).await;
         let state = serde_json::to_value(&at.state).expect("states encode");
         put(&database, place, at.head.expect("there are events"), STATE_VERSION, &state).await;
-        assert_same(&bus.load(SKU).await.expect("readable"), &newest);
+        assert_same(&bus.load(&sku(SKU)).await.expect("readable"), &newest);
         let (version, key) = recorded[usize::try_from(place * 7).expect("few") % recorded.len()];
-        let again = Plan::new(&context()).look::<StockItem>(SKU).keyed(Some(key));
+        let again = Plan::new(&context()).look::<StockItem>(&sku(SKU)).keyed(Some(key));
         let then = bus.refuse(again).await.expect("readable").expect("it changed something");
         assert_same(&then.loaded(0), &folded(&database, version).await);
     }
@@ -151,7 +152,7 @@ async fn a_snapshot_is_used_if_it_is_this_builds_and_its_event_is_there_and_repl
     // Nobody could have folded this from the events, so whoever sees it has read the snapshot.
     let wrong = json!({ "product_id": null, "on_hand": 77, "reserved": 0, "reservations": {} });
     put(&database, 3, head, STATE_VERSION, &wrong).await;
-    let seen = without.load::<StockItem>(SKU).await.expect("readable");
+    let seen = without.load::<StockItem>(&sku(SKU)).await.expect("readable");
     assert_eq!(seen.state.on_hand, 77 + right.state.on_hand - third.state.on_hand);
 
     for (sequence, event_id, version, state) in [
@@ -164,7 +165,7 @@ async fn a_snapshot_is_used_if_it_is_this_builds_and_its_event_is_there_and_repl
         (9, right.head.expect("there are events"), "another build", &wrong),
     ] {
         put(&database, sequence, event_id, version, state).await;
-        assert_same(&bus.load(SKU).await.expect("readable"), &right);
+        assert_same(&bus.load(&sku(SKU)).await.expect("readable"), &right);
         assert_taken(&database, &right).await;
     }
 }
@@ -183,7 +184,7 @@ async fn decisions_and_loads_have_snapshots_taken_behind_their_backs() {
     let delete = "delete from aggregate_snapshots";
     sqlx::query(delete).execute(&database.pool).await.expect("the owner may");
     let right = folded(&database, u64::MAX).await;
-    assert_same(&bus.load(SKU).await.expect("readable"), &right);
+    assert_same(&bus.load(&sku(SKU)).await.expect("readable"), &right);
     assert_taken(&database, &right).await;
 }
 
@@ -202,7 +203,7 @@ async fn snapshots_only_go_forward_and_deleting_them_meanwhile_changes_nothing()
     ] {
         sqlx::query(statement).execute(&database.pool).await.expect("the owner may");
     }
-    ask(&bus_with(&database, 1), StockCommand::Open { product_id: Uuid::nil() }).await;
+    ask(&bus_with(&database, 1), StockCommand::Open { product_id: Uuid::nil().into() }).await;
     let over = Arc::new(AtomicBool::new(false));
     let deleter = {
         let (database, over) = (Arc::clone(&database), Arc::clone(&over));
@@ -222,7 +223,7 @@ async fn snapshots_only_go_forward_and_deleting_them_meanwhile_changes_nothing()
             let mut received = 0;
             for _ in 0..40 {
                 let cold = Bus::with_snapshots_every(1, journal.clone(), world(), fingerprints());
-                let plan = Plan::new(&context()).step::<StockItem>(SKU, receive(1));
+                let plan = Plan::new(&context()).step::<StockItem>(&sku(SKU), receive(1));
                 received += u64::from(cold.execute(plan).await.is_ok());
             }
             received
@@ -231,7 +232,7 @@ async fn snapshots_only_go_forward_and_deleting_them_meanwhile_changes_nothing()
     let received: u64 = processes.join_all().await.into_iter().sum();
     over.store(true, Ordering::Relaxed);
     deleter.await.expect("deleting works at any time");
-    let loaded = database.bus().load::<StockItem>(SKU).await.expect("readable");
+    let loaded = database.bus().load::<StockItem>(&sku(SKU)).await.expect("readable");
     assert_same(&loaded, &folded(&database, u64::MAX).await);
     assert_eq!(loaded.state.on_hand, received);
     let went_back: Vec<i64> = sqlx::query_scalar("select at from went_back")

@@ -16,6 +16,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use support::{Database, append, new_id, world};
+use uuid::Uuid;
 
 /// Impatient, so that a test need not wait.
 const SETTINGS: WriterSettings = WriterSettings {
@@ -28,7 +29,7 @@ fn one(id: &str) -> Append {
 }
 
 async fn take(journal: &Journal) -> Result<Appended, AppendError> {
-    journal.append(one(&new_id().to_string())).await
+    journal.append(one(&new_id::<Uuid>().to_string())).await
 }
 
 fn is_done(outcome: &Result<Appended, AppendError>) -> bool {
@@ -144,7 +145,7 @@ async fn a_server_that_is_told_to_only_read_says_so_at_once_over_a_few_connectio
 #[tokio::test]
 async fn what_can_never_pass_is_said_at_once() {
     let database = Database::new().await;
-    let role = format!("reader_{}", new_id().simple());
+    let role = format!("reader_{}", new_id::<Uuid>().simple());
     run(
         &database.pool,
         &format!("create role {role} login; grant select on all tables in schema public to {role}"),

@@ -19,8 +19,10 @@
 mod event;
 mod facts;
 mod id_map;
+mod ids;
 mod money;
 mod personal;
+mod position;
 mod recorded;
 mod rejection;
 mod schema;
@@ -49,12 +51,16 @@ pub use event::{
 };
 pub use facts::Facts;
 pub use id_map::IdMap;
+pub use ids::{
+    BanId, CartId, OrderId, PaymentId, ProductId, PublicPathId, RuleId, SessionId, UserId,
+};
 pub use money::{Currency, InvalidMoney, Money};
 pub use personal::{Address, CountryCode, OrderContact, Personal, Profile, Sealed, SealedSecret};
+pub use position::{NoPosition, Position};
 pub use public::PublicShape;
 pub use recorded::{
-    Cursor, EventSource, Filter, MAX_BATCH_BYTES, Metadata, RecordedEvent, SourceError, StreamKey,
-    batch_is_full,
+    Cursor, EventSource, Filter, Identified, MAX_BATCH_BYTES, Metadata, RecordedEvent, SourceError,
+    StreamKey, batch_is_full,
 };
 pub use rejection::{Rejection, RejectionKind};
 pub use schema::{EventSchema, event_schemas, public_schema};

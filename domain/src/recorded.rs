@@ -1,4 +1,6 @@
+use crate::Position;
 use crate::event::{DecodeError, EventTypes, decode_event};
+use cqrs_es::Aggregate;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::future::Future;
@@ -14,6 +16,20 @@ pub struct StreamKey {
     pub aggregate_type: &'static str,
     /// The aggregate's id: `[A-Za-z0-9_-]{1,64}`.
     pub aggregate_id: String,
+}
+
+/// An aggregate with what its streams are named by.
+pub trait Identified: Aggregate {
+    /// Names one of them; as text it is `[A-Za-z0-9_-]{1,64}`.
+    type Id: fmt::Display + ?Sized;
+}
+
+impl StreamKey {
+    /// The stream of the aggregate of that id.
+    #[must_use]
+    pub fn of<A: Identified>(id: &A::Id) -> Self {
+        Self { aggregate_type: A::TYPE, aggregate_id: id.to_string() }
+    }
 }
 
 impl fmt::Display for StreamKey {
@@ -45,7 +61,7 @@ pub struct Metadata {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedEvent {
     /// Its place in the one global order: 1, 2, 3, … without a gap.
-    pub position: u64,
+    pub position: Position,
     /// The aggregate's type.
     pub aggregate_type: String,
     /// The aggregate's id.
@@ -104,7 +120,7 @@ pub struct Filter {
     /// One aggregate, within `aggregate_type` if that is given.
     pub aggregate_id: Option<String>,
     /// The last position wanted.
-    pub until: Option<u64>,
+    pub until: Option<Position>,
 }
 
 /// How far somebody has read: behind which event. A position alone cannot tell a journal from another
@@ -112,15 +128,15 @@ pub struct Filter {
 /// on from a position says as well which event stood there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// The last position that was read; 0 before the first.
-    pub position: u64,
+    /// The last position that was read.
+    pub position: Position,
     /// The event that stood there; none where nobody wrote it down, and then any is believed.
     pub event_id: Option<Uuid>,
 }
 
 impl Cursor {
     /// Before the first event.
-    pub const START: Self = Self { position: 0, event_id: None };
+    pub const START: Self = Self { position: Position::START, event_id: None };
 
     /// Directly behind an event.
     #[must_use]
@@ -130,7 +146,7 @@ impl Cursor {
 
     /// Behind whatever stands at a position.
     #[must_use]
-    pub fn at(position: u64) -> Self {
+    pub fn at(position: Position) -> Self {
         Self { position, event_id: None }
     }
 }
@@ -184,18 +200,18 @@ pub trait EventSource: Send + Sync + 'static {
     /// compared with the answer is to be compared with the truth.
     fn stored(
         &self,
-        positions: RangeInclusive<u64>,
+        positions: RangeInclusive<Position>,
     ) -> impl Future<Output = Result<Vec<Arc<RecordedEvent>>, SourceError>> + Send;
 
     /// The event that the journal holds at a position now, as [`stored`](Self::stored).
     fn event_at(
         &self,
-        position: u64,
+        position: Position,
     ) -> impl Future<Output = Result<Option<Arc<RecordedEvent>>, SourceError>> + Send {
         async move { Ok(self.stored(position..=position).await?.into_iter().next()) }
     }
 
     /// Returns when events after `after` are known to exist, or when the fall-back poll interval
     /// is over; never later. A hint, not a promise: read afterwards.
-    fn wait_after(&self, after: u64) -> impl Future<Output = ()> + Send;
+    fn wait_after(&self, after: Position) -> impl Future<Output = ()> + Send;
 }

@@ -1,7 +1,7 @@
 //! What events are found by besides their stream.
 
+use crate::UserId;
 use std::fmt;
-use uuid::Uuid;
 
 /// The folded e-mail address of an account.
 pub const EMAIL: &str = "email";
@@ -17,7 +17,7 @@ pub struct Tag {
     /// The value, in its one spelling.
     pub value: String,
     /// Whose value it is, if it is anybody's: the tag is forgotten with their key.
-    pub person_id: Option<Uuid>,
+    pub person_id: Option<UserId>,
 }
 
 impl fmt::Display for Tag {

@@ -39,8 +39,9 @@ pub(crate) fn state<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) ->
     state
 }
 
-pub(crate) fn id(number: u128) -> Uuid {
-    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number)
+/// The id of whatever kind is asked for.
+pub(crate) fn id<Id: From<Uuid>>(number: u128) -> Id {
+    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number).into()
 }
 
 pub(crate) fn usd(cents: i64) -> Money {

@@ -7,6 +7,7 @@
 use crate::stream::StreamConfig;
 use async_nats::Client;
 use async_nats::connection::State;
+use domain::Position;
 use futures::StreamExt;
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub struct Hints {
 /// Sends hints; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct HintPublisher {
-    latest: Arc<watch::Sender<u64>>,
+    latest: Arc<watch::Sender<Position>>,
 }
 
 impl Hints {
@@ -59,14 +60,14 @@ impl Hints {
     /// Starts a task that sends hints until every clone of the publisher is dropped.
     #[must_use]
     pub fn publisher(&self) -> HintPublisher {
-        let (latest, hints) = watch::channel(0);
+        let (latest, hints) = watch::channel(Position::START);
         let this = self.clone();
         tokio::spawn(async move { this.send(hints).await });
         HintPublisher { latest: Arc::new(latest) }
     }
 
     /// Sends each new position as a hint until nobody can say one any more.
-    pub async fn send(&self, mut positions: watch::Receiver<u64>) {
+    pub async fn send(&self, mut positions: watch::Receiver<Position>) {
         while positions.changed().await.is_ok() {
             let position = *positions.borrow_and_update();
             // While disconnected the client would keep messages for later, when they are stale.
@@ -83,15 +84,15 @@ impl Hints {
     /// The position of the last hint of any process of this shop, 0 before the first. Every hint
     /// counts as a change. Starts a task that receives until every receiver is dropped.
     #[must_use]
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        let (latest, receiver) = watch::channel(0);
+    pub fn subscribe(&self) -> watch::Receiver<Position> {
+        let (latest, receiver) = watch::channel(Position::START);
         let this = self.clone();
         tokio::spawn(async move { this.receive(&latest).await });
         receiver
     }
 
     /// Tells `latest` the position of every hint until nobody listens any more.
-    pub async fn receive(&self, latest: &watch::Sender<u64>) {
+    pub async fn receive(&self, latest: &watch::Sender<Position>) {
         let mut asked = None;
         loop {
             if let Ok(mut hints) = self.client.subscribe(self.subject.clone()).await {
@@ -134,12 +135,12 @@ impl Hints {
 
 impl HintPublisher {
     /// Says that the journal has reached `position`. Never waits.
-    pub fn publish(&self, position: u64) {
+    pub fn publish(&self, position: Position) {
         self.latest.send_replace(position);
     }
 }
 
-fn parse(payload: &[u8]) -> Option<(Uuid, u64)> {
+fn parse(payload: &[u8]) -> Option<(Uuid, Position)> {
     let (epoch, position) = std::str::from_utf8(payload).ok()?.split_once(' ')?;
     Some((epoch.parse().ok()?, position.parse().ok()?))
 }

@@ -5,7 +5,7 @@
 //! `docs/public-event-schemas.json`. What of an event's fields is public says
 //! [`domain::public`]; everything else in it is ids and facts.
 
-use domain::{PublicShape, RecordedEvent, Timestamp};
+use domain::{Position, PublicShape, RecordedEvent, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -45,7 +45,7 @@ pub struct PublicEvent<'a, D = Box<RawValue>> {
     /// `application/json`.
     pub datacontenttype: Cow<'a, str>,
     /// Its place in the one global order, 1, 2, 3, …; also its message's sequence on JetStream.
-    pub position: u64,
+    pub position: Position,
     /// Its place in the aggregate's own stream: 1, 2, 3, …
     pub sequence: u64,
     /// `user:<id>`, `anonymous` or `system:<process>`; null when unknown.
@@ -115,7 +115,7 @@ pub fn cloud_type(aggregate_type: &str, event_type: &str, version: u32) -> Strin
 pub fn write_public_event(event: &RecordedEvent, out: &mut Vec<u8>) {
     let Some(shape) = PublicShape::of(&event.event_type, &event.event_version) else {
         tracing::debug!(
-            event.position,
+            event.position = event.position.get(),
             "an event is newer than this build and published without its data"
         );
         return write_stub(event, out);
@@ -126,7 +126,7 @@ pub fn write_public_event(event: &RecordedEvent, out: &mut Vec<u8>) {
     let begin = out.len();
     if let Err(error) = public.write(out) {
         // What does not have the shape that its version has might hold anything.
-        tracing::error!(event.position, %error, "an event is published without its data");
+        tracing::error!(event.position = event.position.get(), %error, "an event is published without its data");
         out.truncate(begin);
         public.data = None;
         write_without_data(&public, out);
@@ -137,7 +137,7 @@ pub fn write_public_event(event: &RecordedEvent, out: &mut Vec<u8>) {
 pub(crate) fn write_stub(event: &RecordedEvent, out: &mut Vec<u8>) {
     let mut stub = envelope(event);
     stub.oversized = true;
-    let after = event.position.saturating_sub(1);
+    let after = event.position.previous();
     stub.dataref = Some(format!("/api/v1/events?after={after}&limit=1").into());
     write_without_data(&stub, out);
 }

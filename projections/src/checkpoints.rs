@@ -1,3 +1,5 @@
+use domain::Position;
+use follow::position;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
@@ -43,9 +45,9 @@ pub struct Behind {
     /// The projection.
     pub projection: String,
     /// The position that was asked for.
-    pub wanted: u64,
+    pub wanted: Position,
     /// How far it is, as last seen; 0 when it was never seen.
-    pub reached: u64,
+    pub reached: Position,
 }
 
 /// How far every projection and every process manager is, as known in this process: one poller for everybody who waits, and
@@ -56,9 +58,9 @@ pub struct Behind {
 pub struct Checkpoints(Arc<Shared>);
 
 struct Shared {
-    positions: watch::Sender<BTreeMap<String, u64>>,
+    positions: watch::Sender<BTreeMap<String, Position>>,
     /// The journal's last position; none while the database does not say.
-    journal_head: watch::Sender<Option<u64>>,
+    journal_head: watch::Sender<Option<Position>>,
     /// New sessions are told to only read, or the server is a standby.
     only_reads: AtomicBool,
     waiting: AtomicUsize,
@@ -101,11 +103,12 @@ impl Checkpoints {
     pub async fn wait_for(
         &self,
         projection: &str,
-        position: u64,
+        position: Position,
         timeout: Duration,
     ) -> Result<(), Behind> {
-        let reached =
-            |positions: &BTreeMap<String, u64>| positions.get(projection).copied().unwrap_or(0);
+        let reached = |positions: &BTreeMap<String, Position>| {
+            positions.get(projection).copied().unwrap_or_default()
+        };
         if reached(&self.0.positions.borrow()) >= position {
             return Ok(());
         }
@@ -125,22 +128,22 @@ impl Checkpoints {
 
     /// All positions as last seen, by projection.
     #[must_use]
-    pub fn positions(&self) -> BTreeMap<String, u64> {
+    pub fn positions(&self) -> BTreeMap<String, Position> {
         self.0.positions.borrow().clone()
     }
 
     /// The journal's last position as the database has it, seen together with the checkpoints; none
     /// while the database does not say.
     #[must_use]
-    pub fn journal_head(&self) -> watch::Receiver<Option<u64>> {
+    pub fn journal_head(&self) -> watch::Receiver<Option<Position>> {
         self.0.journal_head.subscribe()
     }
 
     /// Returns when a projection has stood behind the journal's head for so long without a step.
     pub async fn stands_still(&self, projection: &str, for_long: Duration) {
-        let (mut stood, mut since) = (0, Instant::now());
+        let (mut stood, mut since) = (Position::START, Instant::now());
         loop {
-            let position = self.0.positions.borrow().get(projection).copied().unwrap_or(0);
+            let position = self.0.positions.borrow().get(projection).copied().unwrap_or_default();
             let is_behind = self.0.journal_head.borrow().is_some_and(|head| position < head);
             if !is_behind || position != stood {
                 (stood, since) = (position, Instant::now());
@@ -163,7 +166,7 @@ impl Checkpoints {
     }
 
     /// A worker of this process has committed this position.
-    pub(crate) fn reached(&self, projection: &str, position: u64) {
+    pub(crate) fn reached(&self, projection: &str, position: Position) {
         self.0.positions.send_if_modified(|positions| advance(positions, projection, position));
     }
 
@@ -244,9 +247,9 @@ impl Drop for Waiting<'_> {
 
 /// What one look sees, all of one moment.
 struct Look {
-    head: u64,
+    head: Position,
     only_reads: bool,
-    positions: Vec<(String, u64)>,
+    positions: Vec<(String, Position)>,
 }
 
 async fn look(conn: &mut PgConnection) -> Result<Look, sqlx::Error> {
@@ -258,12 +261,12 @@ async fn look(conn: &mut PgConnection) -> Result<Look, sqlx::Error> {
     )
     .fetch_all(conn)
     .await?;
-    let mut look = Look { head: 0, only_reads: false, positions: vec![] };
+    let mut look = Look { head: Position::START, only_reads: false, positions: vec![] };
     for (projection, position, only_reads) in rows {
-        // Positions are checked to be at least 0.
+        let position = position::read(position)?;
         match projection {
-            Some(projection) => look.positions.push((projection, position.unsigned_abs())),
-            None => (look.head, look.only_reads) = (position.unsigned_abs(), only_reads),
+            Some(projection) => look.positions.push((projection, position)),
+            None => (look.head, look.only_reads) = (position, only_reads),
         }
     }
     Ok(look)
@@ -275,17 +278,17 @@ async fn bounded<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Resu
 }
 
 /// What was reported and is not in the database yet: up to where, and since when.
-type Unstored = BTreeMap<String, (u64, Instant)>;
+type Unstored = BTreeMap<String, (Position, Instant)>;
 
 /// Takes in what the database says, which may be a little behind what a worker has reported.
 fn follow(
-    positions: &mut BTreeMap<String, u64>,
+    positions: &mut BTreeMap<String, Position>,
     unstored: &mut Unstored,
     projection: &str,
-    seen: u64,
+    seen: Position,
     now: Instant,
 ) -> bool {
-    let known = positions.get(projection).copied().unwrap_or(0);
+    let known = positions.get(projection).copied().unwrap_or_default();
     let (wanted, since) = unstored.get(projection).copied().unwrap_or((known, now));
     if seen >= wanted {
         unstored.remove(projection);
@@ -300,7 +303,11 @@ fn follow(
     true
 }
 
-fn advance(positions: &mut BTreeMap<String, u64>, projection: &str, position: u64) -> bool {
+fn advance(
+    positions: &mut BTreeMap<String, Position>,
+    projection: &str,
+    position: Position,
+) -> bool {
     match positions.get_mut(projection) {
         Some(known) if *known >= position => false,
         Some(known) => {
@@ -320,15 +327,15 @@ mod tests {
 
     #[test]
     fn a_position_goes_back_when_the_database_insists() {
-        let mut positions = BTreeMap::from([("orders".to_owned(), 128)]);
+        let mut positions = BTreeMap::from([("orders".to_owned(), Position::new(128))]);
         let (mut unstored, began) = (BTreeMap::new(), Instant::now());
         let mut look = |seen, reported, after_ms| {
             let now = began + Duration::from_millis(after_ms);
             if let Some(reported) = reported {
-                advance(&mut positions, "orders", reported);
+                advance(&mut positions, "orders", Position::new(reported));
             }
-            follow(&mut positions, &mut unstored, "orders", seen, now);
-            positions["orders"]
+            follow(&mut positions, &mut unstored, "orders", Position::new(seen), now);
+            positions["orders"].get()
         };
         assert_eq!(look(120, None, 0), 128, "the worker stores it in a moment");
         assert_eq!(look(127, Some(140), 900), 140);

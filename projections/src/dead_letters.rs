@@ -2,6 +2,8 @@
 //! decide about them.
 
 use crate::page::{Limit, Page, QueryError, parse_cursor};
+use domain::Position;
+use follow::position;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
@@ -16,7 +18,7 @@ pub struct DeadLetterId {
     /// Whoever could not take the event in.
     pub consumer: String,
     /// The event.
-    pub position: i64,
+    pub position: Position,
 }
 
 impl fmt::Display for DeadLetterId {
@@ -35,10 +37,13 @@ impl FromStr for DeadLetterId {
 
     fn from_str(text: &str) -> Result<Self, InvalidDeadLetterId> {
         let (consumer, position) = text.split_once('.').ok_or(InvalidDeadLetterId)?;
-        let position = position.parse().map_err(|_| InvalidDeadLetterId)?;
+        let position: i64 = position.parse().map_err(|_| InvalidDeadLetterId)?;
+        let position = Position::try_from(position).map_err(|_| InvalidDeadLetterId)?;
         let id = Self { consumer: consumer.to_owned(), position };
         // A second spelling of the same id would pass other permission rules than the first.
-        (id.position > 0 && id.to_string() == text).then_some(id).ok_or(InvalidDeadLetterId)
+        (id.position > Position::START && id.to_string() == text)
+            .then_some(id)
+            .ok_or(InvalidDeadLetterId)
     }
 }
 
@@ -89,7 +94,10 @@ pub struct DeadLetter {
 impl<'r> FromRow<'r, sqlx::postgres::PgRow> for DeadLetterId {
     fn from_row(row: &'r sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
         use sqlx::Row;
-        Ok(Self { consumer: row.try_get("consumer")?, position: row.try_get("position")? })
+        Ok(Self {
+            consumer: row.try_get("consumer")?,
+            position: position::read(row.try_get("position")?)?,
+        })
     }
 }
 
@@ -119,13 +127,13 @@ pub async fn list(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<DeadLetter>, QueryError> {
-    let after: (String, i64) = parse_cursor(cursor)?.unwrap_or_default();
+    let after: (String, Position) = parse_cursor(cursor)?.unwrap_or_default();
     let select = format!(
         "{SELECT} where (consumer, position) > ($1, $2) order by consumer, position limit $3"
     );
     let letters: Vec<DeadLetter> = sqlx::query_as(&select)
         .bind(after.0)
-        .bind(after.1)
+        .bind(after.1.bigint())
         .bind(limit.look_ahead())
         .fetch_all(pool)
         .await?;
@@ -139,7 +147,7 @@ pub async fn list(
 pub async fn find(pool: &PgPool, id: &DeadLetterId) -> Result<Option<DeadLetter>, sqlx::Error> {
     sqlx::query_as(&format!("{SELECT} where consumer = $1 and position = $2"))
         .bind(&id.consumer)
-        .bind(id.position)
+        .bind(id.position.bigint())
         .fetch_optional(pool)
         .await
 }
@@ -197,7 +205,7 @@ pub async fn request_retry(pool: &PgPool, id: &DeadLetterId) -> Result<Decided, 
          where consumer = $1 and position = $2 and status <> 'given_up'",
     )
     .bind(&id.consumer)
-    .bind(id.position)
+    .bind(id.position.bigint())
     .execute(pool)
     .await?;
     Ok(Decided::Accepted)
@@ -221,7 +229,7 @@ pub async fn give_up(pool: &PgPool, id: &DeadLetterId) -> Result<Decided, sqlx::
          where consumer = $1 and position = $2 and status = 'failed'",
     )
     .bind(&id.consumer)
-    .bind(id.position)
+    .bind(id.position.bigint())
     .execute(pool)
     .await?;
     Ok(Decided::Accepted)
@@ -234,7 +242,10 @@ mod tests {
     #[test]
     fn an_id_has_one_spelling() {
         let id: DeadLetterId = "orders.1234".parse().expect("it names a letter");
-        assert_eq!(id, DeadLetterId { consumer: "orders".to_owned(), position: 1_234 });
+        assert_eq!(
+            id,
+            DeadLetterId { consumer: "orders".to_owned(), position: Position::new(1_234) }
+        );
         assert_eq!(id.to_string(), "orders.1234");
         for other in ["orders", "orders.", "orders.0", "orders.-1", "orders.007", "orders.+7"] {
             assert_eq!(other.parse::<DeadLetterId>(), Err(InvalidDeadLetterId), "{other}");

@@ -1,8 +1,8 @@
-use domain::{DecodeError, EventTypes, RecordedEvent};
+use domain::{DecodeError, EventTypes, Position, RecordedEvent};
 use futures::future::BoxFuture;
 use sqlx::PgConnection;
+use std::str::FromStr;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// A read model as the runner sees it.
 pub trait Projection: Send + Sync + 'static {
@@ -102,7 +102,7 @@ pub enum ApplyError {
     #[error("event {position} cannot be applied: {reason}")]
     Event {
         /// The event.
-        position: u64,
+        position: Position,
         /// Why; holds no personal data.
         reason: String,
     },
@@ -179,7 +179,7 @@ pub(crate) fn decode<E: EventTypes>(event: &RecordedEvent) -> Result<E, ApplyErr
 }
 
 /// The aggregate's id, for streams that are named by a UUID.
-pub(crate) fn stream_uuid(event: &RecordedEvent) -> Result<Uuid, ApplyError> {
+pub(crate) fn stream_id<Id: FromStr>(event: &RecordedEvent) -> Result<Id, ApplyError> {
     event.aggregate_id.parse().map_err(|_| ApplyError::Event {
         position: event.position,
         reason: format!("the id of this {} is not a UUID", event.aggregate_type),

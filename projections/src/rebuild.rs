@@ -21,7 +21,7 @@ mod tables;
 
 use crate::projection::{ApplyError, Projection};
 use crate::runner::checkpoint;
-use domain::{Cursor, EventSource, SourceError, locks};
+use domain::{Cursor, EventSource, Position, SourceError, locks};
 use follow::backoff::Backoff;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
@@ -66,7 +66,7 @@ pub struct RebuildOptions {
     /// to create schemas. The rebuild opens one connection.
     pub connect: PgConnectOptions,
     /// The journal's last position, as it grows: what progress is measured by.
-    pub head: watch::Receiver<u64>,
+    pub head: watch::Receiver<Position>,
     /// The most events in one transaction, at least 1; usually [`REBUILD_BATCH_EVENTS`].
     pub batch_events: usize,
 }
@@ -101,9 +101,9 @@ pub struct Progress {
     /// What it is doing.
     pub stage: Stage,
     /// Everything up to this position is in the new rows.
-    pub position: u64,
+    pub position: Position,
     /// The journal's last position.
-    pub head: u64,
+    pub head: Position,
     /// Events a second since the start, those included that the projection does not read.
     pub events_per_second: f64,
     /// How long the filling will go on at this rate; none before the first batch.
@@ -114,7 +114,7 @@ pub struct Progress {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rebuilt {
     /// Everything up to this position was in the new rows when they went live.
-    pub position: u64,
+    pub position: Position,
     /// Events a second until then, those included that the projection does not read.
     pub events_per_second: f64,
     /// From the start until the old rows were dropped.
@@ -154,9 +154,9 @@ pub enum RebuildError {
     #[error("the source gave event {found} where {expected} was next")]
     Gap {
         /// The position that was next.
-        expected: u64,
+        expected: Position,
         /// The position that came.
-        found: u64,
+        found: Position,
     },
     /// The journal could not be read.
     #[error(transparent)]
@@ -209,7 +209,7 @@ struct Rebuild<S, P> {
     /// Holds the advisory lock; goes with the rebuild however that ends.
     conn: PgConnection,
     source: Arc<S>,
-    head: watch::Receiver<u64>,
+    head: watch::Receiver<Position>,
     batch_events: usize,
     /// Everything up to here is in the new rows.
     cursor: Cursor,
@@ -299,13 +299,13 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
         let position = self.cursor.position;
         let head = (*self.head.borrow()).max(position);
         let events_per_second = self.events_per_second();
-        let seconds = (head - position) as f64 / events_per_second;
+        let seconds = position.lag(head) as f64 / events_per_second;
         let remaining = Duration::try_from_secs_f64(seconds).ok();
         (self.progress)(Progress { stage, position, head, events_per_second, remaining });
     }
 
     fn events_per_second(&self) -> f64 {
-        self.cursor.position as f64 / self.started.elapsed().as_secs_f64().max(f64::EPSILON)
+        self.cursor.position.get() as f64 / self.started.elapsed().as_secs_f64().max(f64::EPSILON)
     }
 }
 

@@ -1,3 +1,4 @@
+use domain::Position;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
@@ -25,7 +26,7 @@ pub struct ProjectionStatus {
     pub version: i32,
     /// Everything up to this position is in its rows or among its dead letters.
     #[sqlx(try_from = "i64")]
-    pub position: u64,
+    pub position: Position,
     /// Whether it goes on.
     pub status: Status,
     /// Why, when it is parked; holds no personal data.
@@ -37,8 +38,8 @@ pub struct ProjectionStatus {
 impl ProjectionStatus {
     /// The position of the event before which it stands when it is parked.
     #[must_use]
-    pub fn parked_position(&self) -> Option<u64> {
-        (self.status == Status::Parked).then_some(self.position + 1)
+    pub fn parked_position(&self) -> Option<Position> {
+        (self.status == Status::Parked).then_some(self.position.next())
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::wire::{ChargeRequest, IDEMPOTENCY_KEY, NOT_FOUND, PaymentAnswer, Refusal, UNAVAILABLE};
 use commands::payments::{Charge, PaymentProvider, ProviderAnswer};
+use domain::PaymentId;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use std::fmt;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// The longest that one call takes, from the connection to the last byte of the answer. Below the
 /// ten seconds that a paying customer is kept waiting, so that there is time to ask once more.
@@ -71,7 +71,7 @@ impl HttpProvider {
         Ok(Self { client, base_url: url.as_str().trim_end_matches('/').to_owned() })
     }
 
-    fn payment_url(&self, payment_id: Uuid) -> String {
+    fn payment_url(&self, payment_id: PaymentId) -> String {
         format!("{}/v1/payments/{payment_id}", self.base_url)
     }
 }
@@ -105,7 +105,7 @@ impl PaymentProvider for HttpProvider {
         })
     }
 
-    async fn query(&self, payment_id: Uuid) -> ProviderAnswer {
+    async fn query(&self, payment_id: PaymentId) -> ProviderAnswer {
         let request = self.client.get(self.payment_url(payment_id));
         conclude("query", payment_id, call(request).await, |missed| match missed {
             Missed::Refused(StatusCode::NOT_FOUND, code) if code == NOT_FOUND => {
@@ -115,7 +115,7 @@ impl PaymentProvider for HttpProvider {
         })
     }
 
-    async fn cancel(&self, payment_id: Uuid) -> ProviderAnswer {
+    async fn cancel(&self, payment_id: PaymentId) -> ProviderAnswer {
         let request = self.client.post(format!("{}/cancel", self.payment_url(payment_id)));
         conclude("cancel", payment_id, call(request).await, |_| ProviderAnswer::NoAnswer)
     }
@@ -138,7 +138,7 @@ enum Missed {
 /// The answer about that payment, or what `otherwise` makes of its absence.
 fn conclude(
     call: &'static str,
-    payment_id: Uuid,
+    payment_id: PaymentId,
     outcome: Result<PaymentAnswer, Missed>,
     otherwise: impl FnOnce(&Missed) -> ProviderAnswer,
 ) -> ProviderAnswer {

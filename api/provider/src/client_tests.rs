@@ -51,8 +51,8 @@ fn state(fields: &str) -> String {
 
 fn charge() -> Charge {
     Charge {
-        payment_id: PAYMENT,
-        order_id: Uuid::from_u128(8),
+        payment_id: PAYMENT.into(),
+        order_id: Uuid::from_u128(8).into(),
         amount: Money::new(990, Currency::USD).expect("in range"),
         method: "card".to_owned(),
         token: "tok_ok".to_owned(),
@@ -61,7 +61,11 @@ fn charge() -> Charge {
 
 /// The three calls in the order charge, query, cancel.
 async fn ask(provider: &HttpProvider) -> [ProviderAnswer; 3] {
-    [provider.charge(charge()).await, provider.query(PAYMENT).await, provider.cancel(PAYMENT).await]
+    [
+        provider.charge(charge()).await,
+        provider.query(PAYMENT.into()).await,
+        provider.cancel(PAYMENT.into()).await,
+    ]
 }
 
 fn each(answer: ProviderAnswer) -> [ProviderAnswer; 3] {
@@ -116,7 +120,7 @@ async fn a_capture_is_heard_whatever_stands_where_an_amount_should() {
     }
     let long = "9".repeat(1_000);
     let provider = answering(state(&format!(r#""status":"captured","currency":"{long}""#))).await;
-    let ProviderAnswer::CapturedUnreadable { said } = provider.query(PAYMENT).await else {
+    let ProviderAnswer::CapturedUnreadable { said } = provider.query(PAYMENT.into()).await else {
         panic!("it was captured");
     };
     assert_eq!(said.len(), 64);
@@ -152,7 +156,7 @@ async fn a_redirect_is_not_followed() {
     let elsewhere = answering(state(r#""status":"voided""#)).await;
     let answer = format!(
         "HTTP/1.1 307 Temporary Redirect\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n",
-        elsewhere.payment_url(PAYMENT)
+        elsewhere.payment_url(PAYMENT.into())
     );
     let provider = answering(answer).await;
     assert_eq!(ask(&provider).await, each(ProviderAnswer::NoAnswer));

@@ -6,11 +6,11 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use commands::payments::ProviderAnswer;
+use domain::PaymentId;
 use http::HeaderMap;
 use std::fmt;
 use std::str::FromStr;
 use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
 /// How far the sender's clock and ours may differ, and so how long a captured message can be
 /// played again.
@@ -82,7 +82,7 @@ pub struct Notification {
     /// at most 255 visible ASCII characters.
     pub event_id: String,
     /// The payment that changed.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
     /// Where it stood then; it may have moved on. `NoAnswer` when that was not understood.
     pub answer: ProviderAnswer,
 }

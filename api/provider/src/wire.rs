@@ -1,10 +1,9 @@
 //! What goes over the wire, for both ends.
 
 use commands::payments::ProviderAnswer;
-use domain::{Currency, Money};
+use domain::{Currency, Money, PaymentId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 /// The header of a charge that repeats the payment's id.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -33,7 +32,7 @@ const MAX_URL_CHARS: usize = 2_048;
 #[serde(deny_unknown_fields)]
 pub struct ChargeRequest {
     /// Ours; the same as the header.
-    pub id: Uuid,
+    pub id: PaymentId,
     /// Minor units.
     pub amount: i64,
     /// An ISO 4217 code.
@@ -149,7 +148,7 @@ impl PaymentState {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PaymentAnswer {
     /// The payment.
-    pub id: Uuid,
+    pub id: PaymentId,
     /// What is told about it.
     #[serde(flatten)]
     pub state: PaymentState,
@@ -174,7 +173,7 @@ pub struct NotificationBody {
     /// The event's id, also in the header `webhook-id`.
     pub id: String,
     /// The payment.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
     /// What is told about it.
     #[serde(flatten)]
     pub state: PaymentState,

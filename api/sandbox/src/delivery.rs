@@ -179,7 +179,7 @@ struct Due {
 impl Due {
     fn read(row: &PgRow, public_url: &str) -> sqlx::Result<Self> {
         let id: Uuid = row.try_get("id")?;
-        let payment_id = row.try_get("payment_id")?;
+        let payment_id = row.try_get::<Uuid, _>("payment_id")?.into();
         let (status, amount) = read_status(row)?;
         let state = describe(public_url, payment_id, status, amount, row.try_get("code")?);
         let kind = PAYMENT_UPDATED.to_owned();

@@ -9,9 +9,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use domain::PaymentId;
 use provider::wire::Status;
 use serde::Deserialize;
-use uuid::Uuid;
 
 /// Nothing but our own form runs on the page.
 const POLICY: &str = "default-src 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -87,7 +87,7 @@ async fn decide(
 }
 
 /// Relative, so that it is right behind any prefix.
-fn back_to(id: Uuid) -> Response {
+fn back_to(id: PaymentId) -> Response {
     (StatusCode::SEE_OTHER, [(LOCATION, id.to_string())]).into_response()
 }
 

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use domain::Money;
+use domain::{Money, PaymentId};
 use provider::wire::{
     ChargeRequest, IDEMPOTENCY_KEY, NOT_FOUND, PaymentAnswer, PaymentState, Refusal, Status,
     UNAVAILABLE,
@@ -17,7 +17,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// A charge is a few hundred bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -57,7 +56,7 @@ impl Service {
     }
 
     /// A payment as it stands now: one that is due is captured first.
-    pub(super) async fn current(&self, id: Uuid) -> Result<Option<Payment>, Failure> {
+    pub(super) async fn current(&self, id: PaymentId) -> Result<Option<Payment>, Failure> {
         match self.store.find(id).await? {
             Some(payment) if payment.status == Status::Pending && payment.settles_in.is_zero() => {
                 self.settled(id).await.map(Some)
@@ -67,7 +66,7 @@ impl Service {
     }
 
     /// Captures a payment whose time has come, unless somebody was faster, and reads it.
-    async fn settled(&self, id: Uuid) -> Result<Payment, Failure> {
+    async fn settled(&self, id: PaymentId) -> Result<Payment, Failure> {
         if let Some(payment) = self.store.settle(id).await? {
             self.changed.notify_one();
             return Ok(payment);
@@ -86,7 +85,7 @@ impl Service {
 /// The state of a payment on the wire.
 pub(super) fn describe(
     public_url: &str,
-    id: Uuid,
+    id: PaymentId,
     status: Status,
     amount: Option<Money>,
     code: Option<String>,
@@ -158,7 +157,7 @@ impl IntoResponse for Failure {
 }
 
 /// The id that a path names; what is no id names no payment.
-pub(super) fn payment_id(text: &str) -> Result<Uuid, Failure> {
+pub(super) fn payment_id(text: &str) -> Result<PaymentId, Failure> {
     text.parse().map_err(|_| Failure::unknown_payment())
 }
 

@@ -2,7 +2,7 @@
 //! notification about it together: a request that is dropped, or a process that is killed, leaves
 //! both or neither, and no transaction is ever open in a request's future.
 
-use domain::{Currency, Money};
+use domain::{Currency, Money, PaymentId};
 use provider::wire::Status;
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
@@ -22,7 +22,7 @@ pub(super) struct Store {
 
 /// A payment as the provider knows it.
 pub(super) struct Payment {
-    pub(super) id: Uuid,
+    pub(super) id: PaymentId,
     pub(super) status: Status,
     /// Absent in a tombstone.
     pub(super) amount: Option<Money>,
@@ -34,7 +34,7 @@ pub(super) struct Payment {
 
 /// What to record for a charge.
 pub(super) struct NewPayment<'a> {
-    pub(super) id: Uuid,
+    pub(super) id: PaymentId,
     pub(super) amount: Money,
     pub(super) method: &'a str,
     pub(super) reference: &'a str,
@@ -78,9 +78,9 @@ impl Store {
     }
 
     /// The payment of that id, if it was ever heard of.
-    pub(super) async fn find(&self, id: Uuid) -> sqlx::Result<Option<Payment>> {
+    pub(super) async fn find(&self, id: PaymentId) -> sqlx::Result<Option<Payment>> {
         let sql = concat!("select ", columns!(), " from sandbox.payments where id = $1");
-        let row = sqlx::query(sql).bind(id).fetch_optional(&self.pool).await?;
+        let row = sqlx::query(sql).bind(id.uuid()).fetch_optional(&self.pool).await?;
         row.as_ref().map(read).transpose()
     }
 
@@ -95,7 +95,7 @@ impl Store {
         );
         let row = sqlx::query(sql)
             .bind(self.notify)
-            .bind(new.id)
+            .bind(new.id.uuid())
             .bind(new.status.as_str())
             .bind(new.amount.amount_minor())
             .bind(new.amount.currency().as_str())
@@ -109,12 +109,12 @@ impl Store {
     }
 
     /// Captures a pending payment whose time has come. `None` when it is not pending any more.
-    pub(super) async fn settle(&self, id: Uuid) -> sqlx::Result<Option<Payment>> {
+    pub(super) async fn settle(&self, id: PaymentId) -> sqlx::Result<Option<Payment>> {
         let sql = changing!(
             "update sandbox.payments set status = 'captured', changed_at = clock_timestamp()
               where id = $2 and status = 'pending'"
         );
-        self.change(sqlx::query(sql).bind(self.notify).bind(id)).await
+        self.change(sqlx::query(sql).bind(self.notify).bind(id.uuid())).await
     }
 
     /// Captures what is due and nobody waits for any more: the process that had begun it was killed, or its caller left. Answers whether there may be more.
@@ -134,7 +134,7 @@ impl Store {
     /// Writes down what the customer decided. `None` when nothing waits for the customer.
     pub(super) async fn decide(
         &self,
-        id: Uuid,
+        id: PaymentId,
         status: Status,
         code: Option<&'static str>,
     ) -> sqlx::Result<Option<Payment>> {
@@ -142,19 +142,19 @@ impl Store {
             "update sandbox.payments set status = $3, code = $4, changed_at = clock_timestamp()
               where id = $2 and status = 'action_required'"
         );
-        let query = sqlx::query(sql).bind(self.notify).bind(id);
+        let query = sqlx::query(sql).bind(self.notify).bind(id.uuid());
         self.change(query.bind(status.as_str()).bind(code)).await
     }
 
     /// Voids what is not settled, and leaves a tombstone for what was never heard of, so that a
     /// charge that is still on its way finds the payment called off. `None` when it is settled.
-    pub(super) async fn void(&self, id: Uuid) -> sqlx::Result<Option<Payment>> {
+    pub(super) async fn void(&self, id: PaymentId) -> sqlx::Result<Option<Payment>> {
         let sql = changing!(
             "insert into sandbox.payments as p (id, status) values ($2, 'voided')
              on conflict (id) do update set status = 'voided', changed_at = clock_timestamp()
               where p.status in ('pending', 'action_required')"
         );
-        self.change(sqlx::query(sql).bind(self.notify).bind(id)).await
+        self.change(sqlx::query(sql).bind(self.notify).bind(id.uuid())).await
     }
 
     async fn change(
@@ -182,7 +182,7 @@ fn read(row: &PgRow) -> sqlx::Result<Payment> {
     let (status, amount) = read_status(row)?;
     let settles_in_ms: Option<i64> = row.try_get("settles_in_ms")?;
     Ok(Payment {
-        id: row.try_get("id")?,
+        id: row.try_get::<Uuid, _>("id")?.into(),
         status,
         amount,
         code: row.try_get("code")?,

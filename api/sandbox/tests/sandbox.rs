@@ -8,7 +8,7 @@ mod webhooks;
 use axum::http::StatusCode;
 use commands::payments::{PaymentProvider, ProviderAnswer};
 use compose::testing::eventually;
-use domain::{Currency, Money};
+use domain::{Currency, Money, PaymentId};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -142,7 +142,7 @@ async fn the_page_refuses_what_it_does_not_know() {
         let answer = browser.post(&url).body(body).send().await.expect("the page answers");
         assert_eq!(answer.status(), expected, "{body}");
     }
-    for unknown in [new_id().to_string(), "7".to_owned()] {
+    for unknown in [new_id::<PaymentId>().to_string(), "7".to_owned()] {
         let url = format!("{}/sandbox/payments/{unknown}", sandbox.base);
         let shown = browser.get(&url).send().await.expect("the page answers");
         assert_eq!(shown.status(), StatusCode::NOT_FOUND);
@@ -335,7 +335,7 @@ async fn a_stop_answers_a_running_charge_and_the_next_start_finishes_it() {
 #[tokio::test]
 async fn a_malformed_charge_is_refused_and_records_nothing() {
     let sandbox = sandbox(&database().await).await;
-    let id = new_id();
+    let id: PaymentId = new_id();
     let good = json!({
         "id": id, "amount": 990, "currency": "USD",
         "method": "card", "token": "tok_ok", "reference": "order",

@@ -3,11 +3,11 @@
 use super::{App, Call, Failure};
 use commands::bus::{Executed, Loaded};
 use commands::registration::{self, Registration};
-use cqrs_es::Aggregate;
 use domain::session::{Session, SessionCommand, SessionEnd, SessionRejection};
 use domain::user::User;
-use domain::{EmailAddress, Locale, Name, RoleName, StreamKey, Timestamp};
-use uuid::Uuid;
+use domain::{
+    EmailAddress, Locale, Name, Position, RoleName, SessionId, StreamKey, Timestamp, UserId,
+};
 
 /// How long a session lasts that is not refreshed.
 const SESSION_SECONDS: i64 = 30 * 24 * 60 * 60;
@@ -27,7 +27,7 @@ pub struct SignUp {
 /// Somebody who is signed in.
 pub struct SignedIn {
     /// Who.
-    pub user_id: Uuid,
+    pub user_id: UserId,
     /// Their account.
     pub user: Loaded<User>,
     /// When they signed up.
@@ -37,7 +37,7 @@ pub struct SignedIn {
     /// For the next access token.
     pub refresh_token: String,
     /// Where the session's last event is.
-    pub position: u64,
+    pub position: Position,
     /// Whether this had been done before, under the same key.
     pub replayed: bool,
 }
@@ -64,7 +64,7 @@ pub async fn register(app: &App, call: &Call, sign_up: SignUp) -> Result<SignedI
             registration::register(&app.bus, &app.vault, registration, context, key).await?
         }
         Err(weak) => {
-            let plan = call.plan().look::<User>(user_id.to_string());
+            let plan = call.plan().look::<User>(&user_id);
             app.refuse(call.keyed(plan), weak).await?
         }
     };
@@ -98,7 +98,7 @@ pub async fn sign_in(
     let found =
         registration::find_by_email(&app.pool, email).await.map_err(Failure::unavailable)?;
     let user = match found {
-        Some(user_id) => Some((user_id, app.bus.load::<User>(&user_id.to_string()).await?)),
+        Some(user_id) => Some((user_id, app.bus.load::<User>(&user_id).await?)),
         None => None,
     };
     let hash = match &user {
@@ -127,9 +127,9 @@ pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Fa
     const INVALID: Failure = Failure::Unauthenticated("The refresh token is not valid.");
     let (session_id, generation) = app.refresh_tokens.verify(token).ok_or(INVALID)?;
     // Who may not come in is told so before the exchange: a refusal must not spend the token.
-    let session = app.bus.load::<Session>(&session_id.to_string()).await?.state;
+    let session = app.bus.load::<Session>(&session_id).await?.state;
     let user_id = session.user_id.ok_or(INVALID)?;
-    let user = app.bus.load::<User>(&user_id.to_string()).await?;
+    let user = app.bus.load::<User>(&user_id).await?;
     if !user.state.exists() {
         return Err(Failure::Unauthenticated("The account is gone."));
     }
@@ -138,7 +138,7 @@ pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Fa
     }
     let expires_at = (app.world.now)().plus_seconds(SESSION_SECONDS);
     let exchange = SessionCommand::Refresh { generation, expires_at };
-    let plan = call.plan().step::<Session>(session_id.to_string(), exchange);
+    let plan = call.plan().step::<Session>(&session_id, exchange);
     let refreshed = app.bus.execute(call.keyed(plan)).await?;
     if refreshed.state::<Session>(0).revoked.is_some() {
         // Somebody has a copy of a spent token; the exchange has ended the session.
@@ -152,12 +152,12 @@ pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Fa
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn sign_out(app: &App, call: &Call, session_id: Uuid) -> Result<Executed, Failure> {
+pub async fn sign_out(app: &App, call: &Call, session_id: SessionId) -> Result<Executed, Failure> {
     let revoke = SessionCommand::Revoke { reason: SessionEnd::SignedOut };
-    let plan = call.plan().step::<Session>(session_id.to_string(), revoke);
+    let plan = call.plan().step::<Session>(&session_id, revoke);
     let executed = app.bus.execute(call.keyed(plan)).await?;
     // Not even this process's own cache may let the next request in.
-    app.access.note_change(session_id, executed.version(0)).await;
+    app.access.note_session_change(session_id, executed.version(0)).await;
     Ok(executed)
 }
 
@@ -165,14 +165,14 @@ pub async fn sign_out(app: &App, call: &Call, session_id: Uuid) -> Result<Execut
 ///
 /// # Errors
 /// [`Failure::NotFound`] when they have not.
-pub async fn created_at(app: &App, user_id: Uuid) -> Result<Timestamp, Failure> {
-    let stream = StreamKey { aggregate_type: User::TYPE, aggregate_id: user_id.to_string() };
+pub async fn created_at(app: &App, user_id: UserId) -> Result<Timestamp, Failure> {
+    let stream = StreamKey::of::<User>(&user_id);
     let place = app.reader.place_of(&stream, 1).await?;
     place.map(|(_, at)| at).ok_or(Failure::NotFound)
 }
 
 /// The hash of the user's password; none when it cannot be opened any more.
-async fn password_hash(app: &App, user_id: Uuid, user: &User) -> Result<Option<String>, Failure> {
+async fn password_hash(app: &App, user_id: UserId, user: &User) -> Result<Option<String>, Failure> {
     match &user.password {
         Some(sealed) => Ok(app.vault.open(user_id, sealed).await?),
         None => Ok(None),
@@ -182,22 +182,21 @@ async fn password_hash(app: &App, user_id: Uuid, user: &User) -> Result<Option<S
 async fn start_session(
     app: &App,
     call: &Call,
-    user_id: Uuid,
-    session_id: Uuid,
+    user_id: UserId,
+    session_id: SessionId,
 ) -> Result<Executed, Failure> {
     let expires_at = (app.world.now)().plus_seconds(SESSION_SECONDS);
     let start = SessionCommand::Start { user_id, expires_at };
-    let plan =
-        call.plan().step::<Session>(session_id.to_string(), start).keyed(call.step_key("session"));
+    let plan = call.plan().step::<Session>(&session_id, start).keyed(call.step_key("session"));
     Ok(app.bus.execute(plan).await?)
 }
 
 fn signed_in(
     app: &App,
-    user_id: Uuid,
+    user_id: UserId,
     user: Loaded<User>,
     created_at: Timestamp,
-    session_id: Uuid,
+    session_id: SessionId,
     session: &Executed,
 ) -> Result<SignedIn, Failure> {
     let access_token = app

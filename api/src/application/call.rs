@@ -89,8 +89,8 @@ impl Call {
 
     /// The id of what this request creates: the same for every retry under one key, fresh without.
     #[must_use]
-    pub fn new_id(&self, name: &str, world: World) -> Uuid {
-        self.key.map_or_else(world.new_id, |key| key.id(name))
+    pub fn new_id<Id: From<Uuid>>(&self, name: &str, world: World) -> Id {
+        self.key.map_or_else(world.new_id, |key| key.id(name)).into()
     }
 
     fn with(&self, key: CommandKey) -> RequestKey {

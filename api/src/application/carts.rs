@@ -3,9 +3,8 @@
 use super::{App, Call, Failure};
 use commands::bus::Executed;
 use domain::cart::{Cart, CartCommand};
-use domain::{Money, Quantity, Rejection, RejectionKind, Sku};
+use domain::{CartId, Money, Quantity, Rejection, RejectionKind, Sku, UserId};
 use projections::catalogue::OfferView;
-use uuid::Uuid;
 
 /// What shall happen to a cart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,23 +39,23 @@ pub enum Change {
 pub async fn change(
     app: &App,
     call: &Call,
-    member_id: Uuid,
+    member_id: UserId,
     change: Change,
 ) -> Result<Executed, Failure> {
-    let cart_id = member_id.to_string();
+    let cart_id = CartId::of(member_id);
     match command(app, member_id, change).await {
         Ok(command) => {
-            let plan = call.plan().step::<Cart>(cart_id, command);
+            let plan = call.plan().step::<Cart>(&cart_id, command);
             Ok(app.bus.execute(call.keyed(plan)).await?)
         }
         Err(failure) => {
-            let plan = call.plan().look::<Cart>(cart_id);
+            let plan = call.plan().look::<Cart>(&cart_id);
             app.refuse(call.keyed(plan), failure).await
         }
     }
 }
 
-async fn command(app: &App, owner_id: Uuid, change: Change) -> Result<CartCommand, Failure> {
+async fn command(app: &App, owner_id: UserId, change: Change) -> Result<CartCommand, Failure> {
     match change {
         Change::Add { sku, quantity } => {
             let quantity = line_quantity(quantity)?;

@@ -6,9 +6,8 @@ use commands::bus::Loaded;
 use commands::checkout::{self, Checkout, StartedPayment};
 use commands::payments::Attempt;
 use domain::order::Order;
-use domain::{Money, OrderContact, Timestamp};
+use domain::{CartId, Money, OrderContact, OrderId, Position, Timestamp, UserId};
 use std::sync::Arc;
-use uuid::Uuid;
 
 pub use commands::checkout::Quote;
 
@@ -27,17 +26,17 @@ pub struct CheckOut {
 /// What was ordered.
 pub struct CheckedOut {
     /// Which order.
-    pub order_id: Uuid,
+    pub order_id: OrderId,
     /// The order, after its payment if there was one.
     pub order: Loaded<Order>,
     /// Where its row is once a read model shows all of this.
-    pub order_position: u64,
+    pub order_position: Position,
     /// When it was placed.
     pub placed_at: Timestamp,
     /// The payment, if one was asked for.
     pub payment: Option<Asked>,
     /// The position to wait for.
-    pub position: u64,
+    pub position: Position,
     /// Whether this had been done before, under the same key.
     pub replayed: bool,
 }
@@ -53,7 +52,7 @@ pub struct CheckedOut {
 pub async fn check_out(
     app: Arc<App>,
     call: Call,
-    member_id: Uuid,
+    member_id: UserId,
     request: CheckOut,
 ) -> Result<CheckedOut, Failure> {
     let key = call.key.expect("a checkout has a key");
@@ -64,7 +63,7 @@ pub async fn check_out(
 async fn place_and_pay(
     app: Arc<App>,
     call: Call,
-    member_id: Uuid,
+    member_id: UserId,
     request: CheckOut,
 ) -> Result<CheckedOut, Failure> {
     let key = call.request_key().expect("a checkout has a key");
@@ -72,7 +71,7 @@ async fn place_and_pay(
     let payment = request.payment.map(|payment| (call.new_id("payment", app.world), payment));
     let checkout = Checkout {
         customer_id: member_id,
-        cart_id: member_id,
+        cart_id: CartId::of(member_id),
         cart_version: request.cart_version,
         expected_total: request.expected_total,
         contact: app.vault.seal(member_id, &request.contact).await?,
@@ -90,12 +89,13 @@ async fn place_and_pay(
         let attempt = if placed.replayed { Attempt::Again } else { Attempt::First };
         let asked =
             payments::ask(&app, payment_id, order_id, payment, attempt, &call.context).await?;
-        order = app.bus.load(&order_id.to_string()).await?;
+        order = app.bus.load(&order_id).await?;
         paid = Some(asked);
     }
     // An order's row moves with its own events and its payments', not with the stock's.
-    let order_position = app.position_of::<Order>(order_id, order.sequence).await?;
-    let order_position = order_position.max(paid.as_ref().map_or(0, |asked| asked.position));
+    let order_position = app.position_of::<Order>(&order_id, order.sequence).await?;
+    let order_position =
+        order_position.max(paid.as_ref().map_or(Position::START, |asked| asked.position));
     Ok(CheckedOut {
         order_id,
         order,
@@ -113,9 +113,9 @@ async fn place_and_pay(
 /// What the checkout would refuse.
 pub async fn quote(
     app: &App,
-    member_id: Uuid,
+    member_id: UserId,
     cart_version: Option<u64>,
     expected_total: Option<Money>,
 ) -> Result<Quote, Failure> {
-    Ok(checkout::quote(&app.bus, member_id, cart_version, expected_total).await?)
+    Ok(checkout::quote(&app.bus, CartId::of(member_id), cart_version, expected_total).await?)
 }

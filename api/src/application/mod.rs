@@ -36,8 +36,7 @@ use commands::bus::{Bus, Executed, Plan, World};
 use commands::journal::{JournalReader, Tail};
 use commands::numbers::Numbers;
 use commands::vault::Vault;
-use cqrs_es::Aggregate;
-use domain::StreamKey;
+use domain::{Identified, Position, StreamKey};
 use projections::Checkpoints;
 use provider::HttpProvider;
 use provider::webhook::WebhookSecret;
@@ -109,7 +108,7 @@ impl App {
     pub async fn caught_up(
         &self,
         projection: &str,
-        position: impl Into<u64>,
+        position: impl Into<Position>,
     ) -> Result<(), Failure> {
         let reached = self.checkpoints.wait_for(projection, position.into(), READ_WAIT);
         reached.await.map_err(|_| Failure::Behind)
@@ -122,7 +121,7 @@ impl App {
     pub async fn all_caught_up(
         &self,
         projections: &[&str],
-        position: impl Into<u64>,
+        position: impl Into<Position>,
     ) -> Result<(), Failure> {
         let position = position.into();
         let waits = projections.iter().map(|projection| self.caught_up(projection, position));
@@ -134,7 +133,7 @@ impl App {
     ///
     /// # Errors
     /// [`Failure::Behind`] after a second.
-    pub async fn journal_reached(&self, position: impl Into<u64>) -> Result<(), Failure> {
+    pub async fn journal_reached(&self, position: impl Into<Position>) -> Result<(), Failure> {
         let (mut head, position) = (self.tail.head(), position.into());
         let reached = head.wait_for(|head| *head >= position);
         match tokio::time::timeout(READ_WAIT, reached).await {
@@ -148,12 +147,13 @@ impl App {
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub async fn position_of<A: Aggregate>(
+    pub async fn position_of<A: Identified>(
         &self,
-        id: impl ToString,
+        id: &A::Id,
         sequence: u64,
-    ) -> Result<u64, Failure> {
-        let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.to_string() };
-        Ok(self.reader.place_of(&stream, sequence).await?.map_or(0, |(position, _)| position))
+    ) -> Result<Position, Failure> {
+        let stream = StreamKey::of::<A>(id);
+        let place = self.reader.place_of(&stream, sequence).await?;
+        Ok(place.map(|(position, _)| position).unwrap_or_default())
     }
 }

@@ -5,11 +5,11 @@ use commands::bus::{Context, Loaded};
 use commands::payments::{self, Attempt, Charge, ProviderAnswer};
 use domain::order::Order;
 use domain::payment::{Payment, PaymentStatus};
+use domain::{OrderId, PaymentId, Position, UserId};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 /// How long a call that pays waits for the outcome; after that the payment is `pending`.
 const WAIT_FOR_OUTCOME: Duration = Duration::from_secs(10);
@@ -35,11 +35,11 @@ impl fmt::Debug for Instrument {
 /// A payment after its provider was asked.
 pub struct Asked {
     /// Which one.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
     /// How it stands.
     pub payment: Loaded<Payment>,
     /// Where its last event is.
-    pub position: u64,
+    pub position: Position,
 }
 
 /// A payment that somebody asked for.
@@ -47,7 +47,7 @@ pub struct Paid {
     /// How it stands.
     pub asked: Asked,
     /// The position to wait for.
-    pub position: u64,
+    pub position: Position,
     /// Whether this had been done before, under the same key.
     pub replayed: bool,
 }
@@ -64,8 +64,8 @@ pub struct Paid {
 pub async fn pay(
     app: Arc<App>,
     call: Call,
-    member_id: Uuid,
-    order_id: Uuid,
+    member_id: UserId,
+    order_id: OrderId,
     instrument: Instrument,
 ) -> Result<Paid, Failure> {
     let key = call.key.expect("a payment has a key");
@@ -76,12 +76,12 @@ pub async fn pay(
 async fn start_and_ask(
     app: Arc<App>,
     call: Call,
-    member_id: Uuid,
-    order_id: Uuid,
+    member_id: UserId,
+    order_id: OrderId,
     instrument: Instrument,
 ) -> Result<Paid, Failure> {
     // Whose an order is never changes: this says the same before and after the first outcome.
-    let order = app.bus.load::<Order>(&order_id.to_string()).await?;
+    let order = app.bus.load::<Order>(&order_id).await?;
     if order.state.customer_id != Some(member_id) {
         return Err(Failure::NotFound);
     }
@@ -103,13 +103,13 @@ async fn start_and_ask(
 /// Asking runs in a task of its own: a customer who leaves does not cut it off.
 pub(super) async fn ask(
     app: &Arc<App>,
-    payment_id: Uuid,
-    order_id: Uuid,
+    payment_id: PaymentId,
+    order_id: OrderId,
     instrument: Instrument,
     attempt: Attempt,
     context: &Context,
 ) -> Result<Asked, Failure> {
-    let payment: Loaded<Payment> = app.bus.load(&payment_id.to_string()).await?;
+    let payment: Loaded<Payment> = app.bus.load(&payment_id).await?;
     let Some(amount) = payment.state.amount else { return Err(Failure::NotFound) };
     let deadline = Instant::now() + WAIT_FOR_OUTCOME;
     // What is not pending any more was asked before: this is a replay, or settlement was faster.
@@ -130,13 +130,13 @@ pub(super) async fn ask(
     }
     // The same request may be asking at another process, which then hears the answer.
     let payment = loop {
-        let payment: Loaded<Payment> = app.bus.load(&payment_id.to_string()).await?;
+        let payment: Loaded<Payment> = app.bus.load(&payment_id).await?;
         if payment.state.status != PaymentStatus::Pending || Instant::now() >= deadline {
             break payment;
         }
         tokio::time::sleep(OUTCOME_POLL).await;
     };
-    let position = app.position_of::<Payment>(payment_id, payment.sequence).await?;
+    let position = app.position_of::<Payment>(&payment_id, payment.sequence).await?;
     Ok(Asked { payment_id, payment, position })
 }
 
@@ -147,7 +147,7 @@ pub struct Notification {
     /// The provider's id of what it says.
     pub event_id: String,
     /// Of which payment.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
     /// What it says.
     pub answer: ProviderAnswer,
 }
@@ -163,7 +163,7 @@ pub async fn notified(
     context: &Context,
 ) -> Result<bool, Failure> {
     let Notification { provider, event_id, payment_id, answer } = notification;
-    let payment = app.bus.load::<Payment>(&payment_id.to_string()).await?.state;
+    let payment = app.bus.load::<Payment>(&payment_id).await?.state;
     // Kept with its id, so that whoever looks for money that nobody asked for finds the trace.
     sqlx::query(
         "insert into payment_notifications (provider, event_id, payment_id, known) \
@@ -171,7 +171,7 @@ pub async fn notified(
     )
     .bind(&provider)
     .bind(&event_id)
-    .bind(payment_id)
+    .bind(payment_id.uuid())
     .bind(payment.exists())
     .execute(&app.pool)
     .await

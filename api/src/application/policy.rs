@@ -5,8 +5,8 @@ use super::{App, Call, Failure};
 use crate::access::POLICY_ID;
 use commands::bus::{ExecuteError, Executed, Plan};
 use domain::policy::{CompiledPolicy, Policy, PolicyCommand, Rule};
+use domain::{Position, RuleId};
 use projections::{QueryError, permissions};
-use uuid::Uuid;
 
 /// How often a change is planned anew because another rule was changed at the same time.
 const MAX_PLANS: u32 = 4;
@@ -20,7 +20,7 @@ pub struct Written {
     /// The policy's version.
     pub version: u64,
     /// Where the event is.
-    pub position: u64,
+    pub position: Position,
 }
 
 /// Changes the policy, which is the outcome's first state. The outcome is in force in this process before this
@@ -47,7 +47,7 @@ pub async fn change(app: &App, call: &Call, command: PolicyCommand) -> Result<Ex
 pub async fn change_rule(
     app: &App,
     call: &Call,
-    rule_id: Uuid,
+    rule_id: RuleId,
     rule: &Rule,
     versions: Option<&[u64]>,
 ) -> Result<Executed, Failure> {
@@ -105,7 +105,7 @@ async fn carry_out(app: &App, plan: Plan) -> Result<Executed, ExecuteError> {
 /// A rule's own version is known to the read model only, which is therefore waited for.
 async fn policy_version(
     app: &App,
-    rule_id: Uuid,
+    rule_id: RuleId,
     versions: Option<&[u64]>,
 ) -> Result<Option<u64>, Failure> {
     let Some(versions) = versions else { return Ok(None) };

@@ -4,9 +4,8 @@ use super::{App, Call, Failure};
 use commands::bus::{Executed, Plan};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Description, Money, Name, Sku, Slug, Text};
+use domain::{Description, Money, Name, ProductId, Sku, Slug, Text};
 use std::collections::BTreeMap;
-use uuid::Uuid;
 
 /// A product as it shall be.
 pub struct Draft {
@@ -35,7 +34,7 @@ pub struct VariantDraft {
 /// A product right after a change.
 pub struct Changed {
     /// Which one.
-    pub product_id: Uuid,
+    pub product_id: ProductId,
     /// What was done; the product is its first state.
     pub executed: Executed,
     /// How many pieces of each SKU can be sold.
@@ -56,7 +55,7 @@ pub async fn create(app: &App, call: &Call, draft: Draft) -> Result<Changed, Fai
         categories: draft.categories,
         variants: numbered(app, draft.variants, &Product::default()).await?,
     };
-    let plan = call.plan().step::<Product>(product_id.to_string(), create);
+    let plan = call.plan().step::<Product>(&product_id, create);
     let executed = app.bus.execute(call.keyed(open_stock(plan, product_id, &skus)));
     let executed = executed.await?;
     // Every SKU has a step of its own after the product's.
@@ -76,15 +75,15 @@ pub async fn create(app: &App, call: &Call, draft: Draft) -> Result<Changed, Fai
 pub async fn revise(
     app: &App,
     call: &Call,
-    product_id: Uuid,
+    product_id: ProductId,
     draft: Draft,
     version: Option<u64>,
 ) -> Result<Changed, Failure> {
     // A SKU that the journal shows in the product was taken by it, and that is for ever: no matter
     // how old this is by the time of the decision, its stock needs no opening.
-    let held = app.bus.load::<Product>(&product_id.to_string()).await?.state;
+    let held = app.bus.load::<Product>(&product_id).await?.state;
     if !held.exists() {
-        let plan = call.keyed(call.plan().look::<Product>(product_id.to_string()));
+        let plan = call.keyed(call.plan().look::<Product>(&product_id));
         let executed = app.refuse(plan, Failure::NotFound).await?;
         return changed(app, product_id, executed).await;
     }
@@ -97,7 +96,7 @@ pub async fn revise(
         categories: draft.categories,
         variants: numbered(app, draft.variants, &held).await?,
     };
-    let plan = call.plan().step_at::<Product>(product_id.to_string(), revise, version);
+    let plan = call.plan().step_at::<Product>(&product_id, revise, version);
     let plan = call.keyed(open_stock(plan, product_id, &new_skus));
     changed(app, product_id, app.bus.execute(plan).await?).await
 }
@@ -106,7 +105,7 @@ pub async fn revise(
 ///
 /// # Errors
 /// What the product refuses.
-pub async fn publish(app: &App, call: &Call, product_id: Uuid) -> Result<Changed, Failure> {
+pub async fn publish(app: &App, call: &Call, product_id: ProductId) -> Result<Changed, Failure> {
     execute(app, call, product_id, ProductCommand::Publish).await
 }
 
@@ -114,7 +113,7 @@ pub async fn publish(app: &App, call: &Call, product_id: Uuid) -> Result<Changed
 ///
 /// # Errors
 /// What the product refuses.
-pub async fn retire(app: &App, call: &Call, product_id: Uuid) -> Result<Changed, Failure> {
+pub async fn retire(app: &App, call: &Call, product_id: ProductId) -> Result<Changed, Failure> {
     execute(app, call, product_id, ProductCommand::Retire).await
 }
 
@@ -128,17 +127,17 @@ pub async fn book(
     sku: &Sku,
     booking: StockCommand,
 ) -> Result<Executed, Failure> {
-    let plan = call.plan().step::<StockItem>(sku.to_string(), booking);
+    let plan = call.plan().step::<StockItem>(sku, booking);
     Ok(app.bus.execute(call.keyed(plan)).await?)
 }
 
 async fn execute(
     app: &App,
     call: &Call,
-    product_id: Uuid,
+    product_id: ProductId,
     command: ProductCommand,
 ) -> Result<Changed, Failure> {
-    let plan = call.plan().step::<Product>(product_id.to_string(), command);
+    let plan = call.plan().step::<Product>(&product_id, command);
     changed(app, product_id, app.bus.execute(call.keyed(plan)).await?).await
 }
 
@@ -161,15 +160,14 @@ async fn numbered(
 }
 
 /// Takes SKUs for the product, all or nothing with whatever else the plan does.
-fn open_stock(plan: Plan, product_id: Uuid, skus: &[Sku]) -> Plan {
-    skus.iter().fold(plan, |plan, sku| {
-        plan.step::<StockItem>(sku.to_string(), StockCommand::Open { product_id })
-    })
+fn open_stock(plan: Plan, product_id: ProductId, skus: &[Sku]) -> Plan {
+    skus.iter()
+        .fold(plan, |plan, sku| plan.step::<StockItem>(sku, StockCommand::Open { product_id }))
 }
 
 /// The product right after the command. What can be sold of it is read from the read model, which
 /// may be a moment old: the command has not changed it.
-async fn changed(app: &App, product_id: Uuid, executed: Executed) -> Result<Changed, Failure> {
+async fn changed(app: &App, product_id: ProductId, executed: Executed) -> Result<Changed, Failure> {
     let product: &Product = executed.state(0);
     let skus: Vec<Sku> = product.variants.iter().map(|held| held.variant.sku.clone()).collect();
     let offers = projections::catalogue::variants_by_sku(&app.pool, &skus).await?;

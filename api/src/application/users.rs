@@ -3,8 +3,7 @@
 use super::{App, Call, Failure};
 use commands::bus::{ExecuteError, Executed, Plan};
 use domain::user::{User, UserCommand};
-use domain::{Rejection, RejectionKind, RoleName, Timestamp};
-use uuid::Uuid;
+use domain::{Rejection, RejectionKind, RoleName, Timestamp, UserId};
 
 /// The role whose last holder must stay able to use it: nobody else could repair the shop.
 const ADMIN: &str = "admin";
@@ -24,10 +23,10 @@ const MAX_PLANS: u32 = 4;
 pub async fn change(
     app: &App,
     call: &Call,
-    user_id: Uuid,
+    user_id: UserId,
     command: UserCommand,
 ) -> Result<Executed, Failure> {
-    let look = || call.keyed(call.plan().look::<User>(user_id.to_string()));
+    let look = || call.keyed(call.plan().look::<User>(&user_id));
     if let UserCommand::Ban { until, .. } = &command
         && let Err(over) = check_until(app, *until)
     {
@@ -35,7 +34,7 @@ pub async fn change(
     }
     let mut outcome = Err(ExecuteError::Contended);
     for _ in 0..MAX_PLANS {
-        let plan = call.plan().step::<User>(user_id.to_string(), command.clone());
+        let plan = call.plan().step::<User>(&user_id, command.clone());
         let plan = call.keyed(plan);
         outcome = match keeping_an_administrator(app, plan, user_id, &command).await? {
             Some(plan) => app.bus.execute(plan).await,
@@ -49,7 +48,7 @@ pub async fn change(
         }
     }
     let executed = outcome?;
-    app.access.note_change(user_id, executed.version(0)).await;
+    app.access.note_user_change(user_id, executed.version(0)).await;
     Ok(executed)
 }
 
@@ -57,15 +56,19 @@ pub async fn change(
 ///
 /// # Errors
 /// [`Failure::NotFound`] when they are not banned.
-pub async fn lift_ban(app: &App, call: &Call, user_id: Uuid) -> Result<Option<Executed>, Failure> {
-    let user = app.bus.load::<User>(&user_id.to_string()).await?.state;
+pub async fn lift_ban(
+    app: &App,
+    call: &Call,
+    user_id: UserId,
+) -> Result<Option<Executed>, Failure> {
+    let user = app.bus.load::<User>(&user_id).await?.state;
     if !user.exists() {
         return Ok(None);
     }
     if user.ban.is_some() {
         return change(app, call, user_id, UserCommand::Unban).await.map(Some);
     }
-    let plan = call.keyed(call.plan().look::<User>(user_id.to_string()));
+    let plan = call.keyed(call.plan().look::<User>(&user_id));
     app.refuse(plan, Failure::NotFound).await.map(Some)
 }
 
@@ -87,7 +90,7 @@ pub(super) fn check_until(app: &App, until: Option<Timestamp>) -> Result<(), Fai
 async fn keeping_an_administrator(
     app: &App,
     plan: Plan,
-    user_id: Uuid,
+    user_id: UserId,
     command: &UserCommand,
 ) -> Result<Option<Plan>, Failure> {
     let disarms = match command {
@@ -100,16 +103,15 @@ async fn keeping_an_administrator(
         | UserCommand::Unban => false,
     };
     let now = (app.world.now)();
-    if !disarms || !is_administrator(&app.bus.load::<User>(&user_id.to_string()).await?.state, now)
-    {
+    if !disarms || !is_administrator(&app.bus.load::<User>(&user_id).await?.state, now) {
         return Ok(Some(plan));
     }
     let role = RoleName::known(ADMIN);
     let others = projections::users::others_with(&app.pool, &role, user_id, now, MAX_CANDIDATES);
     for candidate in others.await? {
-        let other = app.bus.load::<User>(&candidate.to_string()).await?;
+        let other = app.bus.load::<User>(&candidate).await?;
         if is_administrator(&other.state, now) {
-            return Ok(Some(plan.unchanged::<User>(candidate.to_string(), other.head)));
+            return Ok(Some(plan.unchanged::<User>(&candidate, other.head)));
         }
     }
     Ok(None)

@@ -4,7 +4,7 @@
 use super::keys::{Keys, SigningKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use domain::Timestamp;
+use domain::{SessionId, Timestamp, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
@@ -34,9 +34,9 @@ const ISSUER: &str = "gomall";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
     /// Who is signed in.
-    pub user_id: Uuid,
+    pub user_id: UserId,
     /// In which session.
-    pub session_id: Uuid,
+    pub session_id: SessionId,
     /// When the token ends, in seconds since 1970.
     expires_at: i64,
     /// From when it counts.
@@ -45,8 +45,8 @@ pub struct Claims {
 
 #[derive(Serialize, Deserialize)]
 struct Wire {
-    sub: Uuid,
-    sid: Uuid,
+    sub: UserId,
+    sid: SessionId,
     iat: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<i64>,
@@ -112,8 +112,8 @@ impl AccessTokens {
     /// When the key cannot sign, which loading it has ruled out.
     pub fn issue(
         &self,
-        user_id: Uuid,
-        session_id: Uuid,
+        user_id: UserId,
+        session_id: SessionId,
         now: Timestamp,
         token_id: Uuid,
     ) -> Result<String, jsonwebtoken::errors::Error> {

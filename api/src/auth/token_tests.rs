@@ -1,14 +1,20 @@
 use super::*;
+use domain::{SessionId, UserId};
 
-const USER: Uuid = Uuid::from_u128(1);
-const SESSION: Uuid = Uuid::from_u128(2);
+fn user() -> UserId {
+    Uuid::from_u128(1).into()
+}
+
+fn session() -> SessionId {
+    Uuid::from_u128(2).into()
+}
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::EPOCH.plus_seconds(1_800_000_000 + seconds)
 }
 
 fn issue(tokens: &AccessTokens) -> String {
-    tokens.issue(USER, SESSION, at(0), Uuid::from_u128(3)).expect("the key signs")
+    tokens.issue(user(), session(), at(0), Uuid::from_u128(3)).expect("the key signs")
 }
 
 /// A token with another header and other claims, signed by `key` where that is possible.
@@ -22,7 +28,7 @@ fn forged(header: &Value, claims: &Value, signature: impl Fn(&[u8]) -> Vec<u8>) 
 fn claims() -> Value {
     let now = at(0).unix_seconds();
     json!({
-        "sub": USER, "sid": SESSION, "iat": now, "exp": now + 600,
+        "sub": user(), "sid": session(), "iat": now, "exp": now + 600,
         "iss": "gomall", "aud": "gomall", "jti": Uuid::from_u128(3),
     })
 }
@@ -44,7 +50,7 @@ fn a_token_of_ours_says_who_and_in_which_session() {
     let token = issue(&tokens);
     for _ in 0..2 {
         let claims = tokens.verify(&token, at(1)).expect("it is good");
-        assert_eq!((claims.user_id, claims.session_id), (USER, SESSION));
+        assert_eq!((claims.user_id, claims.session_id), (user(), session()));
     }
 }
 

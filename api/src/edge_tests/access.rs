@@ -2,12 +2,11 @@
 
 use super::harness::{Shop, new_uuid, now, request};
 use crate::guard::{LivePolicy, Peer, SessionAccess, UserAccess};
-use domain::RoleName;
 use domain::policy::{CompiledPolicy, Policy};
+use domain::{RoleName, UserId};
 use futures::StreamExt;
 use serde_json::json;
 use std::sync::Arc;
-use uuid::Uuid;
 
 #[tokio::test]
 async fn a_path_in_another_spelling_is_refused_before_anything_else() {
@@ -118,24 +117,24 @@ async fn a_bad_token_is_refused_everywhere_but_where_tokens_are_given_out() {
 async fn a_token_counts_only_while_its_session_lives_and_its_user_exists() {
     let shop = Shop::new();
     shop.rules(&["public GET /who"]);
-    let sessions = |user: Option<Uuid>, seconds: Option<i64>| SessionAccess {
+    let sessions = |user: Option<UserId>, seconds: Option<i64>| SessionAccess {
         sequence: 1,
         user_id: user,
         live_until: seconds.map(|seconds| now().plus_seconds(seconds)),
     };
-    let user_id = new_uuid();
+    let user_id = new_uuid().into();
     let user = UserAccess { sequence: 1, exists: true, roles: Arc::default(), ban: None };
     shop.put_user(user_id, user);
     for (session, status) in [
         (sessions(Some(user_id), Some(1)), 200),
         (sessions(Some(user_id), Some(0)), 401),
         (sessions(Some(user_id), None), 401),
-        (sessions(Some(new_uuid()), Some(1)), 401),
+        (sessions(Some(new_uuid().into()), Some(1)), 401),
         (sessions(None, None), 401),
     ] {
-        let session_id = new_uuid();
+        let session_id = new_uuid().into();
         shop.put_session(session_id, session.clone());
-        let token = shop.edge.tokens.issue(user_id, session_id, now(), session_id);
+        let token = shop.edge.tokens.issue(user_id, session_id, now(), new_uuid());
         let token = token.expect("the key signs");
         assert_eq!(shop.get("/who", Some(&token)).await.status, status, "{session:?}");
     }
@@ -158,13 +157,13 @@ async fn a_ban_bites_at_once_also_on_public_paths() {
         ban: Some(until),
     };
     shop.put_user(user_id, ban(2, None));
-    shop.edge.access.note_change(user_id, 2).await;
+    shop.edge.access.note_user_change(user_id, 2).await;
     let banned = shop.get("/who", Some(&token)).await;
     assert_eq!((banned.status, banned.code()), (403, "banned"));
     let banned = shop.send(request("POST", "/api/v1/auth/login", Some(&token))).await;
     assert_eq!((banned.status, banned.code()), (403, "banned"));
     shop.put_user(user_id, ban(3, Some(now())));
-    shop.edge.access.note_change(user_id, 3).await;
+    shop.edge.access.note_user_change(user_id, 3).await;
     assert_eq!(shop.get("/who", Some(&token)).await.status, 200, "the ban is over");
 }
 
@@ -256,7 +255,7 @@ async fn a_members_route_is_401_for_the_anonymous_even_if_a_rule_lets_them_in() 
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_goes_on_breaks_off_when_its_permission_ends() {
-    type End<'a> = Box<dyn Fn(Uuid, &Shop) + 'a>;
+    type End<'a> = Box<dyn Fn(UserId, &Shop) + 'a>;
     let user = |roles: &[&'static str], ban| {
         let roles = Arc::new(roles.iter().copied().map(RoleName::known).collect());
         UserAccess { sequence: 2, exists: true, roles, ban }
@@ -277,7 +276,7 @@ async fn an_answer_that_goes_on_breaks_off_when_its_permission_ends() {
             pieces.next().await.expect("more").expect("it goes on");
         }
         end(id, &shop);
-        shop.edge.access.note_change(id, 2).await;
+        shop.edge.access.note_user_change(id, 2).await;
         let more = pieces.take_while(|piece| std::future::ready(piece.is_ok())).count().await;
         assert!(more <= 10, "{more} pieces after end {number}");
     }

@@ -21,7 +21,7 @@ use axum::routing::{get, post};
 use commands::bus::World;
 use cqrs_es::Aggregate;
 use domain::policy::{CompiledPolicy, Effect, MethodSelector, Policy, PolicyEvent, Rule};
-use domain::{RoleName, Timestamp};
+use domain::{RoleName, SessionId, Timestamp, UserId};
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
@@ -45,14 +45,14 @@ pub(super) fn new_uuid() -> Uuid {
 /// Users and sessions as the test wants them.
 #[derive(Default)]
 pub(super) struct People {
-    users: Mutex<HashMap<Uuid, UserAccess>>,
-    sessions: Mutex<HashMap<Uuid, SessionAccess>>,
+    users: Mutex<HashMap<UserId, UserAccess>>,
+    sessions: Mutex<HashMap<SessionId, SessionAccess>>,
     pub(super) broken: Mutex<bool>,
 }
 
 #[async_trait]
 impl AccessSource for People {
-    async fn user(&self, id: Uuid) -> Result<UserAccess, Unavailable> {
+    async fn user(&self, id: UserId) -> Result<UserAccess, Unavailable> {
         if *self.broken.lock().expect("no test panics with the lock") {
             return Err(Unavailable("no connection".into()));
         }
@@ -65,7 +65,7 @@ impl AccessSource for People {
         }))
     }
 
-    async fn session(&self, id: Uuid) -> Result<SessionAccess, Unavailable> {
+    async fn session(&self, id: SessionId) -> Result<SessionAccess, Unavailable> {
         let known = self.sessions.lock().expect("no test panics with the lock").get(&id).cloned();
         Ok(known.unwrap_or(SessionAccess { sequence: 0, user_id: None, live_until: None }))
     }
@@ -116,23 +116,23 @@ impl Shop {
     }
 
     /// A token of a user with these roles, in a session that is live for an hour.
-    pub(super) fn sign_in(&self, roles: &[&'static str]) -> (Uuid, String) {
-        let (user_id, session_id) = (new_uuid(), new_uuid());
+    pub(super) fn sign_in(&self, roles: &[&'static str]) -> (UserId, String) {
+        let (user_id, session_id) = (new_uuid().into(), new_uuid().into());
         let roles: BTreeSet<_> = roles.iter().copied().map(RoleName::known).collect();
         let user = UserAccess { sequence: 1, exists: true, roles: Arc::new(roles), ban: None };
         self.put_user(user_id, user);
         let live_until = Some(now().plus_seconds(3600));
         let session = SessionAccess { sequence: 1, user_id: Some(user_id), live_until };
         self.put_session(session_id, session);
-        let token = self.edge.tokens.issue(user_id, session_id, now(), session_id);
+        let token = self.edge.tokens.issue(user_id, session_id, now(), new_uuid());
         (user_id, token.expect("the key signs"))
     }
 
-    pub(super) fn put_user(&self, id: Uuid, user: UserAccess) {
+    pub(super) fn put_user(&self, id: UserId, user: UserAccess) {
         self.people.users.lock().expect("no test panics with the lock").insert(id, user);
     }
 
-    pub(super) fn put_session(&self, id: Uuid, session: SessionAccess) {
+    pub(super) fn put_session(&self, id: SessionId, session: SessionAccess) {
         self.people.sessions.lock().expect("no test panics with the lock").insert(id, session);
     }
 
@@ -150,7 +150,7 @@ impl Shop {
             .route("/", get(async || "shop"))
             .route("/healthz", get(async || "alive"))
             .route("/things", get(async || "things").post(keep))
-            .route("/things/{id}", get(async |Path(Id(id)): Path<Id>| id.to_string()))
+            .route("/things/{id}", get(async |Path(Id(id)): Path<Id<Uuid>>| id.to_string()))
             .route("/who", get(who))
             .route("/members", get(async |member: Member| member.user_id.to_string()))
             .route("/panic", get(async || -> String { panic!("deliberately") }))
@@ -201,13 +201,13 @@ fn policy(rules: &[&str], version: u64) -> CompiledPolicy {
         let words: Vec<&str> = line.split(' ').collect();
         policy.apply(match words.as_slice() {
             ["ban", network] => PolicyEvent::AddressBanned {
-                ban_id: id,
+                ban_id: id.into(),
                 cidr: network.parse().expect("a network"),
                 reason: domain::Reason::parse("spam").expect("a reason"),
                 until: None,
             },
             ["public", method, path] => PolicyEvent::PublicPathAdded {
-                public_path_id: id,
+                public_path_id: id.into(),
                 methods: vec![selector(method)],
                 path: (*path).to_owned(),
             },
@@ -220,7 +220,7 @@ fn policy(rules: &[&str], version: u64) -> CompiledPolicy {
                     path: (*path).to_owned(),
                     note: String::new(),
                 };
-                PolicyEvent::RuleAdded { rule_id: id, rule }
+                PolicyEvent::RuleAdded { rule_id: id.into(), rule }
             }
             _ => panic!("{line}"),
         });

@@ -1,21 +1,21 @@
 //! What must be known about a user and a session for every request, remembered for a moment.
 //!
 //! **Guarantee.** An answer is never older than the newest change that this process was told of
-//! ([`AccessCache::note_change`]), and never older than half a minute even if it was told nothing.
+//! ([`AccessCache::note_user_change`]), and never older than half a minute even if it was told nothing.
 
 use crate::http::Problem;
 use async_trait::async_trait;
 use domain::session::Session;
 use domain::user::User;
-use domain::{RoleName, Timestamp};
+use domain::{RoleName, SessionId, Timestamp, UserId};
 use moka::future::Cache;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// The oldest that an answer may be when the news of changes do not reach us.
 const FRESH_FOR: Duration = Duration::from_secs(30);
@@ -71,7 +71,7 @@ pub struct SessionAccess {
     /// The sequence of the last event that this is based on.
     pub sequence: u64,
     /// Whose it is; absent when there is no such session.
-    pub user_id: Option<Uuid>,
+    pub user_id: Option<UserId>,
     /// When it ends if nothing ends it before; absent when it has been ended, or never was.
     pub live_until: Option<Timestamp>,
 }
@@ -101,17 +101,17 @@ pub struct Unavailable(pub Box<dyn std::error::Error + Send + Sync>);
 #[async_trait]
 pub trait AccessSource: Send + Sync + 'static {
     /// The user, known or not.
-    async fn user(&self, user_id: Uuid) -> Result<UserAccess, Unavailable>;
+    async fn user(&self, user_id: UserId) -> Result<UserAccess, Unavailable>;
 
     /// The session, known or not.
-    async fn session(&self, session_id: Uuid) -> Result<SessionAccess, Unavailable>;
+    async fn session(&self, session_id: SessionId) -> Result<SessionAccess, Unavailable>;
 }
 
 /// Users and sessions, remembered for a moment.
 pub struct AccessCache {
     source: Arc<dyn AccessSource>,
-    users: Memory<UserAccess>,
-    sessions: Memory<SessionAccess>,
+    users: Memory<UserId, UserAccess>,
+    sessions: Memory<SessionId, SessionAccess>,
 }
 
 impl AccessCache {
@@ -123,12 +123,15 @@ impl AccessCache {
         Self { source, users, sessions }
     }
 
-    /// Whoever follows the journal says here that the user or session `id` has an event
-    /// `sequence`: nothing older is used from now on, not even what is just being loaded.
-    pub async fn note_change(&self, id: Uuid, sequence: u64) {
-        // Ids of users and sessions never meet: whichever it is, the other memory ignores it.
-        self.users.note_change(id, sequence).await;
-        self.sessions.note_change(id, sequence).await;
+    /// Whoever follows the journal says here that the user has an event `sequence`: nothing older is
+    /// used from now on, not even what is just being loaded.
+    pub async fn note_user_change(&self, user_id: UserId, sequence: u64) {
+        self.users.note_change(user_id, sequence).await;
+    }
+
+    /// The same of a session.
+    pub async fn note_session_change(&self, session_id: SessionId, sequence: u64) {
+        self.sessions.note_change(session_id, sequence).await;
     }
 
     /// Forgets every answer: the journal tells another history than the one that they are of.
@@ -137,24 +140,28 @@ impl AccessCache {
         self.sessions.forget_all();
     }
 
-    pub(super) async fn user(&self, id: Uuid) -> Result<Arc<UserAccess>, Problem> {
+    pub(super) async fn user(&self, id: UserId) -> Result<Arc<UserAccess>, Problem> {
         self.users.get(id, || self.source.user(id)).await
     }
 
-    pub(super) async fn session(&self, id: Uuid) -> Result<Arc<SessionAccess>, Problem> {
+    pub(super) async fn session(&self, id: SessionId) -> Result<Arc<SessionAccess>, Problem> {
         self.sessions.get(id, || self.source.session(id)).await
     }
 }
 
 /// One kind of answers by id, and the changes that make answers too old.
-struct Memory<T> {
-    answers: Cache<Uuid, Arc<T>>,
+struct Memory<K, T> {
+    answers: Cache<K, Arc<T>>,
     /// The lowest sequence that an answer may be based on, where that is known.
-    changes: Cache<Uuid, u64>,
+    changes: Cache<K, u64>,
     sequence_of: fn(&T) -> u64,
 }
 
-impl<T: Send + Sync + 'static> Memory<T> {
+impl<K, T> Memory<K, T>
+where
+    K: Copy + Eq + Hash + Send + Sync + 'static,
+    T: Send + Sync + 'static,
+{
     fn new(sequence_of: fn(&T) -> u64) -> Self {
         // The default policy may turn a new entry away; here the newest must always be kept.
         let lru = EvictionPolicy::lru;
@@ -174,7 +181,7 @@ impl<T: Send + Sync + 'static> Memory<T> {
         self.answers.invalidate_all();
     }
 
-    async fn note_change(&self, id: Uuid, sequence: u64) {
+    async fn note_change(&self, id: K, sequence: u64) {
         self.changes
             .entry(id)
             .and_compute_with(async |known| match known {
@@ -184,7 +191,7 @@ impl<T: Send + Sync + 'static> Memory<T> {
             .await;
     }
 
-    async fn get<F>(&self, id: Uuid, load: impl Fn() -> F) -> Result<Arc<T>, Problem>
+    async fn get<F>(&self, id: K, load: impl Fn() -> F) -> Result<Arc<T>, Problem>
     where
         F: Future<Output = Result<T, Unavailable>> + Send,
     {

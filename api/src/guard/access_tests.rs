@@ -1,7 +1,9 @@
 use super::*;
+use domain::{SessionId, UserId};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 /// A journal whose answers can be held back.
 #[derive(Default)]
@@ -21,7 +23,7 @@ impl Journal {
 
 #[async_trait]
 impl AccessSource for Journal {
-    async fn user(&self, _: Uuid) -> Result<UserAccess, Unavailable> {
+    async fn user(&self, _: UserId) -> Result<UserAccess, Unavailable> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         if self.broken.load(Ordering::SeqCst) {
             return Err(Unavailable("no connection".into()));
@@ -35,12 +37,14 @@ impl AccessSource for Journal {
         Ok(UserAccess { sequence, exists: true, roles: Arc::default(), ban: None })
     }
 
-    async fn session(&self, _: Uuid) -> Result<SessionAccess, Unavailable> {
+    async fn session(&self, _: SessionId) -> Result<SessionAccess, Unavailable> {
         Err(Unavailable("not asked for here".into()))
     }
 }
 
-const ID: Uuid = Uuid::from_u128(1);
+fn id() -> UserId {
+    Uuid::from_u128(1).into()
+}
 
 fn cache() -> (Arc<Journal>, Arc<AccessCache>) {
     let journal = Arc::new(Journal::default());
@@ -53,16 +57,16 @@ fn cache() -> (Arc<Journal>, Arc<AccessCache>) {
 async fn an_answer_is_loaded_once_until_something_changes() {
     let (journal, cache) = cache();
     for _ in 0..3 {
-        assert_eq!(cache.user(ID).await.expect("it loads").sequence, 1);
+        assert_eq!(cache.user(id()).await.expect("it loads").sequence, 1);
     }
     assert_eq!(journal.loads.load(Ordering::SeqCst), 1);
     journal.set(2);
-    cache.note_change(ID, 2).await;
-    assert_eq!(cache.user(ID).await.expect("it loads").sequence, 2);
+    cache.note_user_change(id(), 2).await;
+    assert_eq!(cache.user(id()).await.expect("it loads").sequence, 2);
     // News that arrive late, or twice, change nothing.
-    cache.note_change(ID, 1).await;
-    cache.note_change(ID, 2).await;
-    assert_eq!(cache.user(ID).await.expect("it loads").sequence, 2);
+    cache.note_user_change(id(), 1).await;
+    cache.note_user_change(id(), 2).await;
+    assert_eq!(cache.user(id()).await.expect("it loads").sequence, 2);
     assert_eq!(journal.loads.load(Ordering::SeqCst), 2);
 }
 
@@ -73,23 +77,23 @@ async fn an_answer_that_a_change_overtook_while_it_was_loaded_is_not_used() {
     *journal.gate.lock().expect("no test panics with the lock") = Some(gate.clone());
     let slow = tokio::spawn({
         let cache = cache.clone();
-        async move { cache.user(ID).await.expect("it loads").sequence }
+        async move { cache.user(id()).await.expect("it loads").sequence }
     });
     journal.started.notified().await;
     // The load has read sequence 1; now the user is banned, and we are told.
     journal.set(2);
-    cache.note_change(ID, 2).await;
+    cache.note_user_change(id(), 2).await;
     *journal.gate.lock().expect("no test panics with the lock") = None;
     gate.notify_one();
     assert_eq!(slow.await.expect("the task ends"), 2);
-    assert_eq!(cache.user(ID).await.expect("it loads").sequence, 2);
+    assert_eq!(cache.user(id()).await.expect("it loads").sequence, 2);
 }
 
 #[tokio::test]
 async fn a_source_that_stays_behind_a_known_change_is_not_believed() {
     let (journal, cache) = cache();
-    cache.note_change(ID, 2).await;
-    let problem = cache.user(ID).await.expect_err("the source is behind");
+    cache.note_user_change(id(), 2).await;
+    let problem = cache.user(id()).await.expect_err("the source is behind");
     assert_eq!((problem.status().as_u16(), problem.code()), (503, "unavailable"));
     assert_eq!(journal.loads.load(Ordering::SeqCst), MAX_LOADS);
 }
@@ -98,18 +102,18 @@ async fn a_source_that_stays_behind_a_known_change_is_not_believed() {
 async fn a_source_that_does_not_answer_is_not_waited_for() {
     let (journal, cache) = cache();
     *journal.gate.lock().expect("no test panics with the lock") = Some(Arc::default());
-    assert_eq!(cache.user(ID).await.expect_err("it hangs").code(), "unavailable");
+    assert_eq!(cache.user(id()).await.expect_err("it hangs").code(), "unavailable");
     *journal.gate.lock().expect("no test panics with the lock") = None;
-    assert!(cache.user(ID).await.is_ok());
+    assert!(cache.user(id()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_failure_is_not_remembered() {
     let (journal, cache) = cache();
     journal.broken.store(true, Ordering::SeqCst);
-    assert_eq!(cache.user(ID).await.expect_err("no connection").code(), "unavailable");
+    assert_eq!(cache.user(id()).await.expect_err("no connection").code(), "unavailable");
     journal.broken.store(false, Ordering::SeqCst);
-    assert!(cache.user(ID).await.is_ok());
+    assert!(cache.user(id()).await.is_ok());
 }
 
 #[test]
@@ -125,7 +129,7 @@ fn a_ban_ends_when_it_says_and_a_session_too() {
     assert!(user(Some(None)).is_banned(at(i64::from(i32::MAX))));
     assert!(user(Some(Some(at(10)))).is_banned(at(9)));
     assert!(!user(Some(Some(at(10)))).is_banned(at(10)));
-    let session = SessionAccess { sequence: 1, user_id: Some(ID), live_until: Some(at(10)) };
+    let session = SessionAccess { sequence: 1, user_id: Some(id()), live_until: Some(at(10)) };
     assert!(session.is_live(at(9)));
     assert!(!session.is_live(at(10)));
 }

@@ -5,11 +5,10 @@ use crate::openapi::takes::Takes;
 use axum::extract::FromRequestParts;
 use axum::http::Extensions;
 use axum::http::request::Parts;
-use domain::RoleName;
 use domain::policy;
+use domain::{RoleName, SessionId, UserId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Whoever sent the request, as the guard found out. An extractor on every route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +26,9 @@ pub enum Caller {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// Who.
-    pub user_id: Uuid,
+    pub user_id: UserId,
     /// In which session.
-    pub session_id: Uuid,
+    pub session_id: SessionId,
     /// What they were granted.
     pub roles: Arc<BTreeSet<RoleName>>,
 }

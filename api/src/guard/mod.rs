@@ -39,11 +39,10 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use domain::Timestamp;
 use domain::policy::CompiledPolicy;
+use domain::{SessionId, Timestamp, UserId};
 use permission::Admitted;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// The longest path with its query: work on it comes before anybody is known.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
@@ -195,8 +194,8 @@ async fn member(
 /// What a user may do now, in a session that is live.
 async fn standing(
     edge: &Edge,
-    user_id: Uuid,
-    session_id: Uuid,
+    user_id: UserId,
+    session_id: SessionId,
     now: Timestamp,
 ) -> Result<Member, Problem> {
     let session = edge.access.session(session_id).await?;

@@ -7,6 +7,7 @@ use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
+use domain::Position;
 use serde_json::json;
 use std::convert::Infallible;
 use std::fmt;
@@ -23,13 +24,13 @@ pub struct Etag {
     /// The aggregate's version.
     pub version: u64,
     /// The position of the last event that the row has seen.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl Etag {
     /// A tag of an aggregate at `version` whose row is at `position`.
     #[must_use]
-    pub fn new(version: u64, position: u64) -> Self {
+    pub fn new(version: u64, position: Position) -> Self {
         Self { version, position }
     }
 

@@ -1,6 +1,7 @@
 use super::*;
 use axum::http::Request;
 use axum::response::IntoResponse;
+use domain::Position;
 
 fn parts(name: HeaderName, values: &[&'static str]) -> Parts {
     let mut request = Request::get("/").body(()).expect("a request");
@@ -12,8 +13,8 @@ fn parts(name: HeaderName, values: &[&'static str]) -> Parts {
 
 #[test]
 fn an_etag_is_version_and_position() {
-    assert_eq!(Etag::new(3, 41).to_string(), "\"3.41\"");
-    let response = (Etag::new(3, 41), ()).into_response();
+    assert_eq!(Etag::new(3, Position::new(41)).to_string(), "\"3.41\"");
+    let response = (Etag::new(3, Position::new(41)), ()).into_response();
     assert_eq!(response.headers()[ETAG], "\"3.41\"");
 }
 
@@ -79,7 +80,7 @@ async fn a_get_is_answered_with_304_when_the_whole_tag_is_known() {
     ] {
         let mut parts = parts(IF_NONE_MATCH, values);
         let Ok(known) = IfNoneMatch::from_request_parts(&mut parts, &()).await;
-        let response = known.answer(Etag::new(3, 41), "body");
+        let response = known.answer(Etag::new(3, Position::new(41)), "body");
         assert_eq!(response.status().as_u16(), status, "{values:?}");
         assert_eq!(response.headers()[ETAG], "\"3.41\"", "{values:?}");
     }

@@ -42,28 +42,28 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 /// A second spelling of the same id would pass other permission rules than the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(inline, description = "An id, in its one spelling.")]
-pub struct Id(
+pub struct Id<T>(
     /// The id.
-    pub Uuid,
+    pub T,
 );
 
-impl Id {
+impl<T: From<Uuid>> Id<T> {
     /// Reads the canonical spelling; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let id = Uuid::try_parse(text).ok()?;
         let mut buffer = Uuid::encode_buffer();
-        (*id.as_hyphenated().encode_lower(&mut buffer) == *text).then_some(Self(id))
+        (*id.as_hyphenated().encode_lower(&mut buffer) == *text).then(|| Self(id.into()))
     }
 }
 
-impl fmt::Display for Id {
+impl<T: fmt::Display> fmt::Display for Id<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<'de> Deserialize<'de> for Id {
+impl<'de, T: From<Uuid>> Deserialize<'de> for Id<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| de::Error::custom("expected an id"))
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn only_the_canonical_spelling_of_an_id_is_one() {
         let id = "0199d3a2-7c41-7000-8000-00000000abcd";
-        assert_eq!(Id::parse(id).map(|id| id.to_string()).as_deref(), Some(id));
+        assert_eq!(Id::<Uuid>::parse(id).map(|id| id.to_string()).as_deref(), Some(id));
         for other in [
             "0199D3A2-7C41-7000-8000-00000000ABCD",
             "0199d3a27c4170008000000000000abcd",
@@ -87,7 +87,7 @@ mod tests {
             "",
             "7",
         ] {
-            assert_eq!(Id::parse(other), None, "{other}");
+            assert_eq!(Id::<Uuid>::parse(other), None, "{other}");
         }
     }
 }

@@ -16,29 +16,29 @@ pub const GOMALL_POSITION: HeaderName = HeaderName::from_static("gomall-position
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position(
     /// The position of the command's last event, or the journal's head when it did nothing.
-    pub u64,
+    pub domain::Position,
 );
 
 impl IntoResponseParts for Position {
     type Error = Infallible;
 
     fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
-        parts.headers_mut().insert(GOMALL_POSITION, HeaderValue::from(self.0));
+        parts.headers_mut().insert(GOMALL_POSITION, HeaderValue::from(self.0.get()));
         Ok(parts)
     }
 }
 
-/// The position that a read must have reached; 0 when the caller does not mind.
+/// The position that a read must have reached; the start when the caller does not mind.
 ///
 /// # Errors
 /// As an extractor: 422 `invalid_parameter` when the header is not a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AtLeast(
     /// The position.
-    pub u64,
+    pub domain::Position,
 );
 
-impl From<AtLeast> for u64 {
+impl From<AtLeast> for domain::Position {
     fn from(position: AtLeast) -> Self {
         position.0
     }
@@ -57,7 +57,8 @@ impl<S: Send + Sync> FromRequestParts<S> for AtLeast {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(number(&parts.headers, &GOMALL_POSITION)?.unwrap_or(0)))
+        let number = number(&parts.headers, &GOMALL_POSITION)?;
+        Ok(Self(domain::Position::new(number.unwrap_or(0))))
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::http::{AtLeast, Body, Id, IfMatch, KeyedCommand, Params, Path};
-use domain::{Quantity, Sku};
+use domain::{OrderId, Quantity, Sku};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -18,7 +18,7 @@ struct Wanted {
 struct Nothing {}
 
 async fn change(
-    _: Path<(Id, Sku)>,
+    _: Path<(Id<OrderId>, Sku)>,
     _: Params<Wanted>,
     _: IfMatch,
     _: KeyedCommand,

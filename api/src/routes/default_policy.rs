@@ -7,7 +7,7 @@
 use super::resource::{ANY, Access, DefaultPublicPath, DefaultRule, GET, POST, allow, public};
 use cqrs_es::Aggregate;
 use domain::policy::{Policy, PolicyEvent, PublicPath, Rule};
-use uuid::Uuid;
+use domain::{PublicPathId, RuleId};
 
 /// What is about several resources, or about paths that no resource here answers. Shops have had
 /// these rules since their first start; a resource that comes to such a path takes its rule along,
@@ -55,7 +55,7 @@ pub(super) const COMMON: Access = Access {
 
 /// The rules, by fixed ids and in the order of their numbers: who adds them again changes nothing.
 #[must_use]
-pub fn rules() -> Vec<(Uuid, Rule)> {
+pub fn rules() -> Vec<(RuleId, Rule)> {
     let mut rules: Vec<&DefaultRule> = super::access().flat_map(|access| access.rules).collect();
     rules.sort_by_key(|rule| rule.number);
     rules.into_iter().map(DefaultRule::rule).collect()
@@ -63,7 +63,7 @@ pub fn rules() -> Vec<(Uuid, Rule)> {
 
 /// The paths that need no permission, by fixed ids and in the order of their numbers.
 #[must_use]
-pub fn public_paths() -> Vec<(Uuid, PublicPath)> {
+pub fn public_paths() -> Vec<(PublicPathId, PublicPath)> {
     let entries = super::access().flat_map(|access| access.public_paths);
     let mut entries: Vec<&DefaultPublicPath> = entries.collect();
     entries.sort_by_key(|entry| entry.number);

@@ -94,8 +94,11 @@ fn seeding_twice_changes_nothing() {
 fn every_default_has_an_id_of_its_own_and_every_rule_says_what_it_is_for() {
     let rules = super::rules();
     let public_paths = super::public_paths();
-    let ids: BTreeSet<_> =
-        rules.iter().map(|(id, _)| *id).chain(public_paths.iter().map(|(id, _)| *id)).collect();
+    let ids: BTreeSet<_> = rules
+        .iter()
+        .map(|(id, _)| id.uuid())
+        .chain(public_paths.iter().map(|(id, _)| id.uuid()))
+        .collect();
     assert_eq!(ids.len(), rules.len() + public_paths.len());
     assert!(ids.iter().all(|id| id.get_version_num() == 7));
     assert!(rules.iter().all(|(_, rule)| !rule.note.is_empty()));

@@ -4,8 +4,8 @@
 //! rules of all resources are collected in [`default_policy`](super::default_policy).
 
 use crate::application::App;
-use domain::RoleName;
 use domain::policy::{Effect, MethodSelector, PublicPath, RoleSelector, Rule};
+use domain::{PublicPathId, RoleName, RuleId};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
@@ -86,7 +86,7 @@ const PUBLIC_PATH_IDS: u128 = 0x0000_0000_0000_7000_8000_0000_0002_0000;
 
 impl DefaultRule {
     /// The rule as the policy takes it, with its id.
-    pub(super) fn rule(&self) -> (Uuid, Rule) {
+    pub(super) fn rule(&self) -> (RuleId, Rule) {
         let rule = Rule {
             effect: Effect::Allow,
             roles: vec![RoleSelector::Role(RoleName::known(self.role))],
@@ -94,16 +94,16 @@ impl DefaultRule {
             path: self.path.to_owned(),
             note: self.note.to_owned(),
         };
-        (Uuid::from_u128(RULE_IDS + u128::from(self.number)), rule)
+        (Uuid::from_u128(RULE_IDS + u128::from(self.number)).into(), rule)
     }
 }
 
 impl DefaultPublicPath {
     /// The entry as the policy takes it, with its id.
-    pub(super) fn entry(&self) -> (Uuid, PublicPath) {
+    pub(super) fn entry(&self) -> (PublicPathId, PublicPath) {
         let methods = vec![method_selector(self.method)];
         let entry = PublicPath { methods, path: self.path.to_owned() };
-        (Uuid::from_u128(PUBLIC_PATH_IDS + u128::from(self.number)), entry)
+        (Uuid::from_u128(PUBLIC_PATH_IDS + u128::from(self.number)).into(), entry)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::supervisor::Supervisor;
 use commands::journal::Journal;
+use domain::Position;
 use nats::Hints;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -12,9 +13,9 @@ pub(super) fn start(
     journal: &Journal,
     hints: &Hints,
     supervisor: &mut Supervisor,
-) -> watch::Sender<u64> {
-    let woken = watch::Sender::new(0);
-    let (ours, theirs) = (watch::Sender::new(0), watch::Sender::new(0));
+) -> watch::Sender<Position> {
+    let woken = watch::Sender::new(Position::START);
+    let (ours, theirs) = (watch::Sender::new(Position::START), watch::Sender::new(Position::START));
     supervisor.watch("hint_sender", true, {
         let (hints, ours) = (hints.clone(), ours.clone());
         move |stop| {
@@ -44,10 +45,10 @@ pub(super) fn start(
 
 /// Tells `woken` of every position that is new, and `ours` of those that this process has written.
 async fn pass_on(
-    mut local: watch::Receiver<u64>,
-    mut remote: watch::Receiver<u64>,
-    ours: watch::Sender<u64>,
-    woken: watch::Sender<u64>,
+    mut local: watch::Receiver<Position>,
+    mut remote: watch::Receiver<Position>,
+    ours: watch::Sender<Position>,
+    woken: watch::Sender<Position>,
     stop: CancellationToken,
 ) {
     loop {

@@ -3,6 +3,7 @@
 
 use super::Metrics;
 use commands::journal::OtherHistory;
+use domain::Position;
 use nats::{RelayState, RelayStatus};
 use opentelemetry::KeyValue;
 use projections::Checkpoints;
@@ -15,7 +16,7 @@ const RELAY_STATES: [&str; 4] = ["publishing", "standing_by", "waiting", "stoppe
 pub(crate) fn show_relay(
     metrics: &Metrics,
     status: &watch::Receiver<RelayStatus>,
-    head: &watch::Receiver<Option<u64>>,
+    head: &watch::Receiver<Option<Position>>,
 ) {
     let meter = metrics.meter("gomall");
     let (relay, head) = (status.clone(), head.clone());
@@ -26,7 +27,7 @@ pub(crate) fn show_relay(
             // No sample rather than a wrong one where this relay does not know.
             let published = relay.borrow().published_position;
             if let (Some(published), Some(head)) = (published, *head.borrow()) {
-                observer.observe(lag(head, published), &[]);
+                observer.observe(published.lag(head), &[]);
             }
         })
         .build();
@@ -54,7 +55,7 @@ pub(crate) fn show_projections(metrics: &Metrics, checkpoints: &Checkpoints) {
             let Some(head) = *head.borrow() else { return };
             for (projection, position) in checkpoints.positions() {
                 let labels = [KeyValue::new("projection", projection)];
-                observer.observe(lag(head, position), &labels);
+                observer.observe(position.lag(head), &labels);
             }
         })
         .build();
@@ -81,11 +82,6 @@ fn word(state: &RelayState) -> &'static str {
     }
 }
 
-/// The follower may be ahead of what was last heard of the journal.
-fn lag(head: u64, position: u64) -> u64 {
-    head.saturating_sub(position)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,10 +90,13 @@ mod tests {
     #[test]
     fn the_relays_lag_and_state_are_shown_and_no_lag_is_claimed_that_is_not_known() {
         let metrics = Metrics::new().expect("the names are right");
-        let idle =
-            RelayStatus { state: RelayState::Standby, published_position: None, seen_position: 0 };
+        let idle = RelayStatus {
+            state: RelayState::Standby,
+            published_position: None,
+            seen_position: Position::START,
+        };
         let (status, relay) = watch::channel(idle);
-        let (head, journal) = watch::channel(Some(100));
+        let (head, journal) = watch::channel(Some(Position::new(100)));
         show_relay(&metrics, &relay, &journal);
         let shows = |line: &str| {
             let text = metrics.render().expect("text");
@@ -114,18 +113,20 @@ mod tests {
         shows("gomall_relay_state{state=\"waiting\"} 1");
         claims_no_lag();
 
-        status.send_modify(|status| status.published_position = Some(90));
+        status.send_modify(|status| status.published_position = Some(Position::new(90)));
         become_state(RelayState::Publishing);
         shows("gomall_relay_lag_events 10");
         shows("gomall_relay_state{state=\"publishing\"} 1");
         shows("gomall_relay_state{state=\"standing_by\"} 0");
-        head.send_replace(Some(80));
+        head.send_replace(Some(Position::new(80)));
         shows("gomall_relay_lag_events 0");
         head.send_replace(None);
         claims_no_lag();
 
-        become_state(RelayState::Diverged(Divergence::Ahead { stream_position: 90 }));
-        head.send_replace(Some(95));
+        become_state(RelayState::Diverged(Divergence::Ahead {
+            stream_position: Position::new(90),
+        }));
+        head.send_replace(Some(Position::new(95)));
         shows("gomall_relay_state{state=\"stopped\"} 1");
         shows("gomall_relay_lag_events 5");
     }

@@ -9,7 +9,7 @@ use crate::journal::{
 };
 use crate::vault::VaultError;
 use cqrs_es::Aggregate;
-use domain::{EventTypes, Facts, Rejection, StreamKey, Timestamp};
+use domain::{EventTypes, Facts, Identified, Position, Rejection, StreamKey, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -28,9 +28,9 @@ pub struct Executed {
     /// True when the key's first outcome was found and nothing was done now.
     pub replayed: bool,
     /// Positions of the first and last event; none when there was nothing to do.
-    pub positions: Option<(u64, u64)>,
+    pub positions: Option<(Position, Position)>,
     /// The position to wait for before a read shows the outcome.
-    pub position: u64,
+    pub position: Position,
     /// When its events were recorded; none when there was nothing to do.
     pub recorded_at: Option<Timestamp>,
     pub(super) states: Vec<AnyState>,
@@ -178,11 +178,11 @@ impl Bus {
     ///
     /// # Errors
     /// [`LoadError`].
-    pub async fn load<A>(&self, id: &str) -> Result<Loaded<A>, LoadError>
+    pub async fn load<A>(&self, id: &A::Id) -> Result<Loaded<A>, LoadError>
     where
-        A: Aggregate<Event: EventTypes> + Clone + 'static,
+        A: Identified<Event: EventTypes> + Clone + 'static,
     {
-        self.loader.load(id, None).await
+        self.loader.load(&id.to_string(), None).await
     }
 
     /// The newest state that this process knows, loaded if it knows none. It may be speculative or
@@ -190,18 +190,18 @@ impl Bus {
     ///
     /// # Errors
     /// [`LoadError`].
-    pub async fn peek<A>(&self, id: &str) -> Result<Loaded<A>, LoadError>
+    pub async fn peek<A>(&self, id: &A::Id) -> Result<Loaded<A>, LoadError>
     where
-        A: Aggregate<Event: EventTypes> + Clone + 'static,
+        A: Identified<Event: EventTypes> + Clone + 'static,
     {
-        let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.to_owned() };
+        let stream = StreamKey::of::<A>(id);
         let mut slot = self.cache.lock(&stream).await;
         if let Some(known) = &slot.known {
             self.counters.hits.fetch_add(1, Relaxed);
             return Ok(known.typed());
         }
         self.counters.misses.fetch_add(1, Relaxed);
-        let loaded = self.loader.load::<A>(id, None).await?;
+        let loaded = self.loader.load::<A>(&stream.aggregate_id, None).await?;
         slot.known = Some(AnyState::new(loaded.clone()));
         Ok(loaded)
     }

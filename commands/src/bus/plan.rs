@@ -2,7 +2,9 @@ use super::load::{AnyState, LoadError, Loader};
 use crate::journal::{AppendError, NewEvent};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
-use domain::{EventTypes, Facts, Metadata, Rejection, RejectionKind, StreamKey, Tag, encode_event};
+use domain::{
+    EventTypes, Facts, Identified, Metadata, Rejection, RejectionKind, StreamKey, Tag, encode_event,
+};
 use futures::FutureExt;
 use std::any::Any;
 use std::marker::PhantomData;
@@ -67,9 +69,9 @@ impl Plan {
     /// Asks aggregate `id` to do `command`. Steps are decided in the order in which they were
     /// added; a later step on the same aggregate sees what an earlier one decided.
     #[must_use]
-    pub fn step<A>(self, id: impl Into<String>, command: A::Command) -> Self
+    pub fn step<A>(self, id: &A::Id, command: A::Command) -> Self
     where
-        A: Aggregate<Services = Facts, Event: EventTypes> + Clone + 'static,
+        A: Identified<Services = Facts, Event: EventTypes> + Clone + 'static,
         A::Command: Clone + Send + Sync + 'static,
         A::Error: Rejection,
     {
@@ -78,18 +80,13 @@ impl Plan {
 
     /// Like [`Plan::step`], but only if the aggregate is at `version` (when given): `If-Match`.
     #[must_use]
-    pub fn step_at<A>(
-        mut self,
-        id: impl Into<String>,
-        command: A::Command,
-        version: Option<u64>,
-    ) -> Self
+    pub fn step_at<A>(mut self, id: &A::Id, command: A::Command, version: Option<u64>) -> Self
     where
-        A: Aggregate<Services = Facts, Event: EventTypes> + Clone + 'static,
+        A: Identified<Services = Facts, Event: EventTypes> + Clone + 'static,
         A::Command: Clone + Send + Sync + 'static,
         A::Error: Rejection,
     {
-        let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.into() };
+        let stream = StreamKey::of::<A>(id);
         self.steps.push(Box::new(Step::<A> { stream, command, version }));
         self
     }
@@ -97,11 +94,11 @@ impl Plan {
     /// Takes aggregate `id` along as it is: a step that changes nothing. It keeps a refused request's
     /// place for what its first outcome is rendered from, see [`super::Bus::refuse`].
     #[must_use]
-    pub fn look<A>(mut self, id: impl Into<String>) -> Self
+    pub fn look<A>(mut self, id: &A::Id) -> Self
     where
-        A: Aggregate<Event: EventTypes> + Clone + 'static,
+        A: Identified<Event: EventTypes> + Clone + 'static,
     {
-        let stream = StreamKey { aggregate_type: A::TYPE, aggregate_id: id.into() };
+        let stream = StreamKey::of::<A>(id);
         self.steps.push(Box::new(Look::<A> { stream, aggregate: PhantomData }));
         self
     }
@@ -109,8 +106,8 @@ impl Plan {
     /// The plan was made on an aggregate that it does not change, whose last event was `head`:
     /// a fact that must still hold when the plan's events are appended.
     #[must_use]
-    pub fn unchanged<A: Aggregate>(mut self, id: impl Into<String>, head: Option<Uuid>) -> Self {
-        self.unchanged.push((StreamKey { aggregate_type: A::TYPE, aggregate_id: id.into() }, head));
+    pub fn unchanged<A: Identified>(mut self, id: &A::Id, head: Option<Uuid>) -> Self {
+        self.unchanged.push((StreamKey::of::<A>(id), head));
         self
     }
 

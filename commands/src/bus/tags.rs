@@ -6,6 +6,7 @@ use super::load::LoadError;
 use super::plan::Plan;
 use crate::journal::Expectation;
 use domain::Rejection;
+use follow::position;
 
 impl Bus {
     /// What the plan believes of its tags, and why it is refused, if it is. Asked again for every
@@ -31,7 +32,7 @@ impl Bus {
             if count >= i64::from(limit.most) {
                 refusals.push((limit.refusal)());
             }
-            let after = last.cast_unsigned();
+            let after = position::read(last)?;
             expectations.push(Expectation::Untagged { tag: limit.tag.clone(), after });
         }
         Ok((expectations, refusals))

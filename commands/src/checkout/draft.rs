@@ -8,15 +8,14 @@ use domain::order::{Order, OrderCommand, OrderLine, Totals};
 use domain::payment::{Payment, PaymentCommand};
 use domain::product::{Product, ProductStatus};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Money, Quantity, Rejection, Sku, Timestamp};
+use domain::{CartId, Money, ProductId, Quantity, Rejection, Sku, Timestamp};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use uuid::Uuid;
 
 /// A cart with the products of its lines, as they were read for one plan.
 pub(super) struct Draft {
     cart: Loaded<Cart>,
-    products: BTreeMap<Uuid, Loaded<Product>>,
+    products: BTreeMap<ProductId, Loaded<Product>>,
 }
 
 impl Draft {
@@ -24,14 +23,14 @@ impl Draft {
         let mut products = BTreeMap::new();
         for line in &cart.state.lines {
             if let Entry::Vacant(place) = products.entry(line.product_id) {
-                place.insert(bus.peek::<Product>(&line.product_id.to_string()).await?);
+                place.insert(bus.peek::<Product>(&line.product_id).await?);
             }
         }
         Ok(Self { cart, products })
     }
 
     /// The price of one piece today; none when it is not sold any more.
-    fn price(&self, product_id: Uuid, sku: &Sku) -> Option<Money> {
+    fn price(&self, product_id: ProductId, sku: &Sku) -> Option<Money> {
         let product = &self.products.get(&product_id)?.state;
         (product.status == ProductStatus::Published).then(|| product.price(sku)).flatten()
     }
@@ -104,14 +103,14 @@ impl Draft {
     }
 
     /// A plan that changes nothing and succeeds if everything is as it was read.
-    pub(super) fn unchanged(&self, cart_id: Uuid, context: &Context) -> Plan {
-        let plan = Plan::new(context).unchanged::<Cart>(cart_id.to_string(), self.cart.head);
+    pub(super) fn unchanged(&self, cart_id: CartId, context: &Context) -> Plan {
+        let plan = Plan::new(context).unchanged::<Cart>(&cart_id, self.cart.head);
         self.products_unchanged(plan)
     }
 
     fn products_unchanged(&self, plan: Plan) -> Plan {
         self.products.iter().fold(plan, |plan, (product_id, product)| {
-            plan.unchanged::<Product>(product_id.to_string(), product.head)
+            plan.unchanged::<Product>(product_id, product.head)
         })
     }
 
@@ -141,14 +140,14 @@ impl Draft {
             contact: checkout.contact.clone(),
             pay_by,
         };
-        let mut plan = Plan::new(context).step::<Order>(order_id.to_string(), place).step::<Cart>(
-            checkout.cart_id.to_string(),
+        let mut plan = Plan::new(context).step::<Order>(&order_id, place).step::<Cart>(
+            &checkout.cart_id,
             CartCommand::CheckOut { order_id, lines: ordered.clone() },
         );
         for (sku, quantity) in ordered {
-            let stock_item_id = sku.to_string();
-            let reserve = StockCommand::Reserve { sku, order_id, quantity, until: pay_by };
-            plan = plan.step::<StockItem>(stock_item_id, reserve);
+            let reserve =
+                StockCommand::Reserve { sku: sku.clone(), order_id, quantity, until: pay_by };
+            plan = plan.step::<StockItem>(&sku, reserve);
         }
         if let Some(payment) = &checkout.payment {
             let request = PaymentCommand::Request {
@@ -157,8 +156,8 @@ impl Draft {
                 amount: totals.total,
                 method: payment.method.clone(),
             };
-            plan = plan.step::<Payment>(payment.payment_id.to_string(), request).step::<Order>(
-                order_id.to_string(),
+            plan = plan.step::<Payment>(&payment.payment_id, request).step::<Order>(
+                &order_id,
                 OrderCommand::StartPayment { payment_id: payment.payment_id },
             );
         }

@@ -16,10 +16,11 @@ pub use rejection::{CheckoutRejection, PriceChange, Shortage};
 use crate::bus::{Bus, Context, ExecuteError, Loaded, Plan, RequestKey};
 use domain::cart::{Cart, CartRejection};
 use domain::order::{Order, OrderLine, Totals};
-use domain::{Money, OrderContact, Sealed, Timestamp};
+use domain::{
+    CartId, Money, OrderContact, OrderId, PaymentId, Position, Sealed, Timestamp, UserId,
+};
 use draft::Draft;
 use rejection::{has_code, merge_shortages};
-use uuid::Uuid;
 
 /// How long an order waits for its money, in seconds.
 pub const PAY_WITHIN_SECONDS: i64 = 15 * 60;
@@ -30,9 +31,9 @@ const MAX_PLANS: u32 = 4;
 /// What a customer wants to order, parsed and sealed.
 pub struct Checkout {
     /// Who orders.
-    pub customer_id: Uuid,
+    pub customer_id: UserId,
     /// Which cart becomes the order.
-    pub cart_id: Uuid,
+    pub cart_id: CartId,
     /// The cart's version that the customer saw, if they said.
     pub cart_version: Option<u64>,
     /// The total that the customer agreed to, if they said.
@@ -40,7 +41,7 @@ pub struct Checkout {
     /// Whom the order belongs to and where it goes, sealed with the customer's key.
     pub contact: Sealed<OrderContact>,
     /// The order's id, derived from the request's key.
-    pub order_id: Uuid,
+    pub order_id: OrderId,
     /// The order's number, from [`crate::numbers::Numbers`].
     pub number: i32,
     /// The payment that starts with the order, if one does.
@@ -50,7 +51,7 @@ pub struct Checkout {
 /// A payment that starts in the same append as its order.
 pub struct StartedPayment {
     /// Its id, derived from the request's key.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
     /// The kind of payment, e.g. `card`.
     pub method: String,
 }
@@ -72,11 +73,11 @@ pub struct Quote {
 /// [`ExecuteError`] with the same rejections as a checkout.
 pub async fn quote(
     bus: &Bus,
-    cart_id: Uuid,
+    cart_id: CartId,
     cart_version: Option<u64>,
     expected_total: Option<Money>,
 ) -> Result<Quote, ExecuteError> {
-    let cart = bus.load::<Cart>(&cart_id.to_string()).await?;
+    let cart = bus.load::<Cart>(&cart_id).await?;
     if cart_version.is_some_and(|version| version != cart.sequence) {
         return Err(ExecuteError::Rejected(vec![Box::new(CartRejection::CartChanged)]));
     }
@@ -90,13 +91,13 @@ pub async fn quote(
 #[derive(Debug)]
 pub struct Placed {
     /// The order's id.
-    pub order_id: Uuid,
+    pub order_id: OrderId,
     /// The order.
     pub order: Loaded<Order>,
     /// When it was placed.
     pub placed_at: Timestamp,
     /// The position to wait for before a read shows it.
-    pub position: u64,
+    pub position: Position,
     /// True when the request's key had placed it before.
     pub replayed: bool,
 }
@@ -115,7 +116,7 @@ pub async fn place_order(
     let keyed = |plan: Plan| plan.keyed(Some(key));
     let mut result = Err(ExecuteError::Contended);
     for _ in 0..MAX_PLANS {
-        let cart = bus.peek::<Cart>(&checkout.cart_id.to_string()).await?;
+        let cart = bus.peek::<Cart>(&checkout.cart_id).await?;
         let draft = Draft::read(bus, cart).await?;
         result = match draft.plan(checkout, context, bus.journal().clock().now()) {
             Ok(plan) => bus.execute(keyed(plan)).await,
@@ -123,7 +124,7 @@ pub async fn place_order(
             // is not the repetition of what has emptied the cart.
             Err(refusal) => {
                 let plan = draft.unchanged(checkout.cart_id, context);
-                let first = bus.refuse(keyed(plan.look::<Order>(order_id.to_string()))).await;
+                let first = bus.refuse(keyed(plan.look::<Order>(&order_id))).await;
                 first.and_then(|first| first.ok_or(ExecuteError::Rejected(vec![refusal])))
             }
         };

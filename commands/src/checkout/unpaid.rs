@@ -10,14 +10,13 @@ use cqrs_es::Aggregate;
 use domain::cart::{Cart, CartCommand, CartLine};
 use domain::order::{CancelReason, Order, OrderCommand, OrderEvent, OrderLine, OrderStatus};
 use domain::stock::{StockCommand, StockItem};
-use domain::{EventSource, Quantity, Reason, RecordedEvent, Timestamp};
+use domain::{EventSource, OrderId, Quantity, Reason, RecordedEvent, Timestamp};
 use follow::process::{self, Change, Next, Process, Timer};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 /// Its name among checkpoints, timers, dead letters and tasks.
 pub const NAME: &str = "unpaid_orders";
@@ -81,21 +80,21 @@ impl<P: PaymentProvider> Process for UnpaidOrders<P> {
 
 impl<P: PaymentProvider> UnpaidOrders<P> {
     /// Whether the order waits for money no longer.
-    async fn give_up(&self, order_id: Uuid) -> Result<bool, ExecuteError> {
+    async fn give_up(&self, order_id: OrderId) -> Result<bool, ExecuteError> {
         let context = Context {
             actor: "system:unpaid_orders".to_owned(),
-            correlation_id: order_id,
+            correlation_id: order_id.uuid(),
             causation_id: None,
             traceparent: None,
         };
-        let mut order: Loaded<Order> = self.bus.load(&order_id.to_string()).await?;
+        let mut order: Loaded<Order> = self.bus.load(&order_id).await?;
         if let Some(payment_id) = order.state.payment_under_way {
             let answer = self.provider.cancel(payment_id).await;
             if matches!(answer, ProviderAnswer::NoAnswer | ProviderAnswer::Unavailable) {
                 return Ok(false);
             }
             record(&self.bus, payment_id, order_id, answer, &context).await?;
-            order = self.bus.load(&order_id.to_string()).await?;
+            order = self.bus.load(&order_id).await?;
         }
         if order.state.status != OrderStatus::AwaitingPayment {
             return Ok(true);
@@ -114,19 +113,19 @@ impl<P: PaymentProvider> UnpaidOrders<P> {
 }
 
 /// Whoever reads at the order's position sees everything else as well: it comes last.
-fn cancel(order_id: Uuid, order: &Order, context: &Context) -> Plan {
+fn cancel(order_id: OrderId, order: &Order, context: &Context) -> Plan {
     let mut plan = Plan::new(context);
     for line in &order.lines {
         let reason = Reason::parse("not paid in time").expect("it is short");
         let release = StockCommand::Release { order_id, reason };
-        plan = plan.step::<StockItem>(line.sku.to_string(), release);
+        plan = plan.step::<StockItem>(&line.sku, release);
     }
     if let Some((cart_id, owner_id)) = order.cart_id.zip(order.customer_id) {
         let lines = order.lines.iter().filter_map(cart_line).collect();
-        plan = plan.step::<Cart>(cart_id.to_string(), CartCommand::Restore { owner_id, lines });
+        plan = plan.step::<Cart>(&cart_id, CartCommand::Restore { owner_id, lines });
     }
     let cancel = OrderCommand::Cancel { reason: CancelReason::Unpaid };
-    plan.step::<Order>(order_id.to_string(), cancel)
+    plan.step::<Order>(&order_id, cancel)
 }
 
 fn cart_line(line: &OrderLine) -> Option<CartLine> {

@@ -1,6 +1,7 @@
 //! Which keyed commands this process has answered for lately: should the database lose commits, their
 //! clients believe in something that is gone, and somebody has to be able to name them.
 
+use domain::Position;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
@@ -15,7 +16,7 @@ pub struct AcknowledgedKey {
     /// Hash of principal, method, path and the client's key.
     pub key: Uuid,
     /// Positions of its first and last event.
-    pub positions: (u64, u64),
+    pub positions: (Position, Position),
 }
 
 /// The newest of them, in the order of their answers.
@@ -32,7 +33,7 @@ impl Acknowledged {
     }
 
     /// Takes out those with events behind `position`.
-    pub(crate) fn take_beyond(&self, position: u64) -> Vec<AcknowledgedKey> {
+    pub(crate) fn take_beyond(&self, position: Position) -> Vec<AcknowledgedKey> {
         let mut commands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_beyond = |command: &AcknowledgedKey| command.positions.1 > position;
         let beyond = commands.iter().filter(|command| is_beyond(command)).copied().collect();
@@ -48,13 +49,17 @@ mod tests {
     #[test]
     fn the_newest_are_remembered_and_told_once() {
         let acknowledged = Acknowledged::default();
-        for position in 1..=10_000 {
-            let key = Uuid::from_u128(u128::from(position));
+        for number in 1..=10_000_u32 {
+            let key = Uuid::from_u128(u128::from(number));
+            let position = Position::new(u64::from(number));
             acknowledged.note(AcknowledgedKey { key, positions: (position, position) });
         }
-        let beyond = acknowledged.take_beyond(9_998);
-        assert_eq!(beyond.iter().map(|lost| lost.positions.0).collect::<Vec<_>>(), [9_999, 10_000]);
-        assert_eq!(acknowledged.take_beyond(9_998), []);
-        assert_eq!(acknowledged.take_beyond(0).len(), KEPT_COMMANDS - 2);
+        let beyond = acknowledged.take_beyond(Position::new(9_998));
+        assert_eq!(
+            beyond.iter().map(|lost| lost.positions.0.get()).collect::<Vec<_>>(),
+            [9_999, 10_000]
+        );
+        assert_eq!(acknowledged.take_beyond(Position::new(9_998)), []);
+        assert_eq!(acknowledged.take_beyond(Position::START).len(), KEPT_COMMANDS - 2);
     }
 }

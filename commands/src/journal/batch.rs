@@ -5,7 +5,8 @@ use super::{
     Append, AppendError, Appended, Expectation, FirstOutcome, Job, MAX_EVENT_BYTES,
     MAX_EVENTS_PER_COMMAND,
 };
-use domain::{StreamKey, Tag};
+use domain::{Position, StreamKey, Tag, UserId};
+use follow::position;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::{HashMap, HashSet};
@@ -126,7 +127,7 @@ impl Batch {
     }
 
     /// Answers every command and returns the journal's new head.
-    pub(super) fn answer(self, outcomes: Vec<Appended>, head: u64) -> u64 {
+    pub(super) fn answer(self, outcomes: Vec<Appended>, head: Position) -> Position {
         for (job, outcome) in self.jobs.into_iter().zip(outcomes) {
             // A caller that went away does not mind.
             let _ = job.reply.send(Ok(outcome));
@@ -148,7 +149,7 @@ pub(super) async fn send(
     batch: &Batch,
     resent: bool,
     clock: &Clock,
-) -> Result<(Vec<Appended>, u64), sqlx::Error> {
+) -> Result<(Vec<Appended>, Position), sqlx::Error> {
     let jobs = &batch.jobs;
     let mut key: Vec<Option<Uuid>> = Vec::with_capacity(jobs.len());
     let mut fingerprint: Vec<Option<&[u8]>> = Vec::with_capacity(jobs.len());
@@ -188,7 +189,7 @@ pub(super) async fn send(
                 Expectation::Untagged { tag, after } => {
                     t_cmd.push(cmd);
                     t_tag.push(tag.to_string());
-                    t_after.push(i64::try_from(*after).unwrap_or(i64::MAX));
+                    t_after.push(after.bigint());
                 }
             }
         }
@@ -205,7 +206,7 @@ pub(super) async fn send(
             for tag in &event.tags {
                 g_event.push(count(e_cmd.len()));
                 g_tag.push(tag.to_string());
-                g_person.push(tag.person_id);
+                g_person.push(tag.person_id.map(UserId::uuid));
             }
         }
         decided_in.extend(job.append.events.iter().map(|event| (event.event_id, cmd)));
@@ -252,20 +253,21 @@ pub(super) async fn send(
     }
 }
 
-fn all_done(jobs: &[Job], row: &PgRow) -> Result<(Vec<Appended>, u64), sqlx::Error> {
-    let mut next = unsigned(row.try_get("first_position")?);
-    let head = unsigned(row.try_get("head_position")?);
+fn all_done(jobs: &[Job], row: &PgRow) -> Result<(Vec<Appended>, Position), sqlx::Error> {
+    let mut next = position::read(row.try_get("first_position")?)?;
+    let head = position::read(row.try_get("head_position")?)?;
     let written_at: Option<OffsetDateTime> = row.try_get("written_at")?;
     let outcomes = jobs.iter().map(|job| {
         let events = job.append.events.len() as u64;
-        let positions = (events > 0).then(|| (next, next + events - 1));
-        next += events;
+        let first = next;
+        next = first.plus(events);
+        let positions = (events > 0).then(|| (first, next.previous()));
         Appended::Done { positions, head, recorded_at: written_at.filter(|_| events > 0) }
     });
     Ok((outcomes.collect(), head))
 }
 
-fn each(jobs: usize, rows: &[PgRow]) -> Result<(Vec<Appended>, u64), sqlx::Error> {
+fn each(jobs: usize, rows: &[PgRow]) -> Result<(Vec<Appended>, Position), sqlx::Error> {
     if rows.len() != jobs {
         return Err(sqlx::Error::Protocol(format!(
             "journal_append_v4 answered {} of {jobs} commands",
@@ -282,7 +284,7 @@ fn each(jobs: usize, rows: &[PgRow]) -> Result<(Vec<Appended>, u64), sqlx::Error
             .ok_or_else(|| sqlx::Error::Protocol(format!("no command {cmd} in the batch")))?;
         *slot = read_outcome(row)?;
     }
-    Ok((outcomes, unsigned(head)))
+    Ok((outcomes, position::read(head)?))
 }
 
 /// A batch is bounded far below.
@@ -293,21 +295,22 @@ fn count(events: usize) -> i32 {
 fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
     let first: Option<i64> = row.try_get("first_position")?;
     let last: Option<i64> = row.try_get("last_position")?;
-    let last = last.map(unsigned);
+    let last = last.map(position::read).transpose()?;
     // A command that had nothing to do is kept with the head as its last position, and a first one
     // behind it.
-    let positions = first.map(unsigned).zip(last).filter(|(first, last)| first <= last);
+    let positions =
+        first.map(position::read).transpose()?.zip(last).filter(|(first, last)| first <= last);
     match row.try_get::<&str, _>("status")? {
         "ok" => {
             let head: i64 = row.try_get("head_position")?;
             let recorded_at = row.try_get("written_at")?;
-            Ok(Appended::Done { positions, head: unsigned(head), recorded_at })
+            Ok(Appended::Done { positions, head: position::read(head)?, recorded_at })
         }
         "replay" => {
             let fingerprint: Option<Vec<u8>> = row.try_get("first_fingerprint")?;
             Ok(Appended::Replay(FirstOutcome {
                 positions,
-                head: last.unwrap_or(0),
+                head: last.unwrap_or_default(),
                 // What has another length is no fingerprint of anything.
                 fingerprint: fingerprint.map(|bytes| bytes.try_into().unwrap_or([0; 32])),
                 outcome: row.try_get("first_outcome")?,
@@ -317,11 +320,6 @@ fn read_outcome(row: &PgRow) -> Result<Appended, sqlx::Error> {
         "conflict" => Ok(Appended::Conflict),
         other => Err(sqlx::Error::Protocol(format!("journal_append_v4 answered {other:?}"))),
     }
-}
-
-/// Positions are counted from one, so the database never gives a negative one.
-pub(super) fn unsigned(position: i64) -> u64 {
-    u64::try_from(position).unwrap_or(0)
 }
 
 #[cfg(test)]

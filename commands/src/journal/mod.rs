@@ -27,7 +27,7 @@ pub use writer::WriterSettings;
 
 use crate::counters::Counters;
 use acknowledged::Acknowledged;
-use domain::{StreamKey, Tag, Timestamp};
+use domain::{Position, StreamKey, Tag, Timestamp};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ pub enum Expectation {
         /// The tag.
         tag: Tag,
         /// The position of the last event with the tag that was seen, 0 when there was none.
-        after: u64,
+        after: Position,
     },
 }
 
@@ -120,9 +120,9 @@ pub enum Appended {
     /// It holds, and its events are durable.
     Done {
         /// Positions of the first and the last event; none without events.
-        positions: Option<(u64, u64)>,
+        positions: Option<(Position, Position)>,
         /// The journal's last position when this was done.
-        head: u64,
+        head: Position,
         /// When its events were recorded; none without events.
         recorded_at: Option<OffsetDateTime>,
     },
@@ -136,9 +136,9 @@ pub enum Appended {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstOutcome {
     /// Positions of the first and last event that were written; none when there was nothing to do.
-    pub positions: Option<(u64, u64)>,
+    pub positions: Option<(Position, Position)>,
     /// The position to wait for, which was answered then: that of the last event, or the head.
-    pub head: u64,
+    pub head: Position,
     /// The body's fingerprint; none when it is not known any more.
     pub fingerprint: Option<[u8; 32]>,
     /// What was recorded, see [`Keyed::outcome`].
@@ -183,7 +183,7 @@ pub(crate) struct Job {
 pub struct Journal {
     queue: mpsc::Sender<Job>,
     turns: mpsc::Sender<oneshot::Sender<Turn>>,
-    head: watch::Receiver<u64>,
+    head: watch::Receiver<Position>,
     pool: PgPool,
     counters: Arc<Counters>,
     acknowledged: Arc<Acknowledged>,
@@ -225,7 +225,7 @@ impl Journal {
     ) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(QUEUE_COMMANDS);
         let (turns, asked) = mpsc::channel(QUEUE_COMMANDS);
-        let (head_sender, head) = watch::channel(0);
+        let (head_sender, head) = watch::channel(Position::START);
         let counters = Arc::new(Counters::default());
         let counting = Arc::clone(&counters);
         let clock = Arc::new(Clock::new(now));
@@ -262,7 +262,7 @@ impl Journal {
 
     /// The last position that this process's writer has seen committed; a wake-up for readers.
     #[must_use]
-    pub fn head(&self) -> watch::Receiver<u64> {
+    pub fn head(&self) -> watch::Receiver<Position> {
         self.head.clone()
     }
 
@@ -286,7 +286,7 @@ impl Journal {
     /// Which keyed commands this process lately answered for have events behind `position`; each is
     /// told once. For the case that the journal ends there by now.
     #[must_use]
-    pub fn acknowledged_beyond(&self, position: u64) -> Vec<AcknowledgedKey> {
+    pub fn acknowledged_beyond(&self, position: Position) -> Vec<AcknowledgedKey> {
         self.acknowledged.take_beyond(position)
     }
 

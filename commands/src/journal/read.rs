@@ -1,9 +1,10 @@
 //! Reading the journal by position and by stream.
 
-use super::batch::unsigned;
 use domain::{
-    Cursor, EventSource, MAX_BATCH_BYTES, RecordedEvent, SourceError, StreamKey, Timestamp,
+    Cursor, EventSource, MAX_BATCH_BYTES, Position, RecordedEvent, SourceError, StreamKey,
+    Timestamp,
 };
+use follow::position;
 use futures::{Stream, TryStreamExt};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
@@ -43,7 +44,7 @@ pub enum ReadError {
 /// Reads the journal. Cheap to clone.
 pub struct JournalReader {
     pub(super) pool: PgPool,
-    hint: watch::Receiver<u64>,
+    hint: watch::Receiver<Position>,
     /// What ended the last wait, unless that was its time.
     woken: Mutex<Option<Woken>>,
 }
@@ -52,8 +53,8 @@ pub struct JournalReader {
 /// would else never let anybody wait again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Woken {
-    after: u64,
-    hint: u64,
+    after: Position,
+    hint: Position,
 }
 
 impl Clone for JournalReader {
@@ -65,7 +66,7 @@ impl Clone for JournalReader {
 impl JournalReader {
     /// Reads through `pool`, woken by `hint`: the highest position that anybody told us of.
     #[must_use]
-    pub fn new(pool: PgPool, hint: watch::Receiver<u64>) -> Self {
+    pub fn new(pool: PgPool, hint: watch::Receiver<Position>) -> Self {
         Self { pool, hint, woken: Mutex::new(None) }
     }
 
@@ -73,10 +74,10 @@ impl JournalReader {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn head(&self) -> Result<u64, ReadError> {
+    pub async fn head(&self) -> Result<Position, ReadError> {
         let head: Option<i64> =
             sqlx::query_scalar("select max(position) from events").fetch_one(&self.pool).await?;
-        Ok(unsigned(head.unwrap_or(0)))
+        Ok(position::read(head.unwrap_or(0))?)
     }
 
     /// The last event, to go on behind it.
@@ -88,17 +89,18 @@ impl JournalReader {
             sqlx::query_as("select position, event_id from events order by position desc limit 1")
                 .fetch_optional(&self.pool)
                 .await?;
-        Ok(last.map_or(Cursor::START, |(position, event_id)| Cursor {
-            position: unsigned(position),
-            event_id: Some(event_id),
-        }))
+        let Some((position, event_id)) = last else { return Ok(Cursor::START) };
+        Ok(Cursor { position: position::read(position)?, event_id: Some(event_id) })
     }
 
     /// The last of these events, which are in order, that the journal holds where it was read; none
     /// when it holds none of them.
-    pub(super) async fn last_held(&self, events: &[(u64, Uuid)]) -> Result<Option<u64>, ReadError> {
+    pub(super) async fn last_held(
+        &self,
+        events: &[(Position, Uuid)],
+    ) -> Result<Option<Position>, ReadError> {
         let (positions, ids): (Vec<_>, Vec<_>) =
-            events.iter().map(|(position, id)| (signed(*position), *id)).unzip();
+            events.iter().map(|(position, id)| (position.bigint(), *id)).unzip();
         let last: Option<i64> = sqlx::query_scalar(
             "select max(e.position) from unnest($1::bigint[], $2::uuid[]) b(position, event_id) \
              join events e on e.position = b.position and e.event_id = b.event_id",
@@ -107,7 +109,7 @@ impl JournalReader {
         .bind(ids)
         .fetch_one(&self.pool)
         .await?;
-        Ok(last.map(unsigned))
+        Ok(last.map(position::read).transpose()?)
     }
 
     /// Position and time of one event of one stream; none when it does not exist.
@@ -118,34 +120,35 @@ impl JournalReader {
         &self,
         stream: &StreamKey,
         sequence: u64,
-    ) -> Result<Option<(u64, Timestamp)>, ReadError> {
+    ) -> Result<Option<(Position, Timestamp)>, ReadError> {
         let place: Option<(i64, OffsetDateTime)> = sqlx::query_as(
             "select position, recorded_at from events \
              where aggregate_type = $1 and aggregate_id = $2 and sequence = $3",
         )
         .bind(stream.aggregate_type)
         .bind(&stream.aggregate_id)
-        .bind(signed(sequence))
+        .bind(sequence.cast_signed())
         .fetch_optional(&self.pool)
         .await?;
-        Ok(place.map(|(position, at)| (unsigned(position), at.into())))
+        let Some((position, at)) = place else { return Ok(None) };
+        Ok(Some((position::read(position)?, at.into())))
     }
 
     /// The events from `from` to `until`; what stands at `known` is read already.
     async fn read(
         &self,
-        from: u64,
-        until: u64,
+        from: Position,
+        until: Position,
         limit: i64,
-        known: u64,
+        known: Position,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         let query = format!(
             "select {COLUMNS} from events where position >= $1 and position <= $2 \
              order by position limit $3"
         );
         let rows = sqlx::query(&query)
-            .bind(signed(from))
-            .bind(signed(until))
+            .bind(from.bigint())
+            .bind(until.bigint())
             .bind(limit)
             .fetch(&self.pool);
         within(READ_PATIENCE, read_batch(rows, known)).await.map_err(SourceError::unavailable)
@@ -165,7 +168,7 @@ pub(super) async fn within<T>(
 /// large events.
 pub(super) async fn read_batch(
     mut rows: impl Stream<Item = Result<PgRow, sqlx::Error>> + Unpin,
-    known: u64,
+    known: Position,
 ) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
     let (mut events, mut bytes) = (Vec::new(), 0);
     while bytes < MAX_BATCH_BYTES
@@ -184,10 +187,10 @@ pub(super) async fn read_batch(
 /// long replay more than reading it.
 pub(super) fn read_event(row: &PgRow) -> Result<Arc<RecordedEvent>, sqlx::Error> {
     Ok(Arc::new(RecordedEvent {
-        position: unsigned(row.try_get(0)?),
+        position: position::read(row.try_get(0)?)?,
         aggregate_type: row.try_get(1)?,
         aggregate_id: row.try_get(2)?,
-        sequence: unsigned(row.try_get(3)?),
+        sequence: row.try_get::<i64, _>(3)?.unsigned_abs(),
         event_type: row.try_get(4)?,
         event_version: row.try_get(5)?,
         payload: row.try_get(6)?,
@@ -195,11 +198,6 @@ pub(super) fn read_event(row: &PgRow) -> Result<Arc<RecordedEvent>, sqlx::Error>
         event_id: row.try_get(8)?,
         recorded_at: row.try_get(9)?,
     }))
-}
-
-/// Positions beyond PostgreSQL's bigint are asked for as "everything".
-pub(super) fn signed(position: u64) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
 }
 
 impl EventSource for JournalReader {
@@ -210,12 +208,12 @@ impl EventSource for JournalReader {
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let known = after.position;
-        if known == 0 {
-            return self.read(1, u64::MAX, limit, known).await;
+        if known == Position::START {
+            return self.read(Position::FIRST, Position::LAST, limit, known).await;
         }
         // The event that was read last comes along: one statement, so one snapshot, tells whether it
         // still stands there and what follows it.
-        let mut events = self.read(known, u64::MAX, limit.saturating_add(1), known).await?;
+        let mut events = self.read(known, Position::LAST, limit.saturating_add(1), known).await?;
         match events.first() {
             Some(first) if first.position == known => {
                 if after.event_id.is_some_and(|believed| believed != first.event_id) {
@@ -232,12 +230,12 @@ impl EventSource for JournalReader {
 
     async fn stored(
         &self,
-        positions: RangeInclusive<u64>,
+        positions: RangeInclusive<Position>,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
-        self.read(*positions.start(), *positions.end(), i64::MAX, 0).await
+        self.read(*positions.start(), *positions.end(), i64::MAX, Position::START).await
     }
 
-    async fn wait_after(&self, after: u64) {
+    async fn wait_after(&self, after: Position) {
         let before = *self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         let in_vain = before.filter(|woken| woken.after == after);
         if in_vain.is_some() {
@@ -246,7 +244,7 @@ impl EventSource for JournalReader {
         let mut hint = self.hint.clone();
         let told = async {
             let news =
-                |head: &u64| *head > after && in_vain.is_none_or(|woken| woken.hint != *head);
+                |head: &Position| *head > after && in_vain.is_none_or(|woken| woken.hint != *head);
             match hint.wait_for(news).await.map(|head| *head) {
                 Ok(hint) => Woken { after, hint },
                 // Nobody will tell us any more: polling is all that is left.

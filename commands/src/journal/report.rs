@@ -1,7 +1,7 @@
 //! Reading the journal for reports: filtered, a page at a time, to its end.
 
-use super::read::{COLUMNS, JournalReader, ReadError, read_batch, signed, within};
-use domain::{AGGREGATES, Cursor, Filter, RecordedEvent, batch_is_full};
+use super::read::{COLUMNS, JournalReader, ReadError, read_batch, within};
+use domain::{AGGREGATES, Cursor, Filter, Position, RecordedEvent, batch_is_full};
 use futures::{Stream, StreamExt, TryStreamExt};
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -35,11 +35,12 @@ impl JournalReader {
     /// [`ReadError`].
     pub async fn page(
         &self,
-        after: u64,
+        after: Position,
         limit: usize,
         filter: &Filter,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        let range = Range { after: signed(after), until: filter.until.map_or(i64::MAX, signed) };
+        let range =
+            Range { after: after.bigint(), until: filter.until.unwrap_or(Position::LAST).bigint() };
         let page = async {
             if let Some(aggregate_id) = &filter.aggregate_id {
                 self.of_streams(&range, limit, aggregate_id, filter).await
@@ -62,7 +63,7 @@ impl JournalReader {
              order by position limit $3"
         );
         let query = sqlx::query(&sql).bind(range.after).bind(range.until).bind(limit_of(limit));
-        read_batch(query.fetch(&self.pool), 0).await
+        read_batch(query.fetch(&self.pool), Position::START).await
     }
 
     /// Of the streams with this id, one for each type of aggregates: within a stream the sequence is in
@@ -95,7 +96,7 @@ impl JournalReader {
             .bind(&filter.event_types)
             // Planned for these values: a plan for any would expect a tenth of the journal.
             .persistent(false);
-        read_batch(query.fetch(&self.pool), 0).await
+        read_batch(query.fetch(&self.pool), Position::START).await
     }
 
     /// Block by block, over those that hold none: no statement takes long, and whoever leaves is at the
@@ -129,7 +130,7 @@ impl JournalReader {
                 .bind(&filter.aggregate_type)
                 .bind(&filter.event_types)
                 .persistent(false);
-            page.extend(read_batch(query.fetch(&self.pool), 0).await?);
+            page.extend(read_batch(query.fetch(&self.pool), Position::START).await?);
             match blocks.last() {
                 Some(last) if blocks.len() == at_once && !batch_is_full(&page, limit) => {
                     range.after = range.after.max((last + 1) * BLOCK_EVENTS);
@@ -169,7 +170,7 @@ impl JournalReader {
     /// never as if it were complete; so does another journal that took this one's place meanwhile.
     pub fn export(
         &self,
-        after: u64,
+        after: Position,
         filter: Filter,
     ) -> impl Stream<Item = Result<Arc<RecordedEvent>, ReadError>> + Send + 'static {
         let reader = self.clone();
@@ -192,7 +193,7 @@ impl JournalReader {
         let Some(event_id) = cursor.event_id else { return Ok(()) };
         let there: Option<Uuid> =
             sqlx::query_scalar("select event_id from events where position = $1")
-                .bind(signed(cursor.position))
+                .bind(cursor.position.bigint())
                 .fetch_optional(&self.pool)
                 .await?;
         if there == Some(event_id) { Ok(()) } else { Err(ReadError::OtherHistory) }

@@ -6,7 +6,7 @@
 //! far as this process knows it, and following goes on at the journal's present end.
 
 use super::read::{JournalReader, ReadError};
-use domain::{Cursor, EventSource, MAX_BATCH_BYTES, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, MAX_BATCH_BYTES, Position, RecordedEvent, SourceError};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -46,7 +46,7 @@ pub const TOLD_LOST_EVENTS: usize = 1_000;
 pub struct Tail {
     reader: JournalReader,
     recent: Arc<RwLock<Recent>>,
-    head: watch::Receiver<u64>,
+    head: watch::Receiver<Position>,
     other_history: watch::Receiver<OtherHistory>,
 }
 
@@ -61,7 +61,7 @@ pub struct OtherHistory {
     pub believed: Cursor,
     /// The last position at which both histories are known to have the same event: of what this
     /// process remembers, so that they may part later; 0 when it remembers nothing that they share.
-    pub common: u64,
+    pub common: Position,
     /// The journal's last event when this was found.
     pub end: Cursor,
     /// The first [`TOLD_LOST_EVENTS`] of the events behind `common` that this process read and that
@@ -113,7 +113,7 @@ impl Tail {
 
     /// The last position that is known to be readable here. Goes back where the journal did.
     #[must_use]
-    pub fn head(&self) -> watch::Receiver<u64> {
+    pub fn head(&self) -> watch::Receiver<Position> {
         self.head.clone()
     }
 
@@ -136,13 +136,13 @@ impl Tail {
             let events: Vec<_> = recent.events.iter().cloned().collect();
             (recent.base, recent.head, events)
         };
-        let ids: Vec<(u64, Uuid)> = base
+        let ids: Vec<(Position, Uuid)> = base
             .event_id
             .map(|event_id| (base.position, event_id))
             .into_iter()
             .chain(events.iter().map(|event| (event.position, event.event_id)))
             .collect();
-        let common = self.reader.last_held(&ids).await?.unwrap_or(0);
+        let common = self.reader.last_held(&ids).await?.unwrap_or_default();
         let end = self.reader.end().await?;
         *self.recent.write().unwrap_or_else(PoisonError::into_inner) = Recent::at(end);
         let lost = || events.iter().filter(|event| event.position > common);
@@ -166,7 +166,10 @@ impl Recent {
     /// What is held after `after`; none when it does not reach back that far, or does not know the
     /// event that `after` names: then only the database can tell.
     fn after(&self, after: Cursor, limit: usize) -> Option<Vec<Arc<RecordedEvent>>> {
-        let skip = usize::try_from(after.position.checked_sub(self.base.position)?).ok()?;
+        if after.position < self.base.position {
+            return None;
+        }
+        let skip = usize::try_from(self.base.position.lag(after.position)).ok()?;
         let there = match skip.checked_sub(1) {
             None => self.base,
             Some(index) => Cursor::behind(self.events.get(index)?),
@@ -211,12 +214,12 @@ impl EventSource for Tail {
 
     async fn stored(
         &self,
-        positions: RangeInclusive<u64>,
+        positions: RangeInclusive<Position>,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         self.reader.stored(positions).await
     }
 
-    async fn wait_after(&self, after: u64) {
+    async fn wait_after(&self, after: Position) {
         let mut head = self.head.clone();
         let told = async {
             if head.wait_for(|head| *head > after).await.is_err() {
@@ -229,7 +232,7 @@ impl EventSource for Tail {
 
 async fn follow(
     tail: Tail,
-    head: watch::Sender<u64>,
+    head: watch::Sender<Position>,
     other_history: watch::Sender<OtherHistory>,
     cancel: CancellationToken,
 ) {
@@ -281,9 +284,9 @@ async fn pause(cancel: &CancellationToken) {
 
 fn tell(found: &OtherHistory) {
     error!(
-        event.position = found.believed.position,
-        journal.common_position = found.common,
-        journal.end_position = found.end.position,
+        event.position = found.believed.position.get(),
+        journal.common_position = found.common.get(),
+        journal.end_position = found.end.position.get(),
         journal.lost_events = found.lost_count,
         "the journal tells another history than the one that was read: a fail-over or a restored \
          backup lost events; read models heal by themselves, the stream and mails need somebody: see \
@@ -299,7 +302,7 @@ mod tests {
 
     fn event(position: u64, bytes: usize) -> Arc<RecordedEvent> {
         Arc::new(RecordedEvent {
-            position,
+            position: Position::new(position),
             aggregate_type: "test".into(),
             aggregate_id: "a".into(),
             sequence: position,
@@ -318,12 +321,12 @@ mod tests {
         let large = KEPT_BYTES / 8;
         (1..=20).for_each(|position| recent.remember(vec![event(position, large)]));
         assert_eq!(recent.events.len(), 8);
-        assert_eq!(recent.after(Cursor::at(11), 100), None, "somebody else has it");
+        assert_eq!(recent.after(Cursor::at(Position::new(11)), 100), None, "somebody else has it");
         let positions = |events: Vec<Arc<RecordedEvent>>| {
-            events.iter().map(|event| event.position).collect::<Vec<_>>()
+            events.iter().map(|event| event.position.get()).collect::<Vec<_>>()
         };
         assert_eq!(
-            recent.after(Cursor::at(12), 100).map(positions),
+            recent.after(Cursor::at(Position::new(12)), 100).map(positions),
             Some(vec![13, 14]),
             "two are a batch"
         );
@@ -331,21 +334,36 @@ mod tests {
         let kept = u64::try_from(KEPT_EVENTS).expect("small");
         recent.remember((21..=20 + kept).map(|position| event(position, 1)).collect());
         assert_eq!((recent.events.len(), recent.bytes), (KEPT_EVENTS, KEPT_EVENTS));
-        assert_eq!(recent.after(Cursor::at(19), 100), None, "it had to go");
-        assert_eq!(recent.after(Cursor::at(20), 3).map(positions), Some(vec![21, 22, 23]));
-        assert_eq!(recent.after(Cursor::at(20 + kept), 3), Some(vec![]), "there is none yet");
+        assert_eq!(recent.after(Cursor::at(Position::new(19)), 100), None, "it had to go");
+        assert_eq!(
+            recent.after(Cursor::at(Position::new(20)), 3).map(positions),
+            Some(vec![21, 22, 23])
+        );
+        assert_eq!(
+            recent.after(Cursor::at(Position::new(20 + kept)), 3),
+            Some(vec![]),
+            "there is none yet"
+        );
     }
 
     #[test]
     fn a_reader_that_believes_another_event_is_sent_to_the_database() {
-        let mut recent = Recent::at(Cursor { position: 7, event_id: Some(Uuid::from_u128(7)) });
+        let mut recent =
+            Recent::at(Cursor { position: Position::new(7), event_id: Some(Uuid::from_u128(7)) });
         recent.remember((8..=9).map(|position| event(position, 1)).collect());
-        let named = |position, id| Cursor { position, event_id: Some(Uuid::from_u128(id)) };
+        let named = |position, id| Cursor {
+            position: Position::new(position),
+            event_id: Some(Uuid::from_u128(id)),
+        };
         for position in 7..=9 {
             let held = recent.after(named(position, u128::from(position)), 100);
             assert_eq!(held.map(|events| events.len() as u64), Some(9 - position));
             assert_eq!(recent.after(named(position, 70), 100), None);
         }
-        assert_eq!(recent.after(Cursor::at(10), 100), None, "nor is what is ahead known here");
+        assert_eq!(
+            recent.after(Cursor::at(Position::new(10)), 100),
+            None,
+            "nor is what is ahead known here"
+        );
     }
 }

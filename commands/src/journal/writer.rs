@@ -6,6 +6,7 @@ use super::failure::{Failure, READ_ONLY};
 use super::session::{self, Backend, Session};
 use super::{AppendError, Appended, Job, QUEUE_COMMANDS, Turn};
 use crate::counters::Counters;
+use domain::Position;
 use sqlx::postgres::PgConnectOptions;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ pub(super) async fn run(
     connect: PgConnectOptions,
     jobs: mpsc::Receiver<Job>,
     mut turns: mpsc::Receiver<oneshot::Sender<Turn>>,
-    head: watch::Sender<u64>,
+    head: watch::Sender<Position>,
     settings: WriterSettings,
     counters: Arc<Counters>,
     clock: Arc<Clock>,
@@ -168,11 +169,11 @@ impl Writer {
     ///
     /// What fails because of its data, or twice in the same way, is taken apart, so that only the guilty
     /// command is refused or waits, and its neighbours do not.
-    async fn append(&mut self, batch: Batch) -> Option<u64> {
+    async fn append(&mut self, batch: Batch) -> Option<Position> {
         self.append_parts(vec![Part { batch, resent: false }]).await
     }
 
-    async fn append_parts(&mut self, mut parts: Vec<Part>) -> Option<u64> {
+    async fn append_parts(&mut self, mut parts: Vec<Part>) -> Option<Position> {
         self.counters.asks();
         let deadline = Instant::now() + self.settings.give_up_after;
         let (mut head, mut trouble, mut pause) = (None, None, FIRST_PAUSE);
@@ -243,7 +244,7 @@ impl Writer {
         &mut self,
         asked: Vec<oneshot::Sender<Turn>>,
         queue: &mut Queue,
-    ) -> Option<u64> {
+    ) -> Option<Position> {
         let Ok(mut session) = self.session().await else { return None };
         let patience = self.settings.append_timeout + ANSWER_MARGIN;
         if !matches!(timeout(patience, session.begin_turn()).await, Ok(Ok(()))) {
@@ -315,7 +316,7 @@ impl Writer {
     }
 
     /// Sends a part once, and keeps the connection if that is as good as before.
-    async fn send(&mut self, part: &Part) -> Result<(Vec<Appended>, u64), Untold> {
+    async fn send(&mut self, part: &Part) -> Result<(Vec<Appended>, Position), Untold> {
         let mut session = match self.session().await {
             Ok(session) => session,
             Err(error) => {
@@ -381,7 +382,7 @@ async fn append(
     session: &mut Session,
     part: &Part,
     clock: &Clock,
-) -> Result<(Vec<Appended>, u64), sqlx::Error> {
+) -> Result<(Vec<Appended>, Position), sqlx::Error> {
     let answer = batch::send(&mut session.connection, &part.batch, part.resent, clock).await?;
     if part.resent || (session.waits_for_standby && answer.0.iter().any(is_old)) {
         session.confirm().await?;

@@ -1,6 +1,5 @@
-use domain::Money;
+use domain::{Money, OrderId, PaymentId};
 use std::future::Future;
-use uuid::Uuid;
 
 /// What we ask a payment provider to take.
 ///
@@ -8,9 +7,9 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub struct Charge {
     /// Ours, and the provider's idempotency key: asking twice charges once.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
     /// The order, for the provider's books.
-    pub order_id: Uuid,
+    pub order_id: OrderId,
     /// How much, from the order.
     pub amount: Money,
     /// The kind of payment, e.g. `card`.
@@ -63,9 +62,9 @@ pub trait PaymentProvider: Send + Sync + 'static {
     fn charge(&self, charge: Charge) -> impl Future<Output = ProviderAnswer> + Send;
 
     /// Asks what became of a payment.
-    fn query(&self, payment_id: Uuid) -> impl Future<Output = ProviderAnswer> + Send;
+    fn query(&self, payment_id: PaymentId) -> impl Future<Output = ProviderAnswer> + Send;
 
     /// Calls a payment off, known to the provider or not: afterwards it is either settled or
     /// can never be charged. The answer says which.
-    fn cancel(&self, payment_id: Uuid) -> impl Future<Output = ProviderAnswer> + Send;
+    fn cancel(&self, payment_id: PaymentId) -> impl Future<Output = ProviderAnswer> + Send;
 }

@@ -1,11 +1,10 @@
 use super::{Charge, PaymentProvider, ProviderAnswer};
 use crate::bus::{Bus, Context, ExecuteError, Plan};
-use domain::Money;
 use domain::order::{Order, OrderCommand, OrderStatus, PaymentEnd};
 use domain::payment::{Payment, PaymentCommand, covers};
 use domain::stock::{StockCommand, StockItem};
+use domain::{Money, OrderId, PaymentId};
 use tracing::error;
-use uuid::Uuid;
 
 /// The code of a payment that failed because its provider could not take it.
 const PROVIDER_UNAVAILABLE: &str = "provider_unavailable";
@@ -72,8 +71,8 @@ async fn charge_again(provider: &impl PaymentProvider, charge: Charge) -> Provid
 /// [`ExecuteError`].
 pub async fn record(
     bus: &Bus,
-    payment_id: Uuid,
-    order_id: Uuid,
+    payment_id: PaymentId,
+    order_id: OrderId,
     answer: ProviderAnswer,
     context: &Context,
 ) -> Result<(), ExecuteError> {
@@ -117,8 +116,8 @@ pub async fn record(
 /// [`ExecuteError`].
 pub(super) async fn record_failed(
     bus: &Bus,
-    payment_id: Uuid,
-    order_id: Uuid,
+    payment_id: PaymentId,
+    order_id: OrderId,
     code: &str,
     context: &Context,
 ) -> Result<(), ExecuteError> {
@@ -130,16 +129,15 @@ pub(super) async fn record_failed(
 /// Answers whether it was news.
 async fn execute(
     bus: &Bus,
-    payment_id: Uuid,
-    order_id: Uuid,
+    payment_id: PaymentId,
+    order_id: OrderId,
     command: PaymentCommand,
     end: Option<PaymentEnd>,
     context: &Context,
 ) -> Result<bool, ExecuteError> {
-    let mut plan = Plan::new(context).step::<Payment>(payment_id.to_string(), command);
+    let mut plan = Plan::new(context).step::<Payment>(&payment_id, command);
     if let Some(end) = end {
-        plan =
-            plan.step::<Order>(order_id.to_string(), OrderCommand::EndPayment { payment_id, end });
+        plan = plan.step::<Order>(&order_id, OrderCommand::EndPayment { payment_id, end });
     }
     Ok(bus.execute(plan).await?.positions.is_some())
 }
@@ -149,15 +147,15 @@ async fn execute(
 /// order need not wait for it any longer, in one append as well.
 async fn record_captured(
     bus: &Bus,
-    payment_id: Uuid,
-    order_id: Uuid,
+    payment_id: PaymentId,
+    order_id: OrderId,
     amount: Money,
     context: &Context,
 ) -> Result<(), ExecuteError> {
     // Why an order that waits for money refused this, e.g. because its stock is not there.
     let mut refusal = None;
     for _ in 0..MAX_LOOKS {
-        let order = bus.load::<Order>(&order_id.to_string()).await?.state;
+        let order = bus.load::<Order>(&order_id).await?.state;
         let refused = match order.paid_by {
             Some(paid_by) if paid_by == payment_id => None,
             Some(_) => Some(ORDER_ALREADY_PAID.to_owned()),
@@ -171,7 +169,7 @@ async fn record_captured(
         if pays {
             for line in &order.lines {
                 let commit = StockCommand::Commit { order_id };
-                plan = plan.step::<StockItem>(line.sku.to_string(), commit);
+                plan = plan.step::<StockItem>(&line.sku, commit);
             }
         }
         // The order comes last: whoever reads at its position sees everything that its payment
@@ -182,11 +180,8 @@ async fn record_captured(
             OrderCommand::EndPayment { payment_id, end: PaymentEnd::Failed }
         };
         plan = plan
-            .step::<Payment>(
-                payment_id.to_string(),
-                PaymentCommand::RecordCaptured { amount, refused },
-            )
-            .step::<Order>(order_id.to_string(), of_order);
+            .step::<Payment>(&payment_id, PaymentCommand::RecordCaptured { amount, refused })
+            .step::<Order>(&order_id, of_order);
         let rejections = match bus.execute(plan).await {
             Err(ExecuteError::Rejected(rejections)) => rejections,
             other => return other.map(drop),
@@ -212,10 +207,10 @@ async fn record_captured(
 /// [`ExecuteError`].
 pub(super) async fn end_settled(
     bus: &Bus,
-    payment_id: Uuid,
-    order_id: Uuid,
+    payment_id: PaymentId,
+    order_id: OrderId,
     context: &Context,
 ) -> Result<(), ExecuteError> {
     let end = OrderCommand::EndPayment { payment_id, end: PaymentEnd::Failed };
-    bus.execute(Plan::new(context).step::<Order>(order_id.to_string(), end)).await.map(drop)
+    bus.execute(Plan::new(context).step::<Order>(&order_id, end)).await.map(drop)
 }

@@ -9,14 +9,13 @@ use crate::bus::{Bus, Context};
 use cqrs_es::Aggregate;
 use domain::order::Order;
 use domain::payment::{Payment, PaymentEvent};
-use domain::{EventSource, RecordedEvent};
+use domain::{EventSource, OrderId, PaymentId, RecordedEvent};
 use follow::process::{self, Change, Next, Process, Timer};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use uuid::Uuid;
 
 /// Its name among checkpoints, timers, dead letters and tasks.
 pub const NAME: &str = "settlement";
@@ -69,7 +68,7 @@ impl<P: PaymentProvider> Process for Settlement<P> {
 
     fn take(&self, event: &RecordedEvent) -> Result<Vec<Change>, String> {
         let key = event.aggregate_id.clone();
-        key.parse::<Uuid>().map_err(|_| "the id of this payment is not a UUID".to_owned())?;
+        key.parse::<PaymentId>().map_err(|_| "the id of this payment is not a UUID".to_owned())?;
         let fact = event.decode::<PaymentEvent>().map_err(|error| error.to_string())?;
         Ok(match fact {
             PaymentEvent::PaymentRequested { order_id, .. } => {
@@ -102,8 +101,8 @@ impl<P: PaymentProvider> Process for Settlement<P> {
 
 impl<P: PaymentProvider> Settlement<P> {
     /// Asks about a payment and records the answer.
-    async fn look_up(&self, payment_id: Uuid, order_id: Uuid, age: Duration) {
-        let order = match self.bus.load::<Order>(&order_id.to_string()).await {
+    async fn look_up(&self, payment_id: PaymentId, order_id: OrderId, age: Duration) {
+        let order = match self.bus.load::<Order>(&order_id).await {
             Ok(order) => order.state,
             Err(error) => {
                 warn!(payment.id = %payment_id, %error, "the order of a payment cannot be read");
@@ -118,7 +117,7 @@ impl<P: PaymentProvider> Settlement<P> {
         }
         let context = Context {
             actor: "system:payment_settlement".to_owned(),
-            correlation_id: payment_id,
+            correlation_id: payment_id.uuid(),
             causation_id: None,
             traceparent: None,
         };

@@ -1,10 +1,9 @@
 use super::record::end_settled;
 use super::{PaymentProvider, record};
 use crate::bus::{Bus, Context, ExecuteError, Executed, Plan, RequestKey};
-use domain::Rejection;
 use domain::order::{Order, OrderCommand, OrderRejection};
 use domain::payment::{Payment, PaymentCommand, PaymentStatus};
-use uuid::Uuid;
+use domain::{OrderId, PaymentId, Rejection};
 
 /// Records that a payment of the order is asked for; the provider is called afterwards.
 ///
@@ -20,8 +19,8 @@ use uuid::Uuid;
 pub async fn start(
     bus: &Bus,
     provider: &impl PaymentProvider,
-    order_id: Uuid,
-    payment_id: Uuid,
+    order_id: OrderId,
+    payment_id: PaymentId,
     method: &str,
     context: &Context,
     key: RequestKey,
@@ -41,18 +40,16 @@ pub async fn start(
 
 async fn request(
     bus: &Bus,
-    order_id: Uuid,
-    payment_id: Uuid,
+    order_id: OrderId,
+    payment_id: PaymentId,
     method: &str,
     context: &Context,
     key: RequestKey,
 ) -> Result<Executed, ExecuteError> {
     let keyed = |plan: Plan| plan.keyed(Some(key));
-    let order = bus.load::<Order>(&order_id.to_string()).await?.state;
+    let order = bus.load::<Order>(&order_id).await?.state;
     let (Some(totals), Some(customer_id)) = (order.totals, order.customer_id) else {
-        let plan = Plan::new(context)
-            .look::<Payment>(payment_id.to_string())
-            .look::<Order>(order_id.to_string());
+        let plan = Plan::new(context).look::<Payment>(&payment_id).look::<Order>(&order_id);
         let first = bus.refuse(keyed(plan)).await?;
         return first.ok_or(ExecuteError::Rejected(vec![Box::new(OrderRejection::NotFound)]));
     };
@@ -64,8 +61,8 @@ async fn request(
         method: method.to_owned(),
     };
     let plan = Plan::new(context)
-        .step::<Payment>(payment_id.to_string(), request)
-        .step::<Order>(order_id.to_string(), OrderCommand::StartPayment { payment_id });
+        .step::<Payment>(&payment_id, request)
+        .step::<Order>(&order_id, OrderCommand::StartPayment { payment_id });
     bus.execute(keyed(plan)).await
 }
 
@@ -78,12 +75,12 @@ fn is_in_progress(rejections: &[Box<dyn Rejection>]) -> bool {
 async fn free(
     bus: &Bus,
     provider: &impl PaymentProvider,
-    order_id: Uuid,
+    order_id: OrderId,
     context: &Context,
 ) -> Result<bool, ExecuteError> {
-    let order = bus.load::<Order>(&order_id.to_string()).await?.state;
+    let order = bus.load::<Order>(&order_id).await?.state;
     let Some(payment_id) = order.payment_under_way else { return Ok(true) };
-    match bus.load::<Payment>(&payment_id.to_string()).await?.state.status {
+    match bus.load::<Payment>(&payment_id).await?.state.status {
         PaymentStatus::ActionRequired => {
             // No answer changes nothing: it still waits for its customer.
             let answer = provider.cancel(payment_id).await;
@@ -93,6 +90,6 @@ async fn free(
         // Its answer is on the way.
         _ => return Ok(false),
     }
-    let order = bus.load::<Order>(&order_id.to_string()).await?.state;
+    let order = bus.load::<Order>(&order_id).await?.state;
     Ok(order.payment_under_way != Some(payment_id))
 }

@@ -72,7 +72,7 @@ impl<'a> Checker<'a> {
             (HashSet::new(), None::<&Arc<RecordedEvent>>, None);
         for (event, position) in self.run.events.iter().zip(1..) {
             let mut broken = vec![];
-            if event.position != position {
+            if event.position.get() != position {
                 broken.push(format!("position {} follows {}", event.position, position - 1));
             }
             if !ids.insert(event.event_id) {
@@ -98,7 +98,8 @@ impl<'a> Checker<'a> {
     fn commands(&mut self) {
         let calls: HashMap<Uuid, &Call> = self.run.calls.iter().map(|c| (c.id, c)).collect();
         for (id, (first, last)) in &self.blocks {
-            let stored = self.run.events.iter().filter(|e| (*first..=*last).contains(&e.position));
+            let stored =
+                self.run.events.iter().filter(|e| (*first..=*last).contains(&e.position.get()));
             let stored = stored
                 .map(|e| (item_of(e), e.sequence, e.event_type.clone(), e.payload.clone()))
                 .collect();

@@ -36,7 +36,7 @@ async fn what_many_processes_do_at_once_is_what_one_would_have_done_alone() {
     let cases = setting("GOMALL_MODEL_CASES").unwrap_or(CASES);
     for case in 1.. {
         // A new one every time: the more often the tests run, the more is tried.
-        let seed = again.unwrap_or_else(|| new_id().as_u64_pair().1 >> 32);
+        let seed = again.unwrap_or_else(|| new_id::<uuid::Uuid>().as_u64_pair().1 >> 32);
         let run = run(&database, seed).await;
         let violations = check(&run, &mut total);
         assert!(

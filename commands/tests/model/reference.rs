@@ -50,7 +50,7 @@ impl Reference {
         seen.state.apply(event.decode().map_err(|error| error.to_string())?);
         (seen.sequence, seen.head) = (event.sequence, Some(event.event_id));
         let oversold = seen.state.reserved > seen.state.on_hand;
-        self.0[item].push((event.position, seen));
+        self.0[item].push((event.position.get(), seen));
         if oversold { Err("more is reserved than there is".to_owned()) } else { Ok(()) }
     }
 

@@ -3,7 +3,7 @@
 use super::line::Line;
 use super::reference::{Asked, Seen, refusal};
 use super::script::{Action, Body, CLIENTS, IfMatch, Key, PROCESSES, SKUS, receive, script};
-use crate::support::{Database, context, fingerprints, new_id, world};
+use crate::support::{Database, context, fingerprints, new_id, sku, world};
 use commands::bus::{Bus, ExecuteError, Executed, Plan, RequestKey};
 use commands::journal::{Journal, JournalReader, WriterSettings};
 use domain::stock::{StockCommand, StockItem};
@@ -118,7 +118,7 @@ impl Shop {
             let bus = RwLock::new(Arc::new(bus_on(journal)));
             processes.push(Process { bus, line, writer });
         }
-        let (_, nobody) = tokio::sync::watch::channel(0);
+        let (_, nobody) = tokio::sync::watch::channel(domain::Position::START);
         let reader = JournalReader::new(database.pool.clone(), nobody);
         Self { processes, reader }
     }
@@ -131,7 +131,7 @@ impl Shop {
     async fn set_up(&self) -> Vec<Call> {
         let mut calls = vec![];
         for item in 0..SKUS.len() - 1 {
-            let open = StockCommand::Open { product_id: Uuid::nil() };
+            let open = StockCommand::Open { product_id: Uuid::nil().into() };
             let steps = vec![(item, open, None), (item, receive(8), None)];
             calls.push(self.calm_call(item, Asked { steps, unchanged: vec![] }).await);
         }
@@ -171,7 +171,8 @@ impl Shop {
             let steps = || vec![(item, receive(1), None)];
             calls.push(self.calm_call(process, Asked { steps: steps(), unchanged: vec![] }).await);
             let other = (item + 1) % SKUS.len();
-            let head = self.bus(process).load::<StockItem>(SKUS[other]).await.expect("readable");
+            let head =
+                self.bus(process).load::<StockItem>(&sku(SKUS[other])).await.expect("readable");
             let unchanged = vec![(other, head.head)];
             calls.push(self.calm_call(process, Asked { steps: steps(), unchanged }).await);
         }
@@ -195,10 +196,10 @@ impl Shop {
         let id = new_id();
         let mut plan = Plan::new(&commands::bus::Context { causation_id: Some(id), ..context() });
         for (item, command, version) in &asked.steps {
-            plan = plan.step_at::<StockItem>(SKUS[*item], command.clone(), *version);
+            plan = plan.step_at::<StockItem>(&sku(SKUS[*item]), command.clone(), *version);
         }
         for (item, head) in &asked.unchanged {
-            plan = plan.unchanged::<StockItem>(SKUS[*item], *head);
+            plan = plan.unchanged::<StockItem>(&sku(SKUS[*item]), *head);
         }
         let request = key.map(|key| RequestKey { key: key.id, fingerprint: key.fingerprint() });
         let executed = bus.execute(plan.keyed(request));
@@ -217,7 +218,7 @@ impl Shop {
     }
 
     async fn head(&self) -> u64 {
-        self.reader.head().await.expect("the journal is readable")
+        self.reader.head().await.expect("the journal is readable").get()
     }
 
     async fn cut(&self, writer: usize) {
@@ -239,7 +240,7 @@ impl Shop {
 async fn look_up(bus: &Bus, body: Body) -> Asked {
     let mut asked = Asked::default();
     for (item, command, if_match) in body.steps {
-        let known = bus.peek::<StockItem>(SKUS[item]).await.expect("readable").sequence;
+        let known = bus.peek::<StockItem>(&sku(SKUS[item])).await.expect("readable").sequence;
         let version = match if_match {
             IfMatch::Any => None,
             IfMatch::Known => Some(known),
@@ -248,7 +249,7 @@ async fn look_up(bus: &Bus, body: Body) -> Asked {
         asked.steps.push((item, command, version));
     }
     for item in body.unchanged {
-        let known = bus.peek::<StockItem>(SKUS[item]).await.expect("readable");
+        let known = bus.peek::<StockItem>(&sku(SKUS[item])).await.expect("readable");
         asked.unchanged.push((item, known.head));
     }
     asked
@@ -261,7 +262,8 @@ fn done(asked: &Asked, executed: Executed) -> Done {
     };
     let after = (0..asked.steps.len()).map(seen).collect();
     let Executed { replayed, positions, position, .. } = executed;
-    Done { replayed, positions, position, after }
+    let positions = positions.map(|(first, last)| (first.get(), last.get()));
+    Done { replayed, positions, position: position.get(), after }
 }
 
 /// Drops the call when it is pending at poll number `patience`, wherever it is by then.

@@ -2,7 +2,7 @@
 
 use crate::support::{reason, sku};
 use domain::stock::StockCommand;
-use domain::{Quantity, Timestamp};
+use domain::{OrderId, Quantity, Timestamp};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
@@ -110,7 +110,7 @@ fn any_item(random: &mut StdRng) -> usize {
 
 /// Events, refusals, and requests that change nothing.
 fn any_command(random: &mut StdRng, item: usize) -> StockCommand {
-    let order_id = Uuid::from_u128((0xc << 124) | random.random_range(0..ORDERS));
+    let order_id = OrderId::from(Uuid::from_u128((0xc << 124) | random.random_range(0..ORDERS)));
     match random.random_range(0..10) {
         0..5 => StockCommand::Reserve {
             sku: sku(SKUS[item]),

@@ -15,9 +15,9 @@ use domain::payment::{
     CAPTURED_LESS, CAPTURED_MORE, CAPTURED_OTHER_CURRENCY, PaymentEvent, PaymentStatus,
 };
 use domain::stock::{StockCommand, StockItem};
-use domain::{Money, StreamKey};
+use domain::{Money, OrderId, PaymentId, StreamKey};
 use shop::{PRICE, Shop, action, captured, codes, eur, unreadable};
-use support::{context, new_id, reason, usd};
+use support::{context, new_id, reason, sku, usd};
 
 /// How the shop hears of it.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ enum Way {
 }
 
 /// The shop hears by `way` what the provider says of a payment.
-async fn hear(shop: &Shop, way: Way, ids: (uuid::Uuid, uuid::Uuid), says: ProviderAnswer) {
+async fn hear(shop: &Shop, way: Way, ids: (OrderId, PaymentId), says: ProviderAnswer) {
     let (order_id, payment_id) = ids;
     shop.provider.says(payment_id, says.clone());
     match way {
@@ -150,7 +150,7 @@ async fn money_for_an_order_that_lost_its_stock_is_orphaned_and_never_pays_later
     let shop = Shop::new().await;
     let ids = shop.paying().await;
     let release = StockCommand::Release { order_id: ids.0, reason: reason() };
-    let plan = commands::bus::Plan::new(&context()).step::<StockItem>("MUG", release);
+    let plan = commands::bus::Plan::new(&context()).step::<StockItem>(&sku("MUG"), release);
     shop.bus.execute(plan).await.expect("a piece is set aside");
     for _ in 0..2 {
         shop.record(ids, captured(usd(PRICE))).await;
@@ -258,7 +258,7 @@ async fn a_payment_that_nobody_completes_is_called_off_and_a_silent_provider_has
         compose::testing::eventually("it was looked at", async || {
             let looked: i32 =
                 sqlx::query_scalar("select attempts from process_timers where key = $1::text")
-                    .bind(payment_id)
+                    .bind(payment_id.uuid())
                     .fetch_one(&shop.database.pool)
                     .await
                     .expect("it is looked after");

@@ -4,6 +4,7 @@ use crate::shop::{PRICE, Shop, action, captured, eur, unreadable};
 use crate::support::{context, new_id, usd};
 use commands::bus::ExecuteError;
 use commands::payments::{self, ProviderAnswer};
+use domain::{OrderId, PaymentId};
 use futures::future::join_all;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
@@ -36,7 +37,12 @@ fn anything(rng: &mut SmallRng) -> ProviderAnswer {
 }
 
 /// Says it until it is recorded: whoever is overtaken too often is told to come back.
-async fn say(bus: &commands::bus::Bus, order_id: Uuid, payment_id: Uuid, says: ProviderAnswer) {
+async fn say(
+    bus: &commands::bus::Bus,
+    order_id: OrderId,
+    payment_id: PaymentId,
+    says: ProviderAnswer,
+) {
     for _ in 0..MAX_TRIES {
         match payments::record(bus, payment_id, order_id, says.clone(), &context()).await {
             Err(ExecuteError::Contended) => {}
@@ -51,12 +57,12 @@ async fn say(bus: &commands::bus::Bus, order_id: Uuid, payment_id: Uuid, says: P
 async fn an_order_is_paid_once_and_its_books_balance_whatever_is_said_in_any_order_at_once() {
     let shop = Shop::new().await;
     let buses = [Arc::clone(&shop.bus), Arc::new(shop.database.bus())];
-    let seed = new_id().as_u64_pair().1 >> 32;
+    let seed = new_id::<Uuid>().as_u64_pair().1 >> 32;
     println!("seed {seed}");
     let mut rng = SmallRng::seed_from_u64(seed);
     for _ in 0..CASES {
         let order_id = shop.order().await;
-        let payment_ids: Vec<Uuid> = (0..PAYMENTS).map(|_| new_id()).collect();
+        let payment_ids: Vec<PaymentId> = (0..PAYMENTS).map(|_| new_id()).collect();
         // Each is started when the one before was given up, whose news come late.
         for payment_id in &payment_ids {
             shop.start(order_id, *payment_id).await.expect("the one before has ended");

@@ -9,13 +9,12 @@ use compose::testing::eventually;
 use domain::order::{Order, OrderCommand, OrderLine, OrderStatus, Totals};
 use domain::payment::{Payment, PaymentStatus};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Money, Name, Quantity, Rejection, Sealed, Timestamp};
+use domain::{Money, Name, OrderId, PaymentId, Position, Quantity, Rejection, Sealed, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// What every order here costs, in cents.
 pub(crate) const PRICE: i64 = 990;
@@ -32,16 +31,16 @@ struct Known {
 /// A provider that says of each payment what the test tells it to, to whatever call. What it was
 /// not told about it does not know.
 #[derive(Clone, Default)]
-pub(crate) struct Provider(Arc<Mutex<HashMap<Uuid, Known>>>);
+pub(crate) struct Provider(Arc<Mutex<HashMap<PaymentId, Known>>>);
 
 impl Provider {
-    pub(crate) fn says(&self, payment_id: Uuid, says: ProviderAnswer) {
+    pub(crate) fn says(&self, payment_id: PaymentId, says: ProviderAnswer) {
         self.says_when_cancelled(payment_id, says.clone(), says);
     }
 
     pub(crate) fn says_when_cancelled(
         &self,
-        payment_id: Uuid,
+        payment_id: PaymentId,
         says: ProviderAnswer,
         when_cancelled: ProviderAnswer,
     ) {
@@ -50,12 +49,12 @@ impl Provider {
     }
 
     /// How often a payment was called off.
-    pub(crate) fn cancelled(&self, payment_id: Uuid) -> u32 {
+    pub(crate) fn cancelled(&self, payment_id: PaymentId) -> u32 {
         let known = self.0.lock().expect("nobody panics with it");
         known.get(&payment_id).map_or(0, |known| known.cancelled)
     }
 
-    fn answer(&self, payment_id: Uuid) -> ProviderAnswer {
+    fn answer(&self, payment_id: PaymentId) -> ProviderAnswer {
         let known = self.0.lock().expect("nobody panics with it");
         known.get(&payment_id).map_or(ProviderAnswer::NotFound, |known| known.says.clone())
     }
@@ -66,11 +65,11 @@ impl PaymentProvider for Provider {
         self.answer(charge.payment_id)
     }
 
-    async fn query(&self, payment_id: Uuid) -> ProviderAnswer {
+    async fn query(&self, payment_id: PaymentId) -> ProviderAnswer {
         self.answer(payment_id)
     }
 
-    async fn cancel(&self, payment_id: Uuid) -> ProviderAnswer {
+    async fn cancel(&self, payment_id: PaymentId) -> ProviderAnswer {
         let mut known = self.0.lock().expect("nobody panics with it");
         let Some(known) = known.get_mut(&payment_id) else { return ProviderAnswer::Voided };
         known.cancelled += 1;
@@ -95,12 +94,12 @@ impl Shop {
     }
 
     /// An order with a piece set aside.
-    pub(crate) async fn order(&self) -> Uuid {
+    pub(crate) async fn order(&self) -> OrderId {
         self.order_to_pay_by(later()).await
     }
 
     /// The same with another time to pay.
-    pub(crate) async fn order_to_pay_by(&self, pay_by: Timestamp) -> Uuid {
+    pub(crate) async fn order_to_pay_by(&self, pay_by: Timestamp) -> OrderId {
         let order_id = new_id();
         let line = OrderLine {
             sku: sku("MUG"),
@@ -133,8 +132,8 @@ impl Shop {
             until: later(),
         };
         let plan = Plan::new(&context())
-            .step::<StockItem>("MUG", reserve)
-            .step::<Order>(order_id.to_string(), place);
+            .step::<StockItem>(&sku("MUG"), reserve)
+            .step::<Order>(&order_id, place);
         self.bus.execute(plan).await.expect("there is enough of it");
         order_id
     }
@@ -142,51 +141,55 @@ impl Shop {
     /// Asks for the order's money, under the payment's id as key.
     pub(crate) async fn start(
         &self,
-        order_id: Uuid,
-        payment_id: Uuid,
+        order_id: OrderId,
+        payment_id: PaymentId,
     ) -> Result<Executed, ExecuteError> {
-        let key = RequestKey { key: payment_id, fingerprint: [7; 32] };
+        let key = RequestKey { key: payment_id.uuid(), fingerprint: [7; 32] };
         let (bus, provider) = (&self.bus, &self.provider);
         payments::start(bus, provider, order_id, payment_id, "card", &context(), key).await
     }
 
     /// An order whose payment was asked for.
-    pub(crate) async fn paying(&self) -> (Uuid, Uuid) {
+    pub(crate) async fn paying(&self) -> (OrderId, PaymentId) {
         let (order_id, payment_id) = (self.order().await, new_id());
         self.start(order_id, payment_id).await.expect("nothing is under way");
         (order_id, payment_id)
     }
 
-    pub(crate) async fn record(&self, (order_id, payment_id): (Uuid, Uuid), says: ProviderAnswer) {
+    pub(crate) async fn record(
+        &self,
+        (order_id, payment_id): (OrderId, PaymentId),
+        says: ProviderAnswer,
+    ) {
         let recorded = payments::record(&self.bus, payment_id, order_id, says, &context()).await;
         recorded.expect("whatever the provider says can be recorded");
     }
 
-    pub(crate) async fn load_order(&self, order_id: Uuid) -> Order {
-        self.bus.load(&order_id.to_string()).await.expect("the journal is readable").state
+    pub(crate) async fn load_order(&self, order_id: OrderId) -> Order {
+        self.bus.load(&order_id).await.expect("the journal is readable").state
     }
 
-    pub(crate) async fn load_payment(&self, payment_id: Uuid) -> Payment {
-        self.bus.load(&payment_id.to_string()).await.expect("the journal is readable").state
+    pub(crate) async fn load_payment(&self, payment_id: PaymentId) -> Payment {
+        self.bus.load(&payment_id).await.expect("the journal is readable").state
     }
 
     /// Whether a payment is still looked after.
-    pub(crate) async fn in_the_air(&self, payment_id: Uuid) -> bool {
+    pub(crate) async fn in_the_air(&self, payment_id: PaymentId) -> bool {
         sqlx::query_scalar("select exists (select from process_timers where key = $1::text)")
-            .bind(payment_id)
+            .bind(payment_id.uuid())
             .fetch_one(&self.database.pool)
             .await
             .expect("a query")
     }
 
     /// Settlement sees the payment as one that was asked for so long ago, and due.
-    pub(crate) async fn age(&self, payment_id: Uuid, seconds: i32) {
+    pub(crate) async fn age(&self, payment_id: PaymentId, seconds: i32) {
         eventually("settlement has taken the payment in", async || {
             let aged = sqlx::query(
                 "update process_timers set due_at = now(), \
                    set_at = now() - make_interval(secs => $2) where key = $1::text",
             )
-            .bind(payment_id)
+            .bind(payment_id.uuid())
             .bind(f64::from(seconds))
             .execute(&self.database.pool)
             .await
@@ -199,7 +202,8 @@ impl Shop {
     /// A process that gives up orders which nobody pays, with its own memory and eyes.
     pub(crate) async fn give_up_unpaid(&self) -> (CancellationToken, JoinHandle<()>) {
         let stop = CancellationToken::new();
-        let reader = JournalReader::new(self.database.pool.clone(), watch::channel(0).1);
+        let reader =
+            JournalReader::new(self.database.pool.clone(), watch::channel(Position::START).1);
         let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
         let (bus, provider) = (Arc::new(self.database.bus()), Arc::new(self.provider.clone()));
         let run = unpaid::run(bus, provider, Arc::new(tail), stop.clone());
@@ -209,7 +213,7 @@ impl Shop {
     /// Starts settlement; it ends with the test.
     pub(crate) async fn settle(&self) {
         let stop = CancellationToken::new();
-        let (_nobody, hints) = watch::channel(0);
+        let (_nobody, hints) = watch::channel(Position::START);
         let reader = JournalReader::new(self.database.pool.clone(), hints);
         let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
         let provider = Arc::new(self.provider.clone());
@@ -217,7 +221,7 @@ impl Shop {
     }
 
     /// Waits until the payment has this status and is not looked after any more.
-    pub(crate) async fn ends(&self, payment_id: Uuid, status: PaymentStatus) {
+    pub(crate) async fn ends(&self, payment_id: PaymentId, status: PaymentStatus) {
         eventually("the payment has ended", async || {
             let reached = self.load_payment(payment_id).await.status == status;
             (reached && !self.in_the_air(payment_id).await).then_some(())
@@ -226,7 +230,7 @@ impl Shop {
     }
 
     /// What must hold of an order and all its payments, whatever was said of them.
-    pub(crate) async fn balances(&self, order_id: Uuid, payment_ids: &[Uuid]) {
+    pub(crate) async fn balances(&self, order_id: OrderId, payment_ids: &[PaymentId]) {
         let order = self.load_order(order_id).await;
         let mut paying = vec![];
         for payment_id in payment_ids {
@@ -239,7 +243,7 @@ impl Shop {
                 }
             }
         }
-        let expected: Vec<Uuid> = order.paid_by.into_iter().collect();
+        let expected: Vec<PaymentId> = order.paid_by.into_iter().collect();
         assert_eq!(paying, expected, "the order was paid by what it kept");
         assert_eq!(order.status == OrderStatus::Paid, order.paid_by.is_some());
     }

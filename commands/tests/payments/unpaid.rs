@@ -1,16 +1,15 @@
 //! Orders that nobody pays are given up: once, whole, and never one that is paid.
 
 use crate::shop::{PRICE, Shop, action, captured};
-use crate::support::{Database, context, new_id, usd, world};
+use crate::support::{Database, context, new_id, sku, usd, world};
 use commands::payments::{self, ProviderAnswer};
 use compose::testing::eventually;
-use domain::Timestamp;
 use domain::cart::Cart;
 use domain::order::{Order, OrderStatus};
 use domain::payment::PaymentStatus;
 use domain::stock::StockItem;
+use domain::{OrderId, Timestamp};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// A moment that is nearly over.
 fn soon() -> Timestamp {
@@ -18,19 +17,20 @@ fn soon() -> Timestamp {
 }
 
 /// As the journal has it, past every memory.
-async fn status(shop: &Shop, order_id: Uuid) -> OrderStatus {
+async fn status(shop: &Shop, order_id: OrderId) -> OrderStatus {
     shop.load_order(order_id).await.status
 }
 
-async fn ends(shop: &Shop, order_id: Uuid, expected: OrderStatus) {
+async fn ends(shop: &Shop, order_id: OrderId, expected: OrderStatus) {
     eventually("it has its end", async || (status(shop, order_id).await == expected).then_some(()))
         .await;
 }
 
 /// Pieces set aside, and pieces in the order's cart.
 async fn books(shop: &Shop, order: &Order) -> (u64, u32) {
-    let stock = shop.bus.load::<StockItem>("MUG").await.expect("the journal is readable").state;
-    let cart_id = order.cart_id.expect("it was placed").to_string();
+    let stock =
+        shop.bus.load::<StockItem>(&sku("MUG")).await.expect("the journal is readable").state;
+    let cart_id = order.cart_id.expect("it was placed");
     let cart = shop.bus.load::<Cart>(&cart_id).await.expect("the journal is readable").state;
     (stock.reserved, cart.lines.iter().map(|line| line.quantity.get()).sum())
 }
@@ -146,7 +146,8 @@ async fn money_in_the_same_second_pays_or_goes_back_and_nothing_is_half_done() {
         paid += i64::from(order.status == OrderStatus::Paid);
     }
     assert_eq!(cancellations(&shop.database).await + paid, ORDERS.cast_signed());
-    let stock = shop.bus.load::<StockItem>("MUG").await.expect("the journal is readable").state;
+    let stock =
+        shop.bus.load::<StockItem>(&sku("MUG")).await.expect("the journal is readable").state;
     assert_eq!(stock.reserved, 0);
     for (stop, task) in running {
         stop.cancel();

@@ -7,7 +7,7 @@ use commands::journal::{Append, Expectation, Journal, NewEvent, WriterSettings};
 use compose::testing::{TestDatabase, TestStack};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Description, Money, Name, Reason, Sku, StreamKey, Timestamp};
+use domain::{Description, Money, Name, ProductId, Reason, Sku, StreamKey, Timestamp};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::str::FromStr;
@@ -24,8 +24,8 @@ pub(crate) fn fingerprints() -> FingerprintKey {
     FingerprintKey::new(&[7; 32])
 }
 
-pub(crate) fn new_id() -> Uuid {
-    (world().new_id)()
+pub(crate) fn new_id<Id: From<Uuid>>() -> Id {
+    (world().new_id)().into()
 }
 
 pub(crate) struct Database {
@@ -138,9 +138,9 @@ pub(crate) fn reason() -> Reason {
 }
 
 /// A published product with one variant and stock.
-pub(crate) async fn product(bus: &Bus, sku_text: &str, price: Money, stock: u32) -> Uuid {
-    let product_id = new_id();
-    let number = i32::try_from(product_id.as_u128() & 0x3fff_ffff).expect("30 bits") + 1;
+pub(crate) async fn product(bus: &Bus, sku_text: &str, price: Money, stock: u32) -> ProductId {
+    let product_id: ProductId = new_id();
+    let number = i32::try_from(product_id.uuid().as_u128() & 0x3fff_ffff).expect("30 bits") + 1;
     let variant = Variant { sku: sku(sku_text), number, name: None };
     let create = ProductCommand::Create {
         name: Name::parse("Thing").expect("valid"),
@@ -150,10 +150,13 @@ pub(crate) async fn product(bus: &Bus, sku_text: &str, price: Money, stock: u32)
         variants: vec![(variant, price)],
     };
     let plan = Plan::new(&context())
-        .step::<Product>(product_id.to_string(), create)
-        .step::<Product>(product_id.to_string(), ProductCommand::Publish)
-        .step::<StockItem>(sku_text, StockCommand::Open { product_id })
-        .step::<StockItem>(sku_text, StockCommand::Receive { quantity: stock, reason: reason() });
+        .step::<Product>(&product_id, create)
+        .step::<Product>(&product_id, ProductCommand::Publish)
+        .step::<StockItem>(&sku(sku_text), StockCommand::Open { product_id })
+        .step::<StockItem>(
+            &sku(sku_text),
+            StockCommand::Receive { quantity: stock, reason: reason() },
+        );
     bus.execute(plan).await.expect("a fresh product can be created");
     product_id
 }

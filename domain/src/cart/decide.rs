@@ -1,9 +1,10 @@
 use super::state::MAX_LINES;
 use super::{Cart, CartEvent, CartLine};
-use crate::{Facts, Money, Name, Quantity, Rejection, RejectionKind, Sku, Text};
+use crate::{
+    Facts, Money, Name, OrderId, ProductId, Quantity, Rejection, RejectionKind, Sku, Text, UserId,
+};
 use cqrs_es::Aggregate;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// What can be asked of a cart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,11 +12,11 @@ pub enum CartCommand {
     /// Add pieces to the SKU's line, or make the line.
     AddItem {
         /// Whose cart it is; recorded with the first line.
-        owner_id: Uuid,
+        owner_id: UserId,
         /// What.
         sku: Sku,
         /// The product it is a variant of.
-        product_id: Uuid,
+        product_id: ProductId,
         /// Its name now.
         name: Name,
         /// Its picture now.
@@ -44,14 +45,14 @@ pub enum CartCommand {
     /// Take the lines of an order back that came to nothing: each that the cart still has room for.
     Restore {
         /// Whose cart it is.
-        owner_id: Uuid,
+        owner_id: UserId,
         /// The order's lines, with their prices then.
         lines: Vec<CartLine>,
     },
     /// Turn exactly these lines into an order.
     CheckOut {
         /// The order that is placed in the same append.
-        order_id: Uuid,
+        order_id: OrderId,
         /// The lines as the order was made from them.
         lines: Vec<(Sku, Quantity)>,
     },
@@ -190,7 +191,7 @@ impl Cart {
     }
 
     /// The pieces of a line more, in the line that is there or in one of its own.
-    fn add(&self, owner_id: Uuid, line: CartLine) -> Result<Vec<CartEvent>, CartRejection> {
+    fn add(&self, owner_id: UserId, line: CartLine) -> Result<Vec<CartEvent>, CartRejection> {
         let CartLine { sku, product_id, name, picture, quantity, unit_price } = line;
         let held = self.line(&sku).map_or(0, |line| line.quantity.get());
         self.check_line(&sku, held + quantity.get(), unit_price)?;

@@ -1,7 +1,6 @@
-use crate::{Money, Name, Quantity, Sku, Text, event_types};
+use crate::{Money, Name, OrderId, ProductId, Quantity, Sku, Text, UserId, event_types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// Facts about a cart. A member's cart has the member's id and lives as long as the member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -9,14 +8,14 @@ pub enum CartEvent {
     /// The cart came to be, with its first line.
     CartOpened {
         /// Whose it is.
-        owner_id: Uuid,
+        owner_id: UserId,
     },
     /// Pieces were added, to a new line or to the line of the same SKU.
     ItemAdded {
         /// What.
         sku: Sku,
         /// The product it is a variant of.
-        product_id: Uuid,
+        product_id: ProductId,
         /// Its name as the customer saw it.
         name: Name,
         /// Its picture as the customer saw it.
@@ -43,7 +42,7 @@ pub enum CartEvent {
     /// The lines became an order; the cart is empty. Appended with the order, or not at all.
     CartCheckedOut {
         /// The order.
-        order_id: Uuid,
+        order_id: OrderId,
     },
 }
 

@@ -1,9 +1,11 @@
 use super::{CartCommand, CartEvent, CartRejection};
-use crate::{Currency, Facts, InvalidMoney, Money, Name, Quantity, Sku, Text};
+use crate::{
+    CartId, Currency, Facts, Identified, InvalidMoney, Money, Name, ProductId, Quantity, Sku, Text,
+    UserId,
+};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// The most lines that a cart holds, so that a checkout's append stays small.
 pub const MAX_LINES: usize = 100;
@@ -12,7 +14,7 @@ pub const MAX_LINES: usize = 100;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cart {
     /// Whose it is; absent before the first line.
-    pub owner_id: Option<Uuid>,
+    pub owner_id: Option<UserId>,
     /// In the order in which they were added.
     pub lines: Vec<CartLine>,
 }
@@ -23,7 +25,7 @@ pub struct CartLine {
     /// What.
     pub sku: Sku,
     /// The product it is a variant of.
-    pub product_id: Uuid,
+    pub product_id: ProductId,
     /// Its name as the customer saw it.
     pub name: Name,
     /// Its picture as the customer saw it.
@@ -59,6 +61,10 @@ impl Cart {
         }
         Ok(Some(total))
     }
+}
+
+impl Identified for Cart {
+    type Id = CartId;
 }
 
 impl Aggregate for Cart {

@@ -1,11 +1,10 @@
 use super::state::MAX_LINES;
 use super::{CancelReason, Order, OrderEvent, OrderLine, OrderStatus, PaymentEnd, Totals};
 use crate::{
-    Facts, InvalidMoney, Money, OrderContact, Quantity, Rejection, RejectionKind, Sealed, Sku,
-    Timestamp,
+    CartId, Facts, InvalidMoney, Money, OrderContact, PaymentId, Quantity, Rejection,
+    RejectionKind, Sealed, Sku, Timestamp, UserId,
 };
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// What can be asked of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,9 +14,9 @@ pub enum OrderCommand {
         /// A small positive number for people, unique among orders.
         number: i32,
         /// The user who orders.
-        customer_id: Uuid,
+        customer_id: UserId,
         /// The cart it comes from.
-        cart_id: Uuid,
+        cart_id: CartId,
         /// What is ordered.
         lines: Vec<OrderLine>,
         /// What it costs.
@@ -35,19 +34,19 @@ pub enum OrderCommand {
     /// Begin to pay it.
     StartPayment {
         /// The payment, whose request is appended with this.
-        payment_id: Uuid,
+        payment_id: PaymentId,
     },
     /// A payment ended without money.
     EndPayment {
         /// The payment.
-        payment_id: Uuid,
+        payment_id: PaymentId,
         /// How it ended.
         end: PaymentEnd,
     },
     /// The money arrived; the stock is committed in the same append.
     MarkPaid {
         /// The payment that did it.
-        payment_id: Uuid,
+        payment_id: PaymentId,
     },
     /// Give it up; the stock is released in the same append. Refused when it was cancelled before, so that
     /// nothing that goes with it is done twice.
@@ -97,13 +96,13 @@ pub enum OrderRejection {
     #[error("a payment of this order is under way")]
     PaymentInProgress {
         /// The one under way.
-        payment_id: Uuid,
+        payment_id: PaymentId,
     },
     /// Another payment paid it.
     #[error("the order is paid already, by another payment")]
     AlreadyPaid {
         /// The one that paid it.
-        payment_id: Uuid,
+        payment_id: PaymentId,
     },
 }
 

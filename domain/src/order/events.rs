@@ -1,7 +1,9 @@
-use crate::{Money, Name, OrderContact, Sealed, Sku, Text, Timestamp, event_types};
+use crate::{
+    CartId, Money, Name, OrderContact, PaymentId, ProductId, Sealed, Sku, Text, Timestamp, UserId,
+    event_types,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// One line of an order, frozen when it was placed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -9,7 +11,7 @@ pub struct OrderLine {
     /// What.
     pub sku: Sku,
     /// The product it is a variant of.
-    pub product_id: Uuid,
+    pub product_id: ProductId,
     /// Its name then.
     pub name: Name,
     /// Its picture then.
@@ -67,9 +69,9 @@ pub enum OrderEvent {
         /// A small positive number for people.
         number: i32,
         /// The user who ordered.
-        customer_id: Uuid,
+        customer_id: UserId,
         /// The cart it came from.
-        cart_id: Uuid,
+        cart_id: CartId,
         /// At least one.
         lines: Vec<OrderLine>,
         /// What it costs.
@@ -87,19 +89,19 @@ pub enum OrderEvent {
     /// A payment is under way; no second one may start before it ends.
     OrderPaymentStarted {
         /// The payment.
-        payment_id: Uuid,
+        payment_id: PaymentId,
     },
     /// The payment under way ended without money; another one may start.
     OrderPaymentEnded {
         /// The payment.
-        payment_id: Uuid,
+        payment_id: PaymentId,
         /// How it ended.
         end: PaymentEnd,
     },
     /// The order is paid; the stock is committed in the same append.
     OrderPaid {
         /// The payment that did it.
-        payment_id: Uuid,
+        payment_id: PaymentId,
     },
     /// Nobody gets it; its stock is released in the same append. Money that arrives later goes back.
     OrderCancelled {

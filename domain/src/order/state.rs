@@ -1,10 +1,11 @@
 use super::{OrderCommand, OrderEvent, OrderLine, OrderRejection, Totals};
-use crate::{Facts, OrderContact, Sealed, Timestamp};
+use crate::{
+    CartId, Facts, Identified, OrderContact, OrderId, PaymentId, Sealed, Timestamp, UserId,
+};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// The most lines of an order, the same as of a cart.
 pub const MAX_LINES: usize = crate::cart::MAX_LINES;
@@ -15,9 +16,9 @@ pub struct Order {
     /// A small positive number for people; absent before it was placed.
     pub number: Option<i32>,
     /// The user who ordered; absent before it was placed.
-    pub customer_id: Option<Uuid>,
+    pub customer_id: Option<UserId>,
     /// The cart it came from; absent before it was placed.
-    pub cart_id: Option<Uuid>,
+    pub cart_id: Option<CartId>,
     /// What was ordered.
     pub lines: Vec<OrderLine>,
     /// What it costs; absent before it was placed.
@@ -29,11 +30,11 @@ pub struct Order {
     /// What it waits for.
     pub status: OrderStatus,
     /// The payment whose outcome is awaited.
-    pub payment_under_way: Option<Uuid>,
+    pub payment_under_way: Option<PaymentId>,
     /// The payment that tells most about the order: the one that paid it, else the last started.
-    pub last_payment_id: Option<Uuid>,
+    pub last_payment_id: Option<PaymentId>,
     /// The payment that paid it.
-    pub paid_by: Option<Uuid>,
+    pub paid_by: Option<PaymentId>,
 }
 
 /// What an order waits for.
@@ -74,6 +75,10 @@ impl Order {
         self.status == OrderStatus::AwaitingPayment
             && self.pay_by.is_some_and(|pay_by| now <= pay_by)
     }
+}
+
+impl Identified for Order {
+    type Id = OrderId;
 }
 
 impl Aggregate for Order {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{at, eur, given, given_at, id, name, sealed, sku, state, usd};
-use crate::{Facts, Money, Rejection, RejectionKind};
+use crate::{Facts, Money, PaymentId, Rejection, RejectionKind};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -220,7 +220,7 @@ fn a_payment_starts_until_pay_by() {
 fn one_payment_at_a_time() {
     let rejection = OrderRejection::PaymentInProgress { payment_id: id(1) };
     assert_eq!(rejection.code(), "payment_in_progress");
-    assert_eq!(rejection.extra(), Some(json!({ "payment_id": id(1) })));
+    assert_eq!(rejection.extra(), Some(json!({ "payment_id": id::<PaymentId>(1) })));
     given::<Order>(vec![placed(), started(1)]).when(start(2)).then_expect_error(rejection);
 }
 

@@ -1,7 +1,6 @@
 use super::captures::Captures;
 use super::{Payment, PaymentEvent, PaymentStatus};
-use crate::{Facts, Money, Rejection, RejectionKind};
-use uuid::Uuid;
+use crate::{Facts, Money, OrderId, Rejection, RejectionKind, UserId};
 
 /// What can be asked of a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,9 +8,9 @@ pub enum PaymentCommand {
     /// Ask for money; recorded before the provider is called.
     Request {
         /// What it is for.
-        order_id: Uuid,
+        order_id: OrderId,
         /// Who pays.
-        customer_id: Uuid,
+        customer_id: UserId,
         /// Taken from the order, never from the caller.
         amount: Money,
         /// The kind of payment, e.g. `card`.
@@ -134,8 +133,8 @@ impl Payment {
 
     fn request(
         &self,
-        order_id: Uuid,
-        customer_id: Uuid,
+        order_id: OrderId,
+        customer_id: UserId,
         amount: Money,
         method: String,
     ) -> Result<Vec<PaymentEvent>, PaymentRejection> {

@@ -1,7 +1,6 @@
-use crate::{Money, event_types};
+use crate::{Money, OrderId, UserId, event_types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// Facts about one attempt to pay. The stream's id is the payment's id, which is also the
 /// provider's idempotency key.
@@ -11,9 +10,9 @@ pub enum PaymentEvent {
     /// leaves something to settle.
     PaymentRequested {
         /// What it is for.
-        order_id: Uuid,
+        order_id: OrderId,
         /// Who pays.
-        customer_id: Uuid,
+        customer_id: UserId,
         /// Taken from the order, never from the caller.
         amount: Money,
         /// The kind of payment, e.g. `card`.

@@ -1,19 +1,18 @@
 use super::captures::Captures;
 use super::{CAPTURE_UNREADABLE, CAPTURED_LESS, PaymentCommand, PaymentEvent, PaymentRejection};
-use crate::{Facts, Money};
+use crate::{Facts, Identified, Money, OrderId, PaymentId, UserId};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// A payment's state. `Default` is a payment that was not requested yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
     /// What it is for; absent before it was requested.
-    pub order_id: Option<Uuid>,
+    pub order_id: Option<OrderId>,
     /// Who pays; absent before it was requested.
-    pub customer_id: Option<Uuid>,
+    pub customer_id: Option<UserId>,
     /// How much is asked for; absent before it was requested.
     pub amount: Option<Money>,
     /// The kind of payment, e.g. `card`.
@@ -142,6 +141,10 @@ impl Payment {
         self.failure = None;
         self.action_url = None;
     }
+}
+
+impl Identified for Payment {
+    type Id = PaymentId;
 }
 
 impl Aggregate for Payment {

@@ -1,11 +1,10 @@
 use super::selectors::normalized;
 use super::{CanonicalPath, Effect, MethodSelector, Policy, RoleSelector, pattern};
-use crate::{RoleName, Timestamp};
+use crate::{PublicPathId, RoleName, RuleId, Timestamp};
 use ipnet::IpNet;
 use regex::bytes::{RegexSet, SetMatches};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use uuid::Uuid;
 
 /// The policy in the form that judges requests: all patterns compiled once into two automata, so
 /// that a request costs microseconds whatever the number of rules.
@@ -23,7 +22,7 @@ pub struct CompiledPolicy {
 
 #[derive(Debug)]
 struct CompiledRule {
-    id: Uuid,
+    id: RuleId,
     effect: Effect,
     roles: Vec<RoleSelector>,
     methods: Vec<MethodSelector>,
@@ -31,7 +30,7 @@ struct CompiledRule {
 
 #[derive(Debug)]
 struct CompiledPublicPath {
-    id: Uuid,
+    id: PublicPathId,
     methods: Vec<MethodSelector>,
 }
 
@@ -84,7 +83,7 @@ pub enum Verdict {
     /// It may not.
     Denied {
         /// The deny rule; absent when nothing allows the request.
-        by: Option<Uuid>,
+        by: Option<RuleId>,
     },
 }
 
@@ -100,9 +99,9 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
     /// An allow rule.
-    Rule(Uuid),
+    Rule(RuleId),
     /// A public path.
-    PublicPath(Uuid),
+    PublicPath(PublicPathId),
 }
 
 /// A verdict with everything that was looked at.
@@ -118,10 +117,8 @@ pub struct Explanation {
 /// One rule or public path, and what of it fits the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Considered {
-    /// The rule's or public path's id.
-    pub id: Uuid,
-    /// What it is.
-    pub kind: EntryKind,
+    /// The rule or public path.
+    pub entry: Entry,
     /// Whether the caller has one of its roles; a public path is about everybody.
     pub role_matches: bool,
     /// Whether the method is one of its methods.
@@ -138,15 +135,15 @@ impl Considered {
     }
 }
 
-/// What an entry of the policy is, in the order in which they count.
+/// An entry of the policy, in the order in which they count; those of one kind by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EntryKind {
+pub enum Entry {
     /// A rule that refuses.
-    Deny,
+    Deny(RuleId),
     /// A path that needs no permission.
-    PublicPath,
+    PublicPath(PublicPathId),
     /// A rule that lets through.
-    Allow,
+    Allow(RuleId),
 }
 
 impl CompiledPolicy {
@@ -223,10 +220,9 @@ impl CompiledPolicy {
         let matching = |set: &RegexSet| -> SetMatches { set.matches(path.as_str().as_bytes()) };
         let rule_paths = matching(&self.rule_paths);
         let rules = self.rules.iter().enumerate().map(|(index, rule)| Considered {
-            id: rule.id,
-            kind: match rule.effect {
-                Effect::Deny => EntryKind::Deny,
-                Effect::Allow => EntryKind::Allow,
+            entry: match rule.effect {
+                Effect::Deny => Entry::Deny(rule.id),
+                Effect::Allow => Entry::Allow(rule.id),
             },
             role_matches: rule.is_about(caller),
             method_matches: names(&rule.methods, method),
@@ -234,14 +230,13 @@ impl CompiledPolicy {
         });
         let public_path_paths = matching(&self.public_path_paths);
         let public_paths = self.public_paths.iter().enumerate().map(|(index, entry)| Considered {
-            id: entry.id,
-            kind: EntryKind::PublicPath,
+            entry: Entry::PublicPath(entry.id),
             role_matches: true,
             method_matches: names(&entry.methods, method),
             path_matches: public_path_paths.matched(index),
         });
         let mut considered: Vec<_> = rules.chain(public_paths).collect();
-        considered.sort_by_key(|entry| (entry.kind, entry.id));
+        considered.sort_by_key(|considered| considered.entry);
         Explanation { verdict: self.decide(caller, method, path), considered }
     }
 

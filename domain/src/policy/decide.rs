@@ -4,11 +4,12 @@ use super::{
     AddressBan, Caller, CompiledPolicy, Effect, MethodSelector, Policy, PolicyEvent, PublicPath,
     Rule, canonical_path, pattern,
 };
-use crate::{Facts, Reason, Rejection, RejectionKind, RoleName, Timestamp};
+use crate::{
+    BanId, Facts, PublicPathId, Reason, Rejection, RejectionKind, RoleName, RuleId, Timestamp,
+};
 use cqrs_es::Aggregate;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
-use uuid::Uuid;
 
 /// The most roles that one rule names.
 pub const MAX_ROLES: usize = 50;
@@ -30,26 +31,26 @@ pub enum PolicyCommand {
     /// Put a rule in force.
     AddRule {
         /// Its id.
-        rule_id: Uuid,
+        rule_id: RuleId,
         /// What it says.
         rule: Rule,
     },
     /// Make a rule say something else.
     ChangeRule {
         /// Its id.
-        rule_id: Uuid,
+        rule_id: RuleId,
         /// What it says then, whole.
         rule: Rule,
     },
     /// Take a rule out of force.
     RemoveRule {
         /// Its id.
-        rule_id: Uuid,
+        rule_id: RuleId,
     },
     /// Let everybody use some paths.
     AddPublicPath {
         /// Its id.
-        public_path_id: Uuid,
+        public_path_id: PublicPathId,
         /// As in a rule.
         methods: Vec<MethodSelector>,
         /// As in a rule.
@@ -58,12 +59,12 @@ pub enum PolicyCommand {
     /// Take a public path out of force.
     RemovePublicPath {
         /// Its id.
-        public_path_id: Uuid,
+        public_path_id: PublicPathId,
     },
     /// Keep everybody at these addresses from doing anything.
     BanAddress {
         /// The ban's id.
-        ban_id: Uuid,
+        ban_id: BanId,
         /// The network; see [`super::parse_network`].
         cidr: IpNet,
         /// Why.
@@ -74,7 +75,7 @@ pub enum PolicyCommand {
     /// Lift a ban.
     UnbanAddress {
         /// The ban's id.
-        ban_id: Uuid,
+        ban_id: BanId,
     },
 }
 

@@ -1,8 +1,7 @@
 use super::selectors::{ANY, METHODS};
-use crate::{Reason, RoleName, Timestamp, event_types};
+use crate::{BanId, PublicPathId, Reason, RoleName, RuleId, Timestamp, event_types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// What a rule does when it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -58,26 +57,26 @@ pub enum PolicyEvent {
     /// A rule is in force.
     RuleAdded {
         /// The rule's id.
-        rule_id: Uuid,
+        rule_id: RuleId,
         /// The rule.
         rule: Rule,
     },
     /// A rule says something else now.
     RuleChanged {
         /// The rule's id.
-        rule_id: Uuid,
+        rule_id: RuleId,
         /// The rule, whole.
         rule: Rule,
     },
     /// A rule is no longer in force.
     RuleRemoved {
         /// The rule's id.
-        rule_id: Uuid,
+        rule_id: RuleId,
     },
     /// Paths that match need no permission.
     PublicPathAdded {
         /// The entry's id.
-        public_path_id: Uuid,
+        public_path_id: PublicPathId,
         /// As in a rule.
         methods: Vec<MethodSelector>,
         /// As in a rule.
@@ -86,12 +85,12 @@ pub enum PolicyEvent {
     /// An entry is no longer in force.
     PublicPathRemoved {
         /// The entry's id.
-        public_path_id: Uuid,
+        public_path_id: PublicPathId,
     },
     /// Nobody may do anything from these addresses.
     AddressBanned {
         /// The ban's id.
-        ban_id: Uuid,
+        ban_id: BanId,
         /// An address or a network.
         #[schemars(with = "String")]
         cidr: ipnet::IpNet,
@@ -103,7 +102,7 @@ pub enum PolicyEvent {
     /// A ban is lifted.
     AddressUnbanned {
         /// The ban's id.
-        ban_id: Uuid,
+        ban_id: BanId,
     },
 }
 

@@ -21,7 +21,7 @@ mod tests;
 
 pub use canonical::{CanonicalPath, MAX_PATH_CHARS, MalformedPath, canonical_path};
 pub use compiled::{
-    Caller, CompiledPolicy, Considered, EntryKind, Explanation, Grant, PolicyTooBig, Verdict,
+    Caller, CompiledPolicy, Considered, Entry, Explanation, Grant, PolicyTooBig, Verdict,
 };
 pub use decide::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, PolicyCommand, PolicyRejection};
 pub use events::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};

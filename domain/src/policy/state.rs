@@ -1,10 +1,9 @@
 use super::{MethodSelector, PolicyCommand, PolicyEvent, PolicyRejection, Rule};
-use crate::{Facts, Reason, Timestamp};
+use crate::{BanId, Facts, Identified, PublicPathId, Reason, RuleId, Timestamp};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use uuid::Uuid;
 
 /// The most rules.
 pub const MAX_RULES: usize = 2_000;
@@ -19,11 +18,11 @@ pub const MAX_BANS: usize = 10_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// The rules in force, by id.
-    pub rules: BTreeMap<Uuid, VersionedRule>,
+    pub rules: BTreeMap<RuleId, VersionedRule>,
     /// The paths that need no permission, by id.
-    pub public_paths: BTreeMap<Uuid, PublicPath>,
+    pub public_paths: BTreeMap<PublicPathId, PublicPath>,
     /// The banned networks, by id.
-    pub bans: BTreeMap<Uuid, AddressBan>,
+    pub bans: BTreeMap<BanId, AddressBan>,
 }
 
 /// A rule, and how often it was written.
@@ -53,6 +52,10 @@ pub struct AddressBan {
     pub reason: Reason,
     /// Until when; for ever if absent.
     pub until: Option<Timestamp>,
+}
+
+impl Identified for Policy {
+    type Id = str;
 }
 
 impl Aggregate for Policy {

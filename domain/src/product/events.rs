@@ -1,7 +1,6 @@
 use crate::{Money, Name, Sku, Slug, Text, event_types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// One thing that can be put into a cart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +63,3 @@ event_types!(ProductEvent {
     ProductPublished: 1,
     ProductRetired: 1,
 });
-
-/// The id type of products, spelled out where a bare `Uuid` would be ambiguous.
-pub type ProductId = Uuid;

@@ -14,5 +14,5 @@ mod state;
 mod tests;
 
 pub use decide::{ProductCommand, ProductRejection};
-pub use events::{ProductEvent, ProductId, Variant};
+pub use events::{ProductEvent, Variant};
 pub use state::{MAX_CATEGORIES, MAX_VARIANTS, PricedVariant, Product, ProductStatus};

@@ -1,5 +1,5 @@
 use super::{ProductCommand, ProductEvent, ProductRejection, Variant};
-use crate::{Facts, Money, Name, Sku, Slug, Text};
+use crate::{Facts, Identified, Money, Name, ProductId, Sku, Slug, Text};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use schemars::JsonSchema;
@@ -88,6 +88,10 @@ impl Product {
             .map(|variant| PricedVariant { price: self.price(&variant.sku), variant })
             .collect();
     }
+}
+
+impl Identified for Product {
+    type Id = ProductId;
 }
 
 impl Aggregate for Product {

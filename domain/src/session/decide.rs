@@ -1,6 +1,5 @@
 use super::{Session, SessionEnd, SessionEvent};
-use crate::{Facts, Rejection, RejectionKind, Timestamp};
-use uuid::Uuid;
+use crate::{Facts, Rejection, RejectionKind, Timestamp, UserId};
 
 /// What can be asked of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,7 +7,7 @@ pub enum SessionCommand {
     /// Sign in; refresh token number 1 is given out.
     Start {
         /// Who.
-        user_id: Uuid,
+        user_id: UserId,
         /// When the session ends if it is not refreshed.
         expires_at: Timestamp,
     },

@@ -1,7 +1,6 @@
-use crate::{Timestamp, event_types};
+use crate::{Timestamp, UserId, event_types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,7 +21,7 @@ pub enum SessionEvent {
     /// Somebody signed in; refresh token number 1 was given out.
     SessionStarted {
         /// Who.
-        user_id: Uuid,
+        user_id: UserId,
         /// When the session ends if it is not refreshed.
         expires_at: Timestamp,
     },

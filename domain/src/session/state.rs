@@ -1,9 +1,8 @@
 use super::{SessionCommand, SessionEnd, SessionEvent, SessionRejection};
-use crate::{Facts, Timestamp};
+use crate::{Facts, Identified, SessionId, Timestamp, UserId};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// For how long a spent token is still exchanged, counted from the exchange that spent it.
 pub const TOLERANCE_SECONDS: i64 = 10;
@@ -19,7 +18,7 @@ pub const MAX_TOLERATED_TOKENS: usize = 32;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// Whose it is; absent before it was started.
-    pub user_id: Option<Uuid>,
+    pub user_id: Option<UserId>,
     /// When it ends if it is not refreshed; absent before it was started.
     pub expires_at: Option<Timestamp>,
     /// The number of the token that was given out last; 0 before it was started.
@@ -81,6 +80,10 @@ impl SpentToken {
     pub fn is_tolerated(&self, now: Timestamp) -> bool {
         now <= self.spent_at.plus_seconds(TOLERANCE_SECONDS)
     }
+}
+
+impl Identified for Session {
+    type Id = SessionId;
 }
 
 impl Aggregate for Session {

@@ -1,8 +1,9 @@
 use super::state::MAX_ON_HAND;
 use super::{StockEvent, StockItem};
-use crate::{Facts, Quantity, Reason, Rejection, RejectionKind, Sku, Timestamp};
+use crate::{
+    Facts, OrderId, ProductId, Quantity, Reason, Rejection, RejectionKind, Sku, Timestamp,
+};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// The most pieces that one delivery brings.
 pub const MAX_RECEIVED: u32 = 1_000_000_000;
@@ -13,7 +14,7 @@ pub enum StockCommand {
     /// Take the SKU for a product.
     Open {
         /// The product.
-        product_id: Uuid,
+        product_id: ProductId,
     },
     /// Book pieces that arrived.
     Receive {
@@ -34,7 +35,7 @@ pub enum StockCommand {
         /// This stock's SKU, for the rejection to name.
         sku: Sku,
         /// For whom.
-        order_id: Uuid,
+        order_id: OrderId,
         /// How many.
         quantity: Quantity,
         /// When the order lapses if it is not paid.
@@ -43,12 +44,12 @@ pub enum StockCommand {
     /// The pieces set aside for the order are sold.
     Commit {
         /// The order.
-        order_id: Uuid,
+        order_id: OrderId,
     },
     /// The pieces set aside for the order can be sold to others, if there are any.
     Release {
         /// The order.
-        order_id: Uuid,
+        order_id: OrderId,
         /// Why.
         reason: Reason,
     },
@@ -64,7 +65,7 @@ pub enum StockRejection {
     #[error("the SKU belongs to another product")]
     SkuTaken {
         /// The product it belongs to.
-        product_id: Uuid,
+        product_id: ProductId,
     },
     /// Not 1 to [`MAX_RECEIVED`], or more than [`MAX_ON_HAND`] would be on hand.
     #[error("1 to {MAX_RECEIVED} pieces arrive at once, and at most {MAX_ON_HAND} are on hand")]
@@ -172,7 +173,7 @@ impl StockItem {
             }
             StockCommand::Reserve { sku, order_id, quantity, until } => {
                 let quantity = quantity.get();
-                if let Some(held) = self.reservations.get(order_id) {
+                if let Some(held) = self.reservations.get(order_id.uuid()) {
                     return if held.quantity == quantity {
                         Ok(vec![])
                     } else {
@@ -189,11 +190,12 @@ impl StockItem {
             // would take a list that grows for ever. Whoever commits does so in one append with
             // OrderPaid, and the order makes that a no-op when it is repeated.
             StockCommand::Commit { order_id } => {
-                let held = self.reservations.get(order_id).ok_or(StockRejection::NotReserved)?;
+                let held =
+                    self.reservations.get(order_id.uuid()).ok_or(StockRejection::NotReserved)?;
                 Ok(vec![StockEvent::StockCommitted { order_id, quantity: held.quantity }])
             }
             StockCommand::Release { order_id, reason } => {
-                let held = self.reservations.get(order_id);
+                let held = self.reservations.get(order_id.uuid());
                 let released = held.map(|held| StockEvent::StockReleased {
                     order_id,
                     quantity: held.quantity,

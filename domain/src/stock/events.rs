@@ -1,7 +1,6 @@
-use crate::{Reason, Timestamp, event_types};
+use crate::{OrderId, ProductId, Reason, Timestamp, event_types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// Facts about the pieces of one SKU. The stream's id is the SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -9,7 +8,7 @@ pub enum StockEvent {
     /// A product's variant took this SKU. A SKU is taken once, for ever.
     StockItemOpened {
         /// The product it belongs to.
-        product_id: Uuid,
+        product_id: ProductId,
     },
     /// Pieces arrived.
     StockReceived {
@@ -28,7 +27,7 @@ pub enum StockEvent {
     /// Pieces are set aside for an order.
     StockReserved {
         /// For whom.
-        order_id: Uuid,
+        order_id: OrderId,
         /// How many.
         quantity: u32,
         /// When the order lapses if it is not paid.
@@ -37,14 +36,14 @@ pub enum StockEvent {
     /// Reserved pieces are sold.
     StockCommitted {
         /// To whom.
-        order_id: Uuid,
+        order_id: OrderId,
         /// How many.
         quantity: u32,
     },
     /// Reserved pieces can be sold to others again.
     StockReleased {
         /// Whose they were.
-        order_id: Uuid,
+        order_id: OrderId,
         /// How many.
         quantity: u32,
         /// Why.

@@ -1,9 +1,8 @@
 use super::{StockCommand, StockEvent, StockRejection};
-use crate::{Facts, IdMap, Timestamp};
+use crate::{Facts, IdMap, Identified, OrderId, ProductId, Sku, Timestamp};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// The most pieces on hand, far from the end of an integer of JavaScript or SQL.
 pub const MAX_ON_HAND: u64 = 1_000_000_000_000;
@@ -14,7 +13,7 @@ pub const MAX_ON_HAND: u64 = 1_000_000_000_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockItem {
     /// The product that the SKU belongs to; absent before it was opened.
-    pub product_id: Option<Uuid>,
+    pub product_id: Option<ProductId>,
     /// Pieces in the house, set aside or not.
     pub on_hand: u64,
     /// Pieces that are set aside.
@@ -48,10 +47,14 @@ impl StockItem {
     }
 
     /// Ends the order's reservation.
-    fn end_reservation(&mut self, order_id: Uuid, quantity: u32) {
-        self.reservations.remove(order_id);
+    fn end_reservation(&mut self, order_id: OrderId, quantity: u32) {
+        self.reservations.remove(order_id.uuid());
         self.reserved = self.reserved.saturating_sub(u64::from(quantity));
     }
+}
+
+impl Identified for StockItem {
+    type Id = Sku;
 }
 
 impl Aggregate for StockItem {
@@ -84,7 +87,7 @@ impl Aggregate for StockItem {
                 self.on_hand = self.on_hand.saturating_add_signed(delta);
             }
             StockEvent::StockReserved { order_id, quantity, until } => {
-                self.reservations.insert(order_id, Reservation { quantity, until });
+                self.reservations.insert(order_id.uuid(), Reservation { quantity, until });
                 self.reserved = self.reserved.saturating_add(u64::from(quantity));
             }
             StockEvent::StockCommitted { order_id, quantity } => {

@@ -1,5 +1,7 @@
 use super::{UserCommand, UserEvent, UserRejection};
-use crate::{Facts, Locale, Profile, Reason, RoleName, Sealed, SealedSecret, Timestamp};
+use crate::{
+    Facts, Identified, Locale, Profile, Reason, RoleName, Sealed, SealedSecret, Timestamp, UserId,
+};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,10 @@ impl User {
     pub fn is_banned(&self, now: Timestamp) -> bool {
         self.ban.as_ref().is_some_and(|ban| ban.until.is_none_or(|until| now < until))
     }
+}
+
+impl Identified for User {
+    type Id = UserId;
 }
 
 impl Aggregate for User {

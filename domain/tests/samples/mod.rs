@@ -262,8 +262,8 @@ pub(crate) fn policy() -> Vec<PolicyEvent> {
     ]
 }
 
-fn id(number: u128) -> Uuid {
-    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number)
+fn id<Id: From<Uuid>>(number: u128) -> Id {
+    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number).into()
 }
 
 fn moment() -> Timestamp {

@@ -21,7 +21,7 @@ use crate::stream::{aggregate_id_header, existing, foreign_epoch};
 use async_nats::Client;
 use async_nats::jetstream::stream::{Info, Stream};
 use async_nats::jetstream::{self, Message, context::ContextBuilder};
-use domain::{Cursor, EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, Position, RecordedEvent, SourceError};
 use messages::Messages;
 use sqlx::PgPool;
 use std::collections::VecDeque;
@@ -52,7 +52,7 @@ pub enum AuditError {
     Changed,
     /// Nothing was published for a while during a repair.
     #[error("the stream is not being filled; it ends at position {0}")]
-    Stalled(u64),
+    Stalled(Position),
 }
 
 /// Compares and repairs; see the [module](self).
@@ -80,22 +80,22 @@ impl<S: EventSource> Auditor<S> {
     /// [`AuditError`] when something could not be read to the end.
     pub async fn audit(
         &self,
-        head: u64,
-        mut progress: impl FnMut(u64),
+        head: Position,
+        mut progress: impl FnMut(Position),
     ) -> Result<Report, AuditError> {
         let first =
             self.source.read_after(Cursor::START, 1).await?.first().map(|event| event.position);
-        let mut report = Report::new(first.unwrap_or(0), head);
+        let mut report = Report::new(first.unwrap_or_default(), head);
         let epoch = crate::epoch::current(&self.pool).await?;
         let Some(stream) = existing(&self.jetstream(), &self.config.name).await.map_err(error)?
         else {
-            if head > 0 {
+            if head > Position::START {
                 report.add(Difference::NoStream);
             }
             return Ok(report);
         };
         let before = stream.cached_info();
-        report.stream_last = Some(before.state.last_sequence);
+        report.stream_last = Some(Position::new(before.state.last_sequence));
         if let Some(difference) = other_epoch(before, epoch) {
             report.add(difference);
         }
@@ -112,10 +112,10 @@ impl<S: EventSource> Auditor<S> {
         &self,
         stream: &Stream,
         report: &mut Report,
-        progress: &mut impl FnMut(u64),
+        progress: &mut impl FnMut(Position),
     ) -> Result<(), AuditError> {
-        let until = stream.cached_info().state.last_sequence;
-        let first = report.journal_first.max(1);
+        let until = Position::new(stream.cached_info().state.last_sequence);
+        let first = report.journal_first.max(Position::FIRST);
         let mut events = Events { source: &*self.source, read: VecDeque::new() };
         let mut messages = Messages::from(stream, stream.cached_info().state.first_sequence);
         let mut next = first;
@@ -124,7 +124,8 @@ impl<S: EventSource> Auditor<S> {
             if batch.is_empty() {
                 break;
             }
-            for (position, message) in batch {
+            for (sequence, message) in batch {
+                let position = Position::new(sequence);
                 if position > until {
                     break 'stream;
                 }
@@ -132,20 +133,20 @@ impl<S: EventSource> Auditor<S> {
                     report.older += 1;
                     continue;
                 }
-                report.missing(next, position - 1);
-                next = position + 1;
+                report.missing(next, position.previous());
+                next = position.next();
                 match events.at(position).await? {
                     Some(event) => self.compare(&event, &message, report),
                     None => report.add(Difference::NotInJournal { from: position, to: position }),
                 }
             }
-            progress(next - 1);
+            progress(next.previous());
         }
         if next <= until {
             report.missing(next, until);
             // A stream that was emptied still knows how far it reached.
             if events.at(until).await?.is_none() {
-                let from = next.max(report.journal_head + 1).min(until);
+                let from = next.max(report.journal_head.next()).min(until);
                 report.add(Difference::NotInJournal { from, to: until });
             }
         }
@@ -197,12 +198,12 @@ struct Events<'a, S> {
 
 impl<S: EventSource> Events<'_, S> {
     /// The event at a position; positions that nobody asks for are not read.
-    async fn at(&mut self, position: u64) -> Result<Option<Arc<RecordedEvent>>, AuditError> {
+    async fn at(&mut self, position: Position) -> Result<Option<Arc<RecordedEvent>>, AuditError> {
         while self.read.front().is_some_and(|event| event.position < position) {
             self.read.pop_front();
         }
         if self.read.is_empty() {
-            let batch = position..=position.saturating_add(READ_BATCH - 1);
+            let batch = position..=position.plus(READ_BATCH - 1);
             self.read = self.source.stored(batch).await?.into();
         }
         Ok(self.read.front().filter(|event| event.position == position).cloned())

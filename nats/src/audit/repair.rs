@@ -3,7 +3,7 @@
 use super::{AuditError, Auditor, Remedy, Report, error};
 use crate::relay::{Relay, RelayConfig};
 use crate::stream::existing;
-use domain::EventSource;
+use domain::{EventSource, Position};
 use follow::elections::Elections;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ impl<S: EventSource> Auditor<S> {
     pub async fn repair(
         &self,
         found: Report,
-        head: u64,
+        head: Position,
         mut say: impl FnMut(String),
     ) -> Result<Report, AuditError> {
         let mut report = found;
@@ -69,7 +69,7 @@ impl<S: EventSource> Auditor<S> {
         Ok(())
     }
 
-    async fn fill(&self, head: u64, say: &mut impl FnMut(String)) -> Result<(), AuditError> {
+    async fn fill(&self, head: Position, say: &mut impl FnMut(String)) -> Result<(), AuditError> {
         let config = RelayConfig { stream: self.config.clone(), ..RelayConfig::default() };
         let (source, pool, client) = (self.source.clone(), self.pool.clone(), self.client.clone());
         let stop = CancellationToken::new();
@@ -77,11 +77,12 @@ impl<S: EventSource> Auditor<S> {
         let elections = Elections::start((*pool.connect_options()).clone(), stop.clone());
         let relay = Relay::new(source, pool, client, elections, config);
         tokio::spawn(async move { relay.run(stop).await });
-        let (mut reached, mut progress_at) = (0, Instant::now());
+        let (mut reached, mut progress_at) = (Position::START, Instant::now());
         loop {
             let stream = existing(&self.jetstream(), &self.config.name).await;
             // Without an answer there is no progress, which is bounded below.
             let last = stream.ok().flatten().map_or(0, |it| it.cached_info().state.last_sequence);
+            let last = Position::new(last);
             if last >= head {
                 say(format!("the stream is filled up to {last}"));
                 return Ok(());

@@ -1,5 +1,6 @@
 //! What an audit found.
 
+use domain::Position;
 use std::fmt;
 use uuid::Uuid;
 
@@ -10,11 +11,11 @@ pub const MAX_DIFFERENCES: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The journal's first position; 0 while it is empty.
-    pub journal_first: u64,
+    pub journal_first: Position,
     /// The journal's last position as it was told; 0 while it is empty.
-    pub journal_head: u64,
+    pub journal_head: Position,
     /// The stream's last sequence; none when there is no stream.
-    pub stream_last: Option<u64>,
+    pub stream_last: Option<Position>,
     /// Messages that were compared with their event.
     pub compared: u64,
     /// Messages that stand for an event that was too large; no difference.
@@ -52,23 +53,23 @@ pub enum Difference {
     #[error("the messages {from} to {to} are missing in front")]
     MissingFront {
         /// The first that is missing.
-        from: u64,
+        from: Position,
         /// The last that is missing.
-        to: u64,
+        to: Position,
     },
     /// Messages are missing although later ones are there, or were.
     #[error("the messages {from} to {to} are missing")]
     Hole {
         /// The first that is missing.
-        from: u64,
+        from: Position,
         /// The last that is missing.
-        to: u64,
+        to: Position,
     },
     /// The same position holds another event.
     #[error("message {position} is {stream_event:?}, the journal's event there is {journal_event}")]
     OtherEvent {
         /// Where.
-        position: u64,
+        position: Position,
         /// The journal's event there.
         journal_event: Uuid,
         /// What the message calls itself, if it says.
@@ -78,15 +79,15 @@ pub enum Difference {
     #[error("the journal has no events {from} to {to}, the stream has")]
     NotInJournal {
         /// The first.
-        from: u64,
+        from: Position,
         /// The last.
-        to: u64,
+        to: Position,
     },
     /// The right event, in another form than it is published in.
     #[error("message {position} differs in its {part}")]
     OtherContent {
         /// Where.
-        position: u64,
+        position: Position,
         /// In what.
         part: Part,
     },
@@ -115,7 +116,7 @@ pub enum Remedy {
 }
 
 impl Report {
-    pub(super) fn new(journal_first: u64, journal_head: u64) -> Self {
+    pub(super) fn new(journal_first: Position, journal_head: Position) -> Self {
         Self {
             journal_first,
             journal_head,
@@ -140,8 +141,8 @@ impl Report {
     /// How many events are not published yet.
     #[must_use]
     pub fn lag(&self) -> u64 {
-        let before = self.journal_first.saturating_sub(1);
-        self.journal_head.saturating_sub(self.stream_last.unwrap_or(0).max(before))
+        let before = self.journal_first.previous();
+        self.stream_last.unwrap_or_default().max(before).lag(self.journal_head)
     }
 
     /// What makes the stream a copy.
@@ -160,11 +161,11 @@ impl Report {
     }
 
     /// The messages `from` to `to` are not there; does nothing when that is none.
-    pub(super) fn missing(&mut self, from: u64, to: u64) {
+    pub(super) fn missing(&mut self, from: Position, to: Position) {
         if from > to {
             return;
         }
-        let in_front = from == self.journal_first.max(1);
+        let in_front = from == self.journal_first.max(Position::FIRST);
         self.add(match in_front {
             true => Difference::MissingFront { from, to },
             false => Difference::Hole { from, to },
@@ -176,13 +177,13 @@ impl Report {
             Difference::NoStream => {}
             Difference::OtherEpoch { .. } => self.wrong_epoch = true,
             Difference::MissingFront { from, to } | Difference::Hole { from, to } => {
-                self.missing += to - from + 1;
+                self.missing += from.previous().lag(*to);
             }
             Difference::OtherEvent { .. } => self.foreign += 1,
             Difference::NotInJournal { from, to } => {
-                self.foreign += to - from + 1;
+                self.foreign += from.previous().lag(*to);
                 if let Some(Difference::NotInJournal { to: end, .. }) = self.differences.last_mut()
-                    && *end + 1 == *from
+                    && end.next() == *from
                 {
                     *end = *to;
                     return;

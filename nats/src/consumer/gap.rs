@@ -2,7 +2,7 @@
 
 use super::{Consumer, Delivery, Handler, Settled, Trouble, positions, trouble};
 use crate::public_event::PublicEvent;
-use domain::{Cursor, EventSource, RecordedEvent};
+use domain::{Cursor, EventSource, Position, RecordedEvent};
 use follow::patience::within;
 
 /// How many events are read at once.
@@ -16,10 +16,10 @@ impl<S: EventSource> Consumer<S> {
         &self,
         handler: &H,
         mut cursor: Cursor,
-        first: u64,
+        first: Position,
     ) -> Result<Cursor, Trouble> {
         let mut said = false;
-        while cursor.position + 1 < first {
+        while cursor.position.next() < first {
             let batch = self.source.read_after(cursor, READ_BATCH).await?;
             if batch.is_empty() {
                 return Err(trouble("the stream begins after the journal's end"));
@@ -27,8 +27,8 @@ impl<S: EventSource> Consumer<S> {
             if !std::mem::replace(&mut said, true) {
                 tracing::error!(
                     nats.consumer = %self.config.name,
-                    event.position = cursor.position,
-                    nats.first_sequence = first,
+                    event.position = cursor.position.get(),
+                    nats.first_sequence = first.get(),
                     "the stream begins behind a consumer's cursor; what is missing comes from the journal"
                 );
             }
@@ -39,7 +39,7 @@ impl<S: EventSource> Consumer<S> {
             }
             // A journal that was cut in front may begin where the stream does.
             let passed = batch.iter().rfind(|event| event.position < first);
-            cursor = passed.map_or(Cursor::at(first - 1), |event| Cursor::behind(event));
+            cursor = passed.map_or(Cursor::at(first.previous()), |event| Cursor::behind(event));
             within(positions::advance(&self.pool, &self.config.name, cursor)).await?;
         }
         Ok(cursor)
@@ -48,7 +48,7 @@ impl<S: EventSource> Consumer<S> {
     /// The whole event at a position, from the journal.
     pub(super) async fn read_journal(
         &self,
-        position: u64,
+        position: Position,
     ) -> Result<Option<PublicEvent<'static>>, Trouble> {
         let event = self.source.event_at(position).await?;
         event.map(|event| PublicEvent::try_from(&*event).map_err(trouble)).transpose()

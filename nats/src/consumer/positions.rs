@@ -1,6 +1,7 @@
 //! The cursors: behind which event every event of a consumer had its effect.
 
 use domain::Cursor;
+use follow::position;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -13,10 +14,8 @@ pub(super) async fn load(pool: &PgPool, name: &str) -> Result<Cursor, sqlx::Erro
     .bind(name)
     .fetch_optional(pool)
     .await?;
-    Ok(stored.map_or(Cursor::START, |(position, event_id)| Cursor {
-        position: u64::try_from(position).unwrap_or(0),
-        event_id,
-    }))
+    let Some((position, event_id)) = stored else { return Ok(Cursor::START) };
+    Ok(Cursor { position: position::read(position)?, event_id })
 }
 
 /// Never goes back: several processes save what each of them knows.
@@ -30,7 +29,7 @@ pub(super) async fn advance(pool: &PgPool, name: &str, cursor: Cursor) -> Result
            where consumer_positions.position < excluded.position",
     )
     .bind(name)
-    .bind(signed(cursor.position))
+    .bind(cursor.position.bigint())
     .bind(cursor.event_id)
     .execute(pool)
     .await?;
@@ -48,13 +47,9 @@ pub(super) async fn begin_anew(
             and case when event_position = position then event_id end is not distinct from $3",
     )
     .bind(name)
-    .bind(signed(cursor.position))
+    .bind(cursor.position.bigint())
     .bind(cursor.event_id)
     .execute(pool)
     .await?;
     Ok(())
-}
-
-fn signed(position: u64) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
 }

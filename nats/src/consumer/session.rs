@@ -9,7 +9,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, Info, PullConsum
 use async_nats::jetstream::context::{ConsumerInfoErrorKind, ContextBuilder};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{AckKind, Message};
-use domain::{Cursor, EventSource};
+use domain::{Cursor, EventSource, Position};
 use follow::patience::within;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -44,7 +44,7 @@ impl<S: EventSource> Consumer<S> {
     ) -> Result<(), Trouble> {
         let begun = stop.run_until_cancelled(self.begin(handler)).await;
         let Some((stream, durable, begun)) = begun.transpose()? else { return Ok(()) };
-        let cursor = AtomicU64::new(begun.position);
+        let cursor = AtomicU64::new(begun.position.get());
         works();
         let mut messages = durable
             .stream()
@@ -106,8 +106,8 @@ impl<S: EventSource> Consumer<S> {
             return Err(Trouble::OtherHistory);
         }
         let mut cursor = self.cursor(&stream).await?;
-        let first = stream.cached_info().state.first_sequence;
-        if first > cursor.position + 1 {
+        let first = Position::new(stream.cached_info().state.first_sequence);
+        if first > cursor.position.next() {
             cursor = self.close_gap(handler, cursor, first).await?;
         }
         let durable = self.durable(&stream, cursor.position).await?;
@@ -118,7 +118,7 @@ impl<S: EventSource> Consumer<S> {
     async fn cursor(&self, stream: &Stream) -> Result<Cursor, Trouble> {
         let name = &self.config.name;
         let cursor = within(positions::load(&self.pool, name)).await?;
-        if cursor.position == 0 {
+        if cursor.position == Position::START {
             return Ok(cursor);
         }
         let there = self.source.event_at(cursor.position).await?;
@@ -128,7 +128,7 @@ impl<S: EventSource> Consumer<S> {
         }
         tracing::error!(
             nats.consumer = %name,
-            event.position = cursor.position,
+            event.position = cursor.position.get(),
             "the journal tells another history than this consumer has seen; every event is given its \
              effect again, where it has not had it"
         );
@@ -141,7 +141,7 @@ impl<S: EventSource> Consumer<S> {
         Ok(Cursor::START)
     }
 
-    async fn durable(&self, stream: &Stream, cursor: u64) -> Result<PullConsumer, Trouble> {
+    async fn durable(&self, stream: &Stream, cursor: Position) -> Result<PullConsumer, Trouble> {
         let name = &self.config.name;
         let wanted = self.durable_config(cursor);
         if let Some(info) = self.info(stream).await? {
@@ -152,17 +152,17 @@ impl<S: EventSource> Consumer<S> {
             tracing::info!(nats.consumer = %name, "a durable is made again, it filters differently");
             stream.delete_consumer(name).await.map_err(trouble)?;
         }
-        tracing::info!(nats.consumer = %name, event.position = cursor, "made a durable after a position");
+        tracing::info!(nats.consumer = %name, event.position = cursor.get(), "made a durable after a position");
         stream.create_consumer(wanted).await.map_err(trouble)
     }
 
-    fn durable_config(&self, cursor: u64) -> pull::Config {
+    fn durable_config(&self, cursor: Position) -> pull::Config {
         let subjects = self.config.events.iter();
         pull::Config {
             durable_name: Some(self.config.name.clone()),
             // A start behind the stream's end is taken as its end; what comes up to the cursor is
             // then recognised by its position.
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: cursor + 1 },
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: cursor.next().get() },
             ack_policy: AckPolicy::Explicit,
             ack_wait: self.config.ack_wait,
             // For ever: an event that cannot have its effect waits, it is never dropped.
@@ -192,7 +192,7 @@ impl<S: EventSource> Consumer<S> {
                 Ok(settled) => cursor = settled,
                 Err(trouble) => return trouble,
             }
-            position.store(cursor.position, Ordering::Relaxed);
+            position.store(cursor.position.get(), Ordering::Relaxed);
         }
     }
 
@@ -201,12 +201,13 @@ impl<S: EventSource> Consumer<S> {
             return Err(trouble("the durable is gone"));
         };
         let first = stream.get_info().await.map_err(trouble)?.state.first_sequence;
+        let first = Position::new(first);
         // Everything up to here was acknowledged, which happens after the effect, or is not wanted.
-        let settled = match info.ack_floor.stream_sequence {
+        let settled = match Position::new(info.ack_floor.stream_sequence) {
             floor if floor > cursor.position => self.settled(stream, cursor, floor).await?,
             _ => cursor,
         };
-        if first > settled.position + 1 { Err(Trouble::Gap) } else { Ok(settled) }
+        if first > settled.position.next() { Err(Trouble::Gap) } else { Ok(settled) }
     }
 
     /// Saves that everything up to a message had its effect, if that message is the journal's event.
@@ -214,9 +215,9 @@ impl<S: EventSource> Consumer<S> {
         &self,
         stream: &Stream,
         cursor: Cursor,
-        floor: u64,
+        floor: Position,
     ) -> Result<Cursor, Trouble> {
-        let delivered = match stream.get_raw_message(floor).await {
+        let delivered = match stream.get_raw_message(floor.get()).await {
             Ok(message) => event_id(&message.headers),
             // A message that was lost says nothing; a later one will.
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
@@ -238,11 +239,11 @@ impl<S: EventSource> Consumer<S> {
     /// means that it is delivered again.
     async fn settle<H: Handler>(&self, handler: &H, message: Message, cursor: &AtomicU64) {
         let Ok((position, delivered)) =
-            message.info().map(|info| (info.stream_sequence, info.delivered))
+            message.info().map(|info| (Position::new(info.stream_sequence), info.delivered))
         else {
             return;
         };
-        let settled = if position <= cursor.load(Ordering::Relaxed) {
+        let settled = if position.get() <= cursor.load(Ordering::Relaxed) {
             Settled::Done
         } else {
             match self.read(&message, position).await {
@@ -258,25 +259,25 @@ impl<S: EventSource> Consumer<S> {
             Settled::Again { after } => AckKind::Nak(Some(after)),
         };
         if let Err(error) = message.ack_with(answer).await {
-            tracing::debug!(event.position = position, %error, "an acknowledgement was not sent");
+            tracing::debug!(event.position = position.get(), %error, "an acknowledgement was not sent");
         }
     }
 
     /// The event of a message; the journal's when the message holds only a stub, or nonsense.
-    async fn read(&self, message: &Message, position: u64) -> Option<PublicEvent<'static>> {
+    async fn read(&self, message: &Message, position: Position) -> Option<PublicEvent<'static>> {
         match serde_json::from_slice::<PublicEvent>(&message.payload) {
             Ok(event) if event.position == position && !event.oversized => Some(event),
             _ => match self.read_journal(position).await {
                 Ok(event @ Some(_)) => event,
                 Ok(None) => {
                     tracing::error!(
-                        event.position = position,
+                        event.position = position.get(),
                         "a message is no event of the journal; it is put off until that is repaired"
                     );
                     None
                 }
                 Err(error) => {
-                    tracing::warn!(event.position = position, %error, "an event could not be read");
+                    tracing::warn!(event.position = position.get(), %error, "an event could not be read");
                     None
                 }
             },

@@ -1,8 +1,7 @@
 use domain::order::{OrderLine, Totals};
-use domain::{EmailAddress, Locale, Name, Timestamp};
+use domain::{EmailAddress, Locale, Name, OrderId, Position, Timestamp};
 use std::error::Error;
 use std::fmt;
-use uuid::Uuid;
 
 /// What a mail about an order needs to know. Held only while the mail is written and sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,7 +42,7 @@ pub trait Directory: Send + Sync + 'static {
     /// it does not know is not absent.
     fn order_mail(
         &self,
-        order_id: Uuid,
-        position: u64,
+        order_id: OrderId,
+        position: Position,
     ) -> impl Future<Output = Result<Option<OrderMail>, DirectoryError>> + Send;
 }

@@ -1,6 +1,7 @@
 //! The queue of mails, and what became of each: the table `mails`.
 
 use super::MailKind;
+use domain::{OrderId, Position};
 use follow::patience::within;
 use sqlx::{FromRow, PgPool};
 use std::time::Duration;
@@ -10,8 +11,8 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub(super) struct Mail {
     pub(super) event_id: Uuid,
-    pub(super) position: u64,
-    pub(super) order_id: Uuid,
+    pub(super) position: Position,
+    pub(super) order_id: OrderId,
     pub(super) kind: MailKind,
     pub(super) message_id: String,
 }
@@ -43,8 +44,8 @@ pub(super) async fn enqueue(pool: &PgPool, mail: &Mail) -> Result<(), sqlx::Erro
          on conflict (event_id) do nothing",
     )
     .bind(mail.event_id)
-    .bind(i64::try_from(mail.position).unwrap_or(i64::MAX))
-    .bind(mail.order_id)
+    .bind(mail.position.bigint())
+    .bind(mail.order_id.uuid())
     .bind(mail.kind.as_str())
     .bind(&mail.message_id)
     .execute(pool);
@@ -55,8 +56,10 @@ pub(super) async fn enqueue(pool: &PgPool, mail: &Mail) -> Result<(), sqlx::Erro
 #[derive(FromRow)]
 struct Row {
     event_id: Uuid,
-    position: i64,
-    order_id: Uuid,
+    #[sqlx(try_from = "i64")]
+    position: Position,
+    #[sqlx(try_from = "Uuid")]
+    order_id: OrderId,
     kind: String,
     message_id: String,
     attempts: i32,
@@ -100,7 +103,7 @@ pub(super) async fn take(
     let taken = rows.into_iter().filter_map(|row| {
         let mail = Mail {
             event_id: row.event_id,
-            position: row.position.unsigned_abs(),
+            position: row.position,
             order_id: row.order_id,
             kind: MailKind::named(&row.kind)?,
             message_id: row.message_id,

@@ -1,9 +1,9 @@
 //! Mails that were sent for events which the journal does not have any more.
 
 use super::MailKind;
+use domain::{OrderId, Position};
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 /// The most that are listed.
 pub const MAX_LOST_MAILS: i64 = 1_000;
@@ -12,9 +12,11 @@ pub const MAX_LOST_MAILS: i64 = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct LostMail {
     /// Where its event stood.
-    pub position: i64,
+    #[sqlx(try_from = "i64")]
+    pub position: Position,
     /// The order that it was about.
-    pub order_id: Uuid,
+    #[sqlx(try_from = "uuid::Uuid")]
+    pub order_id: OrderId,
     /// The kind of mail.
     pub kind: String,
     /// When it was sent, on the database's clock; none when its sender may have died on the way.

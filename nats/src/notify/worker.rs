@@ -19,7 +19,6 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// A conversation that takes longer stands aside: it goes on, and the next mail takes its place. A server that
 /// takes mail answers in a fraction of it.
@@ -265,7 +264,7 @@ impl<D: Directory> Notifier<D> {
         };
         if let Err(error) = recorded {
             let position = taken.mail.position;
-            tracing::warn!(event.position = position, %error, "a mail's record cannot be reached");
+            tracing::warn!(event.position = position.get(), %error, "a mail's record cannot be reached");
         }
         server
     }
@@ -363,7 +362,7 @@ impl<D: Directory> Notifier<D> {
             }
         }
         tracing::info!(
-            event.position = mail.position, order.id = %mail.order_id,
+            event.position = mail.position.get(), order.id = %mail.order_id,
             mail.kind = mail.kind.as_str(), "sent a mail"
         );
         Ok(())
@@ -408,15 +407,15 @@ fn say(taken: &Taken, unsent: Unsent, problem: &str) {
     let order = taken.mail.order_id;
     match unsent {
         Unsent::Skipped => tracing::info!(
-            event.position = position, order.id = %order, mail.kind = kind,
+            event.position = position.get(), order.id = %order, mail.kind = kind,
             "sent no mail, the person was erased"
         ),
         Unsent::Failed => tracing::error!(
-            event.position = position, order.id = %order, mail.kind = kind,
+            event.position = position.get(), order.id = %order, mail.kind = kind,
             mail.problem = problem, "a mail was refused again and again: it is a dead letter"
         ),
         Unsent::NotNow | Unsent::Soft | Unsent::Refused => tracing::warn!(
-            event.position = position, order.id = %order, mail.kind = kind,
+            event.position = position.get(), order.id = %order, mail.kind = kind,
             mail.attempt = taken.attempt, mail.problem = problem,
             "a mail was not taken; it is tried again"
         ),
@@ -431,10 +430,10 @@ impl<D: Directory> Handler for Notifier<D> {
     async fn handle(&self, delivery: &Delivery) -> Settled {
         let event = &delivery.event;
         let Some(kind) = MailKind::of(event) else { return Settled::Done };
-        let Ok(order_id) = Uuid::try_parse(event.aggregate_id()) else {
+        let Ok(order_id) = event.aggregate_id().parse() else {
             // Nobody can be told about an order that has no id; sending it round for ever would
             // help nobody either.
-            tracing::error!(event.position = event.position, "an order event names no order");
+            tracing::error!(event.position = event.position.get(), "an order event names no order");
             return Settled::Done;
         };
         let mail = Mail {
@@ -452,7 +451,7 @@ impl<D: Directory> Handler for Notifier<D> {
                 Settled::Done
             }
             Err(error) => {
-                tracing::warn!(event.position, %error, "a mail cannot be queued");
+                tracing::warn!(event.position = event.position.get(), %error, "a mail cannot be queued");
                 Settled::Again { after: DATABASE_PAUSE }
             }
         }

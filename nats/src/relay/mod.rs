@@ -20,7 +20,7 @@ use crate::stream::StreamConfig;
 use async_nats::Client;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, context::ContextBuilder};
-use domain::{EventSource, SourceError, locks};
+use domain::{EventSource, Position, SourceError, locks};
 use follow::backoff::Backoff;
 use follow::elections::{Elections, Lease};
 use follow::patience::within;
@@ -76,9 +76,9 @@ pub struct RelayStatus {
     pub state: RelayState,
     /// Every event up to this position is in the stream, as far as this relay knows. Only current
     /// while publishing; none until it has compared the stream, and while another process publishes.
-    pub published_position: Option<u64>,
+    pub published_position: Option<Position>,
     /// The journal reaches at least this position.
-    pub seen_position: u64,
+    pub seen_position: Position,
 }
 
 /// What a relay is doing.
@@ -101,7 +101,7 @@ pub enum Divergence {
     #[error("the stream reaches position {stream_position}, where the journal has no event")]
     Ahead {
         /// The stream's last sequence.
-        stream_position: u64,
+        stream_position: Position,
     },
     /// The same position holds another event.
     #[error(
@@ -109,7 +109,7 @@ pub enum Divergence {
     )]
     Forked {
         /// The stream's last sequence.
-        position: u64,
+        position: Position,
         /// The journal's event there.
         journal_event: Uuid,
         /// What the stream's message calls itself, if it says.
@@ -146,7 +146,7 @@ enum Trouble {
     #[error("the stream tells another history: {0}")]
     Diverged(Divergence),
     #[error("the journal has a gap: after position {after} comes {found}")]
-    Gap { after: u64, found: u64 },
+    Gap { after: Position, found: Position },
 }
 
 /// Copies the journal into the stream; see the [module](self).
@@ -171,8 +171,11 @@ impl<S: EventSource> Relay<S> {
         elections: Elections,
         config: RelayConfig,
     ) -> Self {
-        let idle =
-            RelayStatus { state: RelayState::Standby, published_position: None, seen_position: 0 };
+        let idle = RelayStatus {
+            state: RelayState::Standby,
+            published_position: None,
+            seen_position: Position::START,
+        };
         Self { source, pool, client, elections, config, status: watch::Sender::new(idle) }
     }
 
@@ -339,7 +342,7 @@ struct Memory {
     refilled: Option<Instant>,
     /// Where the stream was seen to hold another event than the journal; compared again before
     /// anything is published.
-    suspect: Option<u64>,
+    suspect: Option<Position>,
     said: String,
 }
 

@@ -18,7 +18,7 @@ use async_nats::connection::State;
 use async_nats::header::{HeaderName, NATS_EXPECTED_LAST_SEQUENCE};
 use async_nats::jetstream::context::Context;
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
-use domain::{Cursor, EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, Position, RecordedEvent, SourceError};
 use futures::{FutureExt, StreamExt};
 use serde::Deserialize;
 use std::collections::VecDeque;
@@ -70,12 +70,12 @@ pub(super) struct Publisher<'a, S> {
 
 /// What is on its way.
 struct Window {
-    sent: u64,
-    stored: u64,
+    sent: Position,
+    stored: Position,
     unanswered: u64,
     progress_at: Instant,
     /// Everything up to here was published when the last look was taken.
-    looked_at: u64,
+    looked_at: Position,
 }
 
 /// What an iteration showed.
@@ -164,7 +164,7 @@ impl<S: EventSource> Publisher<'_, S> {
                 },
                 // Always ready: sends as long as there is room and nothing above is.
                 () = std::future::ready(()),
-                    if !waiting.is_empty() && window.sent - window.stored < MAX_IN_FLIGHT =>
+                    if !waiting.is_empty() && window.stored.lag(window.sent) < MAX_IN_FLIGHT =>
                 {
                     self.send_some(&mut waiting, inbox, window).await.map(|()| Step::On)
                 }
@@ -187,7 +187,7 @@ impl<S: EventSource> Publisher<'_, S> {
         inbox: &Subject,
         window: &mut Window,
     ) -> Result<(), Trouble> {
-        let room = MAX_IN_FLIGHT.saturating_sub(window.sent - window.stored);
+        let room = MAX_IN_FLIGHT.saturating_sub(window.stored.lag(window.sent));
         let burst = waiting.len().min(BURST).min(usize::try_from(room).unwrap_or(BURST));
         for number in 0..burst {
             let Some(event) = waiting.pop_front() else { break };
@@ -203,7 +203,7 @@ impl<S: EventSource> Publisher<'_, S> {
         answer_to: Option<&Subject>,
         window: &mut Window,
     ) -> Result<(), Trouble> {
-        if event.position != window.sent + 1 {
+        if event.position != window.sent.next() {
             return Err(Trouble::Gap { after: window.sent, found: event.position });
         }
         let mut headers = HeaderMap::new();
@@ -216,7 +216,7 @@ impl<S: EventSource> Publisher<'_, S> {
         write_public_event(event, &mut body);
         if body.len() + HEADER_ALLOWANCE_BYTES > self.client.max_payload() {
             tracing::warn!(
-                event.position,
+                event.position = event.position.get(),
                 event.bytes = body.len(),
                 "an event is too large for NATS and published without its data"
             );
@@ -277,10 +277,11 @@ impl<S: EventSource> Publisher<'_, S> {
         if answer.stream != self.config.name {
             return Err(trouble(format!("stream {} takes our subjects", answer.stream)));
         }
-        if answer.seq > window.sent {
+        let stored = Position::new(answer.seq);
+        if stored > window.sent {
             return Err(trouble(format!("sequence {} is not ours", answer.seq)));
         }
-        window.stored = window.stored.max(answer.seq);
+        window.stored = window.stored.max(stored);
         Ok(())
     }
 
@@ -294,7 +295,7 @@ impl<S: EventSource> Publisher<'_, S> {
         }
         let stream = self.jetstream.get_stream(&self.config.name).await.map_err(trouble)?;
         copy.is_still(stream.cached_info(), window.stored)?;
-        if stream.cached_info().state.last_sequence > window.sent {
+        if Position::new(stream.cached_info().state.last_sequence) > window.sent {
             return Err(trouble("somebody else publishes to the stream"));
         }
         for positions in self.to_compare(copy, window) {
@@ -306,10 +307,11 @@ impl<S: EventSource> Publisher<'_, S> {
         Ok(if window.unanswered == 0 { Step::Proof } else { Step::On })
     }
 
-    fn to_compare(&self, copy: &Copy, window: &Window) -> Vec<RangeInclusive<u64>> {
-        let new = window.looked_at.max((window.stored).saturating_sub(COMPARED_NEW)) + 1;
+    fn to_compare(&self, copy: &Copy, window: &Window) -> Vec<RangeInclusive<Position>> {
+        let new = window.looked_at.max(window.stored.minus(COMPARED_NEW)).next();
         let old = if copy.first < new { COMPARED_OLD } else { 0 };
-        let anywhere = (0..old).map(|_| rand::random_range(copy.first..new)).map(|at| at..=at);
+        let somewhere = |_| Position::new(rand::random_range(copy.first.get()..new.get()));
+        let anywhere = (0..old).map(somewhere).map(|at| at..=at);
         anywhere.chain([new..=window.stored]).collect()
     }
 

@@ -5,7 +5,7 @@ use crate::stream::{StreamConfig, event_id, existing, foreign_epoch};
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, Stream};
-use domain::{Cursor, EventSource};
+use domain::{Cursor, EventSource, Position};
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -34,7 +34,7 @@ pub(super) struct Copy {
     /// Publishing goes on behind this event.
     pub(super) cursor: Cursor,
     /// Where the stream begins.
-    pub(super) first: u64,
+    pub(super) first: Position,
     /// How many of the messages between are missing; only when it may not be filled again.
     pub(super) missing: u64,
     /// Whether it was made again because it had lost messages.
@@ -47,11 +47,13 @@ pub(super) struct Copy {
 
 impl Copy {
     /// Whether the stream is still the one that was compared, and has everything up to `stored`.
-    pub(super) fn is_still(&self, info: &Info, stored: u64) -> Result<(), Trouble> {
+    pub(super) fn is_still(&self, info: &Info, stored: Position) -> Result<(), Trouble> {
         if info.created != self.created || foreign_epoch(info, self.epoch).is_some() {
             return Err(Trouble::Replaced);
         }
-        if info.state.last_sequence < stored || missing(info, self.first) > self.missing {
+        if Position::new(info.state.last_sequence) < stored
+            || missing(info, self.first) > self.missing
+        {
             return Err(Trouble::Incomplete);
         }
         Ok(())
@@ -66,7 +68,7 @@ pub(super) struct Synchronizer<'a, S> {
     /// Whether a stream that has lost messages may be made again.
     pub(super) may_refill: bool,
     /// Where another event than the journal's was seen before.
-    pub(super) suspect: Option<u64>,
+    pub(super) suspect: Option<Position>,
 }
 
 impl<S: EventSource> Synchronizer<'_, S> {
@@ -85,29 +87,29 @@ impl<S: EventSource> Synchronizer<'_, S> {
     }
 
     /// Where the journal begins: it may have been cut in front, and so does the stream then.
-    async fn first(&self) -> Result<u64, Trouble> {
-        if self.source.event_at(1).await?.is_some() {
-            return Ok(1);
+    async fn first(&self) -> Result<Position, Trouble> {
+        if self.source.event_at(Position::FIRST).await?.is_some() {
+            return Ok(Position::FIRST);
         }
         let first = self.source.read_after(Cursor::START, 1).await?;
-        Ok(first.first().map_or(1, |event| event.position))
+        Ok(first.first().map_or(Position::FIRST, |event| event.position))
     }
 
-    async fn compare(&self, stream: &Stream, first: u64) -> Result<Standing, Trouble> {
+    async fn compare(&self, stream: &Stream, first: Position) -> Result<Standing, Trouble> {
         let info = stream.cached_info();
         if let Some(stream_epoch) = foreign_epoch(info, self.epoch) {
             let (journal_epoch, stream_epoch) = (self.epoch, stream_epoch.to_owned());
             let foreign = Divergence::ForeignEpoch { journal_epoch, stream_epoch };
             return Ok(Standing::Diverged(foreign));
         }
-        let last = info.state.last_sequence;
+        let last = Position::new(info.state.last_sequence);
         let mut cursor = Cursor::at(last);
         if last >= first {
             let Some(journal) = self.source.event_at(last).await? else {
                 return Ok(Standing::Diverged(Divergence::Ahead { stream_position: last }));
             };
             cursor = Cursor::behind(&journal);
-            let newest = first.max((last + 1).saturating_sub(COMPARED_NEWEST))..=last;
+            let newest = first.max(last.next().minus(COMPARED_NEWEST))..=last;
             let suspect = self.suspect.filter(|suspect| (first..=last).contains(suspect));
             for positions in suspect.map(|at| at..=at).into_iter().chain([newest]) {
                 if let Some(divergence) = divergence(self.source, stream, positions).await? {
@@ -116,10 +118,10 @@ impl<S: EventSource> Synchronizer<'_, S> {
             }
         }
         let missing = missing(info, first);
-        if missing == 0 && last + 1 >= first {
+        if missing == 0 && last.next() >= first {
             return Ok(Standing::Copy(self.copy(info, cursor, first)));
         }
-        if self.may_refill || last + 1 < first {
+        if self.may_refill || last.next() < first {
             tracing::warn!(
                 nats.stream = %self.config.name,
                 nats.messages_missing = missing,
@@ -135,25 +137,25 @@ impl<S: EventSource> Synchronizer<'_, S> {
         Ok(Standing::Copy(self.copy(info, cursor, first)))
     }
 
-    async fn create(&self, first: u64, refilled: bool) -> Result<Copy, Trouble> {
-        let config = self.config.to_create(first, self.epoch);
+    async fn create(&self, first: Position, refilled: bool) -> Result<Copy, Trouble> {
+        let config = self.config.to_create(first.get(), self.epoch);
         let stream = self.jetstream.create_stream(config).await.map_err(trouble)?;
         // Somebody else may have made it a moment earlier and put something into it.
         let info = stream.cached_info();
         if info.state.messages > 0 {
             return Err(Trouble::JetStream("the stream was made by somebody else".to_owned()));
         }
-        tracing::info!(nats.stream = %self.config.name, event.position = first, "made the stream");
-        Ok(Copy { refilled, ..self.copy(info, Cursor::at(first - 1), first) })
+        tracing::info!(nats.stream = %self.config.name, event.position = first.get(), "made the stream");
+        Ok(Copy { refilled, ..self.copy(info, Cursor::at(first.previous()), first) })
     }
 
-    fn copy(&self, info: &Info, cursor: Cursor, first: u64) -> Copy {
+    fn copy(&self, info: &Info, cursor: Cursor, first: Position) -> Copy {
         let missing = missing(info, first);
         let (created, epoch) = (info.created, self.epoch);
         Copy { cursor, first, missing, refilled: false, created, epoch }
     }
 
-    async fn recreate(&self, first: u64) -> Result<Copy, Trouble> {
+    async fn recreate(&self, first: Position) -> Result<Copy, Trouble> {
         self.jetstream.delete_stream(&self.config.name).await.map_err(trouble)?;
         self.create(first, true).await
     }
@@ -184,22 +186,24 @@ impl<S: EventSource> Synchronizer<'_, S> {
 pub(super) async fn divergence<S: EventSource>(
     source: &S,
     stream: &Stream,
-    positions: RangeInclusive<u64>,
+    positions: RangeInclusive<Position>,
 ) -> Result<Option<Divergence>, Trouble> {
     let mut journal = BTreeMap::new();
     let mut next = *positions.start();
     while next <= *positions.end() {
         let events = source.stored(next..=*positions.end()).await?;
         let Some(last) = events.last() else { break };
-        next = last.position + 1;
+        next = last.position.next();
         journal.extend(events.iter().map(|event| (event.position, event.event_id)));
     }
     // All questions first: they are answered while the next ones are asked.
-    let questions: Vec<_> = positions.map(|position| message(stream, position)).collect();
+    let sequences = positions.start().get()..=positions.end().get();
+    let questions: Vec<_> = sequences.map(|sequence| message(stream, sequence)).collect();
     let mut answers = futures::stream::iter(questions).buffered(ASKED_AT_ONCE);
     while let Some(answer) = answers.next().await {
         let Some(message) = answer? else { continue };
-        let (position, stream_event) = (message.sequence, event_id(&message.headers));
+        let position = Position::new(message.sequence);
+        let stream_event = event_id(&message.headers);
         match journal.get(&position) {
             Some(journal_event) if stream_event == Some(*journal_event) => {}
             Some(journal_event) => {
@@ -214,9 +218,9 @@ pub(super) async fn divergence<S: EventSource>(
 
 /// How many messages from `first` to the stream's last are not there. Messages from before `first`,
 /// of a journal that was cut in front since, must not stand in for others: holes among them count too.
-fn missing(info: &Info, first: u64) -> u64 {
-    let first = first.min(info.state.first_sequence.max(1));
-    let expected = (info.state.last_sequence + 1).saturating_sub(first);
+fn missing(info: &Info, first: Position) -> u64 {
+    let first = first.min(Position::new(info.state.first_sequence.max(1)));
+    let expected = first.previous().lag(Position::new(info.state.last_sequence));
     expected.saturating_sub(info.state.messages)
 }
 

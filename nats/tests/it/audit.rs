@@ -1,7 +1,7 @@
 use crate::support::{Shop, new_id};
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream;
-use domain::RecordedEvent;
+use domain::{Position, RecordedEvent};
 use nats::audit::{Auditor, Difference, MAX_DIFFERENCES, Part, Report};
 use nats::stream::{AGGREGATE_ID_HEADER, EPOCH_METADATA, EVENT_ID_HEADER};
 use nats::{RelayState, write_public_event};
@@ -33,7 +33,10 @@ async fn a_hole_is_found_and_filled() {
     for sequence in [7, 8, 15] {
         stream.delete_message(sequence).await.expect("nothing denies it");
     }
-    let holes = [Difference::Hole { from: 7, to: 8 }, Difference::Hole { from: 15, to: 15 }];
+    let holes = [
+        Difference::Hole { from: Position::new(7), to: Position::new(8) },
+        Difference::Hole { from: Position::new(15), to: Position::new(15) },
+    ];
     let before = audit(&shop).await;
     assert_eq!(before.differences, holes);
     assert_eq!((before.missing, before.compared), (3, 17));
@@ -46,7 +49,10 @@ async fn what_is_missing_in_front_is_found_and_filled() {
     let stream = imitation(&shop, 20).await;
     stream.purge().sequence(6).await.expect("nothing denies it");
     let before = audit(&shop).await;
-    assert_eq!(before.differences, [Difference::MissingFront { from: 1, to: 5 }]);
+    assert_eq!(
+        before.differences,
+        [Difference::MissingFront { from: Position::new(1), to: Position::new(5) }]
+    );
     repaired(&shop, before, SAME_EPOCH).await;
 }
 
@@ -77,7 +83,10 @@ async fn an_emptied_stream_is_found_and_filled() {
     let stream = imitation(&shop, 20).await;
     stream.purge().await.expect("nothing denies it");
     let before = audit(&shop).await;
-    assert_eq!(before.differences, [Difference::MissingFront { from: 1, to: 20 }]);
+    assert_eq!(
+        before.differences,
+        [Difference::MissingFront { from: Position::new(1), to: Position::new(20) }]
+    );
     repaired(&shop, before, SAME_EPOCH).await;
 }
 
@@ -88,7 +97,7 @@ async fn torn_messages_are_found_and_replaced() {
     let stream = empty(&shop).await;
     for event in shop.journal.all() {
         let (mut headers, mut body) = message_of(&event);
-        match event.position {
+        match event.position.get() {
             3 => body.truncate(body.len() / 2),
             4 => *body.last_mut().expect("a body") = b' ',
             5 => headers.insert(AGGREGATE_ID_HEADER, "somebody else"),
@@ -97,7 +106,8 @@ async fn torn_messages_are_found_and_replaced() {
         publish(&shop, &event, headers, body).await;
     }
     let before = audit(&shop).await;
-    let content = |position, part| Difference::OtherContent { position, part };
+    let content =
+        |position, part| Difference::OtherContent { position: Position::new(position), part };
     let torn = [content(3, Part::Body), content(4, Part::Body), content(5, Part::Headers)];
     assert_eq!(before.differences, torn);
     assert_eq!(before.damaged, 3);
@@ -114,11 +124,11 @@ async fn a_fork_is_found_and_ends_in_a_new_epoch() {
     fork.journal.append_many(3);
     let before = audit(&fork).await;
     let other = |position: u64| Difference::OtherEvent {
-        position,
+        position: Position::new(position),
         journal_event: fork.journal.all()[position as usize - 1].event_id,
         stream_event: Some(shop.journal.all()[position as usize - 1].event_id),
     };
-    let ahead = Difference::NotInJournal { from: 29, to: 30 };
+    let ahead = Difference::NotInJournal { from: Position::new(29), to: Position::new(30) };
     assert_eq!(before.differences, [other(26), other(27), other(28), ahead]);
     assert_eq!((before.foreign, before.compared), (5, 28));
     repaired(&fork, before, NEW_EPOCH).await;
@@ -142,7 +152,10 @@ async fn an_emptied_stream_that_was_ahead_is_no_copy() {
     stream.purge().await.expect("nothing denies it");
     let behind = shop.with_journal(&shop.journal.restored(25));
     let before = audit(&behind).await;
-    assert_eq!(before.differences.last(), Some(&Difference::NotInJournal { from: 26, to: 30 }));
+    assert_eq!(
+        before.differences.last(),
+        Some(&Difference::NotInJournal { from: Position::new(26), to: Position::new(30) })
+    );
     repaired(&behind, before, NEW_EPOCH).await;
 }
 
@@ -233,7 +246,7 @@ async fn repaired(shop: &Shop, found: Report, new_epoch: bool) {
     let head = shop.journal.head();
     let report = auditor(shop).repair(found, head, |_| {}).await.expect("the servers run");
     assert!(report.is_copy() && report.lag() == 0, "{report}");
-    assert_eq!(report.compared, head);
+    assert_eq!(report.compared, head.get());
     shop.check_copy().await;
     assert_eq!(epoch(shop).await != epoch_before, new_epoch);
     let stream = shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");

@@ -49,7 +49,7 @@ async fn each_of_three_nodes_is_killed_in_turn_and_nothing_is_lost_or_doubled() 
     shop.is_published().await;
     let events = shop.journal.all();
     let wanted = events.iter().filter(|event| event.event_type == "OrderPaid");
-    let wanted: Vec<u64> = wanted.map(|event| event.position).collect();
+    let wanted: Vec<u64> = wanted.map(|event| event.position.get()).collect();
     eventually("the consumer has everything", async || {
         let mut positions = seen.sorted();
         positions.dedup();

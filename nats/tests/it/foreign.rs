@@ -2,6 +2,7 @@
 //! says what it found.
 
 use crate::support::{Running, Shop};
+use domain::Position;
 use nats::{Divergence, RelayState};
 
 async fn diverges(relay: &mut Running) -> Divergence {
@@ -13,7 +14,7 @@ async fn diverges(relay: &mut Running) -> Divergence {
 
 fn forked(divergence: &Divergence) -> Option<u64> {
     match divergence {
-        Divergence::Forked { position, .. } => Some(*position),
+        Divergence::Forked { position, .. } => Some(position.get()),
         _ => None,
     }
 }
@@ -24,12 +25,16 @@ async fn a_message_that_took_the_place_of_an_event_is_not_published_over() {
     shop.journal.append_many(5);
     let mut relay = shop.start_relay();
     shop.is_published().await;
-    relay.says(|status| status.published_position == Some(5)).await;
+    relay.says(|status| status.published_position == Some(Position::new(5))).await;
     shop.put(crate::support::new_id()).await;
     shop.journal.append_many(60);
     let divergence = diverges(&mut relay).await;
     assert_eq!(forked(&divergence), Some(6), "{divergence}");
-    assert_eq!(relay.status.borrow().published_position, Some(5), "nothing behind it is claimed");
+    assert_eq!(
+        relay.status.borrow().published_position,
+        Some(Position::new(5)),
+        "nothing behind it is claimed"
+    );
 
     shop.jetstream.delete_stream(&shop.stream.name).await.expect("the repair");
     relay.publishes().await;
@@ -43,7 +48,7 @@ async fn a_message_that_came_while_nothing_was_published_is_seen() {
     let mut relay = shop.start_relay();
     shop.is_published().await;
     shop.put(crate::support::new_id()).await;
-    assert_eq!(diverges(&mut relay).await, Divergence::Ahead { stream_position: 6 });
+    assert_eq!(diverges(&mut relay).await, Divergence::Ahead { stream_position: Position::new(6) });
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 use crate::support::{Shop, database};
 use compose::testing::eventually;
+use domain::Position;
 use nats::Hints;
 
 async fn open(shop: &Shop) -> Hints {
@@ -17,8 +18,8 @@ async fn a_hint_reaches_every_process_and_is_not_stored() {
     let publisher = hints.publisher();
     // Receiving begins in a task of its own, so the first hints may be lost, as any hint may.
     eventually("hints arrive", async || {
-        publisher.publish(17);
-        receivers.iter().all(|receiver| *receiver.borrow() == 17)
+        publisher.publish(Position::new(17));
+        receivers.iter().all(|receiver| receiver.borrow().get() == 17)
     })
     .await;
     assert_eq!(shop.published().await, Some(0));
@@ -31,14 +32,14 @@ async fn a_burst_of_hints_ends_with_the_last() {
     let receiver = hints.subscribe();
     let publisher = hints.publisher();
     eventually("hints arrive", async || {
-        publisher.publish(1);
-        *receiver.borrow() == 1
+        publisher.publish(Position::new(1));
+        receiver.borrow().get() == 1
     })
     .await;
     for position in 2..=10_000 {
-        publisher.publish(position);
+        publisher.publish(Position::new(position));
     }
-    eventually("the last hint arrives", async || *receiver.borrow() == 10_000).await;
+    eventually("the last hint arrives", async || receiver.borrow().get() == 10_000).await;
 }
 
 #[tokio::test]
@@ -52,16 +53,16 @@ async fn hints_of_another_shop_on_the_same_name_wake_nobody() {
     let (our_receiver, their_receiver) = (ours.subscribe(), theirs.subscribe());
     let (our_publisher, their_publisher) = (ours.publisher(), theirs.publisher());
     eventually("both are heard", async || {
-        our_publisher.publish(7);
-        their_publisher.publish(1_000_000);
-        *our_receiver.borrow() == 7 && *their_receiver.borrow() == 1_000_000
+        our_publisher.publish(Position::new(7));
+        their_publisher.publish(Position::new(1_000_000));
+        our_receiver.borrow().get() == 7 && their_receiver.borrow().get() == 1_000_000
     })
     .await;
     // Each hears the other's many times before its own next one.
     for position in 1_000_001..1_000_050 {
-        their_publisher.publish(position);
-        eventually("it is heard", async || *their_receiver.borrow() == position).await;
-        assert_eq!(*our_receiver.borrow(), 7);
+        their_publisher.publish(Position::new(position));
+        eventually("it is heard", async || their_receiver.borrow().get() == position).await;
+        assert_eq!(our_receiver.borrow().get(), 7);
     }
 }
 
@@ -72,8 +73,8 @@ async fn a_new_epoch_is_learned_from_whoever_hints_in_it() {
     nats::epoch::begin_anew(&shop.pool).await.expect("the repair");
     let publisher = open(&shop).await.publisher();
     eventually("it is heard", async || {
-        publisher.publish(17);
-        *receiver.borrow() == 17
+        publisher.publish(Position::new(17));
+        receiver.borrow().get() == 17
     })
     .await;
 }

@@ -2,6 +2,7 @@
 
 use crate::support::{Shop, database, new_id};
 use compose::testing::eventually;
+use domain::Position;
 use nats::{Divergence, RelayState};
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ async fn another_event_at_the_same_position_stops_the_relay_until_the_stream_is_
     let status = relay.is(|state| matches!(state, RelayState::Diverged(_))).await;
     let journal_event = fork.journal.all()[25].event_id;
     let stream_event = Some(shop.journal.all()[25].event_id);
-    let forked = Divergence::Forked { position: 26, journal_event, stream_event };
+    let forked = Divergence::Forked { position: Position::new(26), journal_event, stream_event };
     assert_eq!(status.state, RelayState::Diverged(forked));
     shop.check_copy().await;
 
@@ -38,14 +39,15 @@ async fn a_stream_that_is_replaced_under_a_running_relay_is_compared_anew() {
     // Nothing is published meanwhile, so that only looking at the stream can show it.
     let first = replace(&shop, 20).await;
     let journal_event = shop.journal.all()[0].event_id;
-    let forked = Divergence::Forked { position: 1, journal_event, stream_event: Some(first) };
+    let forked =
+        Divergence::Forked { position: Position::new(1), journal_event, stream_event: Some(first) };
     relay.is(|state| *state == RelayState::Diverged(forked.clone())).await;
     shop.jetstream.delete_stream(&shop.stream.name).await.expect("the repair");
     shop.is_published().await;
     relay.publishes().await;
 
     let _first = replace(&shop, 25).await;
-    let ahead = Divergence::Ahead { stream_position: 25 };
+    let ahead = Divergence::Ahead { stream_position: Position::new(25) };
     relay.is(|state| *state == RelayState::Diverged(ahead.clone())).await;
     assert_eq!(shop.published().await, Some(25), "it is left alone");
 }
@@ -60,7 +62,7 @@ async fn a_stream_that_is_ahead_of_the_journal_stops_the_relay() {
     let behind = shop.with_journal(&shop.journal.restored(25));
     let mut relay = behind.start_relay();
     let status = relay.is(|state| matches!(state, RelayState::Diverged(_))).await;
-    let ahead = Divergence::Ahead { stream_position: 30 };
+    let ahead = Divergence::Ahead { stream_position: Position::new(30) };
     assert_eq!(status.state, RelayState::Diverged(ahead));
     shop.check_copy().await;
 }

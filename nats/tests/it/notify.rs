@@ -2,7 +2,9 @@ use crate::smtp_sink::{Mood, Sink};
 use crate::support::{Running, Shop, new_id};
 use compose::testing::eventually;
 use domain::order::{OrderEvent, OrderLine, PaymentEnd, Totals};
-use domain::{Currency, EmailAddress, Locale, Money, Name, Sku, Timestamp, encode_event};
+use domain::{
+    Currency, EmailAddress, Locale, Money, Name, OrderId, Position, Sku, Timestamp, encode_event,
+};
 use nats::PublicEvent;
 use nats::consumer::{Delivery, Handler, Settled};
 use nats::notify::{Directory, DirectoryError, Mailer, Notifier, NotifyConfig, OrderMail, Sender};
@@ -19,7 +21,7 @@ const PLACED: &str = r#"{"number":7,"contact":{"$sealed":"c2VjcmV0"}}"#;
 /// Everybody's address is `<order id>@example.com`.
 #[derive(Clone, Default)]
 struct People {
-    erased: Arc<Mutex<HashSet<Uuid>>>,
+    erased: Arc<Mutex<HashSet<OrderId>>>,
     away: Arc<AtomicBool>,
     chinese: bool,
 }
@@ -27,8 +29,8 @@ struct People {
 impl Directory for People {
     async fn order_mail(
         &self,
-        order_id: Uuid,
-        _position: u64,
+        order_id: OrderId,
+        _position: Position,
     ) -> Result<Option<OrderMail>, DirectoryError> {
         if self.away.load(Ordering::Relaxed) {
             return Err(DirectoryError("the read model is behind".into()));
@@ -44,7 +46,7 @@ impl Directory for People {
             number: 7,
             lines: vec![OrderLine {
                 sku: Sku::parse("notebook").expect("a SKU"),
-                product_id: Uuid::nil(),
+                product_id: Uuid::nil().into(),
                 name: Name::parse("Notebook").expect("a name"),
                 picture: None,
                 quantity: 1,
@@ -63,8 +65,8 @@ impl Directory for People {
     }
 }
 
-fn address(order: Uuid) -> String {
-    format!("{}@example.com", order.simple())
+fn address(order: OrderId) -> String {
+    format!("{}@example.com", order.uuid().simple())
 }
 
 struct Office {
@@ -127,13 +129,13 @@ impl Office {
         Notifier::new(self.shop.pool.clone(), self.people.clone(), config)
     }
 
-    fn place(&self) -> Uuid {
+    fn place(&self) -> OrderId {
         let order = new_id();
         self.shop.journal.append(order, "OrderPlaced", PLACED);
         order
     }
 
-    fn payment_ended(&self, order: Uuid, end: PaymentEnd) {
+    fn payment_ended(&self, order: OrderId, end: PaymentEnd) {
         let event = OrderEvent::OrderPaymentEnded { payment_id: new_id(), end };
         let payload = encode_event(&event).expect("it can be written");
         self.shop.journal.append(order, "OrderPaymentEnded", &payload);
@@ -374,7 +376,7 @@ async fn a_mailbox_at_which_the_server_hangs_up_stands_in_nobodys_way() {
 async fn a_mail_that_nobody_has_tried_goes_before_those_that_are_tried_again() {
     let office = Office::open().await;
     let sink = Sink::start().await;
-    let new = new_id();
+    let new: OrderId = new_id();
     // All of them are due, the new one last.
     sqlx::query(
         "insert into mails (event_id, position, order_id, kind, state, lease_until, attempts, message_id) \
@@ -382,7 +384,7 @@ async fn a_mail_that_nobody_has_tried_goes_before_those_that_are_tried_again() {
                 'waiting', now() - interval '1 hour' + n * interval '1 second', (n < 300)::int, n::text \
            from generate_series(1, 300) n",
     )
-    .bind(new)
+    .bind(new.uuid())
     .execute(&office.shop.pool)
     .await
     .expect("the queue is empty");
@@ -397,7 +399,7 @@ async fn a_mail_that_nobody_has_tried_goes_before_those_that_are_tried_again() {
 async fn a_mail_that_was_given_up_in_the_middle_answers_for_no_other() {
     let office = Office::open().await;
     let sink = Sink::start().await;
-    let late: Vec<Uuid> = (0..6).map(|_| new_id()).collect();
+    let late: Vec<OrderId> = (0..6).map(|_| new_id()).collect();
     let recipients: Vec<String> = late.iter().map(|order| address(*order)).collect();
     // Longer than a mail may take, a quarter of the lease; and the mails of everybody else are refused.
     let (lease, after) = (Duration::from_secs(2), Duration::from_millis(800));
@@ -423,7 +425,7 @@ async fn a_mail_that_was_given_up_in_the_middle_answers_for_no_other() {
 async fn mailboxes_that_never_answer_stand_in_nobodys_way() {
     let office = Office::open().await;
     let sink = Sink::start().await;
-    let late: Vec<Uuid> = (0..12).map(|_| new_id()).collect();
+    let late: Vec<OrderId> = (0..12).map(|_| new_id()).collect();
     let recipients: Vec<String> = late.iter().map(|order| address(*order)).collect();
     let (lease, after) = (Duration::from_secs(2), Duration::from_secs(60));
     sink.set_mood(Mood::Late { recipients, after, others: "250 accepted" });
@@ -448,7 +450,7 @@ async fn mailboxes_that_never_answer_stand_in_nobodys_way() {
 async fn mailboxes_that_hang_for_long_stand_aside() {
     let office = Office::open().await;
     let sink = Sink::start().await;
-    let late: Vec<Uuid> = (0..100).map(|_| new_id()).collect();
+    let late: Vec<OrderId> = (0..100).map(|_| new_id()).collect();
     let recipients: Vec<String> = late.iter().map(|order| address(*order)).collect();
     let after = Duration::from_secs(60);
     sink.set_mood(Mood::Late { recipients, after, others: "250 accepted" });
@@ -674,7 +676,7 @@ async fn a_mail_that_is_being_sent_is_not_touched_by_another_worker() {
 #[tokio::test]
 async fn a_folder_holds_one_whole_file_for_each_mail() {
     let office = Office::open().await;
-    let folder = std::env::temp_dir().join(format!("gomall-mails-{}", new_id()));
+    let folder = std::env::temp_dir().join(format!("gomall-mails-{}", new_id::<Uuid>()));
     let worker = office.start(Mailer::Folder(folder.clone()));
     let order = office.place();
     office.settle(1).await;
@@ -696,7 +698,7 @@ fn settings_that_cannot_be_used_are_refused_without_repeating_them() {
 #[tokio::test]
 async fn mails_about_events_that_the_journal_lost_are_listed() {
     let pool = crate::support::database().await;
-    let (kept, recorded, forgotten) = (new_id(), new_id(), new_id());
+    let [kept, recorded, forgotten]: [OrderId; 3] = std::array::from_fn(|_| new_id());
     let rows = [
         "insert into events (position, aggregate_type, aggregate_id, sequence, event_type, \
            event_version, payload, metadata, event_id, recorded_at) \
@@ -711,7 +713,7 @@ async fn mails_about_events_that_the_journal_lost_are_listed() {
     ];
     for (number, row) in rows.into_iter().enumerate() {
         let ids = if number == 0 { vec![kept] } else { vec![kept, recorded, forgotten] };
-        let query = ids.into_iter().fold(sqlx::query(row), |query, id| query.bind(id));
+        let query = ids.into_iter().fold(sqlx::query(row), |query, id| query.bind(id.uuid()));
         query.execute(&pool).await.expect("a statement");
     }
     let listed = nats::notify::lost_mails(&pool).await.expect("readable");

@@ -1,6 +1,7 @@
 use crate::support::{event, new_id};
 use nats::{PublicEvent, write_public_event};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 fn written(event: &domain::RecordedEvent) -> Value {
     let mut body = Vec::new();
@@ -12,7 +13,7 @@ fn written(event: &domain::RecordedEvent) -> Value {
 #[test]
 fn an_event_is_a_cloud_event_with_exactly_the_documented_members() {
     let order = new_id();
-    let (correlation, causation) = (new_id(), new_id());
+    let (correlation, causation) = (new_id::<Uuid>(), new_id::<Uuid>());
     let mut recorded = event(7, order, "OrderPaid", r#"{"payment_id":"p"}"#);
     recorded.metadata = format!(
         r#"{{"event_id":"x","actor":"user:\"7","correlation_id":"{correlation}","causation_id":"{causation}","traceparent":"00-1-2-01"}}"#

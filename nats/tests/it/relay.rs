@@ -1,6 +1,7 @@
 use crate::support::{Shop, database, event, new_id};
 use async_nats::jetstream::stream;
 use compose::testing::{TestStack, eventually};
+use domain::Position;
 use nats::{RelayState, RelayStatus};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,11 @@ async fn message_n_is_event_n() {
     assert_eq!(message.subject.as_str(), format!("{}.order.OrderAddressChanged", shop.stream.name));
     let aggregate = message.headers.get(nats::stream::AGGREGATE_ID_HEADER).expect("a header");
     assert_eq!(aggregate.as_str(), event.aggregate_id);
-    relay.status.wait_for(|status| status.published_position == Some(1503)).await.expect("it runs");
+    relay
+        .status
+        .wait_for(|status| status.published_position == Some(Position::new(1503)))
+        .await
+        .expect("it runs");
 }
 
 #[tokio::test]
@@ -193,7 +198,7 @@ async fn hang() -> Duration {
 /// long that took.
 async fn next_is_published(shop: &Shop, killed: Instant) -> Duration {
     shop.journal.append_many(1);
-    shop.reaches(shop.journal.head()).await;
+    shop.reaches(shop.journal.head().get()).await;
     let took = killed.elapsed();
     assert!(took <= TAKE_OVER_WHEN_BUSY, "took {took:?}");
     shop.check_copy().await;
@@ -326,7 +331,7 @@ async fn an_event_that_is_too_large_goes_out_as_a_stub_at_its_position() {
     let stub = stream.direct_get(2).await.expect("the stub").payload;
     let stub: nats::PublicEvent = serde_json::from_slice(&stub).expect("an event");
     assert!(stub.oversized && stub.data.is_none());
-    assert_eq!((stub.id, stub.position), (large.event_id, 2));
+    assert_eq!((stub.id, stub.position), (large.event_id, Position::new(2)));
     assert_eq!(stub.dataref.as_deref(), Some("/api/v1/events?after=1&limit=1"));
 }
 
@@ -356,7 +361,7 @@ async fn a_gap_in_the_journal_is_never_published_over() {
     .await;
     // The next comparison starts there, and ends at the gap again.
     let stuck = |status: &RelayStatus| {
-        status.published_position == Some(5) && status.state == RelayState::Waiting
+        status.published_position == Some(Position::new(5)) && status.state == RelayState::Waiting
     };
     relay.says(stuck).await;
     assert_eq!(shop.published().await, Some(5));

@@ -4,7 +4,7 @@ use async_nats::jetstream::context::CreateStreamError;
 use async_nats::jetstream::{self, Context, stream};
 use async_nats::{Client, HeaderMap};
 use compose::testing::{TestStack, eventually};
-use domain::{Cursor, EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, OrderId, Position, RecordedEvent, SourceError};
 use follow::elections::Elections;
 use nats::{Relay, RelayConfig, RelayState, RelayStatus, StreamConfig, write_public_event};
 use sqlx::PgPool;
@@ -24,20 +24,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A journal in memory.
 pub(crate) struct Journal {
     events: Mutex<Vec<Arc<RecordedEvent>>>,
-    head: watch::Sender<u64>,
+    head: watch::Sender<Position>,
     broken: AtomicBool,
 }
 
 impl Journal {
     pub(crate) fn new() -> Arc<Self> {
-        let (head, broken) = (watch::Sender::new(0), AtomicBool::new(false));
+        let (head, broken) = (watch::Sender::new(Position::START), AtomicBool::new(false));
         Arc::new(Self { events: Mutex::default(), head, broken })
     }
 
     /// The same history up to a position, as a restored backup has it.
     pub(crate) fn restored(&self, until: u64) -> Arc<Self> {
         let journal = Self::new();
-        for event in self.all().iter().filter(|event| event.position <= until) {
+        for event in self.all().iter().filter(|event| event.position.get() <= until) {
             journal.push(RecordedEvent::clone(event));
         }
         journal
@@ -46,7 +46,7 @@ impl Journal {
     /// The same history from a position on, as it is left when what came before was cut away.
     pub(crate) fn cut_in_front(&self, first: u64) -> Arc<Self> {
         let journal = Self::new();
-        for event in self.all().iter().filter(|event| event.position >= first) {
+        for event in self.all().iter().filter(|event| event.position.get() >= first) {
             journal.push(RecordedEvent::clone(event));
         }
         journal
@@ -66,8 +66,8 @@ impl Journal {
     }
 
     /// Appends an event about an order, and returns it.
-    pub(crate) fn append(&self, order: Uuid, event_type: &str, payload: &str) -> RecordedEvent {
-        let event = event(self.head() + 1, order, event_type, payload);
+    pub(crate) fn append(&self, order: OrderId, event_type: &str, payload: &str) -> RecordedEvent {
+        let event = event(self.head().next().get(), order, event_type, payload);
         self.push(event.clone());
         event
     }
@@ -79,7 +79,7 @@ impl Journal {
         }
     }
 
-    pub(crate) fn head(&self) -> u64 {
+    pub(crate) fn head(&self) -> Position {
         *self.head.borrow()
     }
 
@@ -112,7 +112,7 @@ impl EventSource for Journal {
 
     async fn stored(
         &self,
-        positions: RangeInclusive<u64>,
+        positions: RangeInclusive<Position>,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         if self.broken.load(Ordering::Relaxed) {
             return Err(SourceError::unavailable("the test broke it"));
@@ -122,7 +122,7 @@ impl EventSource for Journal {
         Ok(wanted.cloned().collect())
     }
 
-    async fn wait_after(&self, after: u64) {
+    async fn wait_after(&self, after: Position) {
         let mut head = self.head.subscribe();
         let more = head.wait_for(|head| *head > after);
         let _more_or_poll = tokio::time::timeout(Duration::from_millis(200), more).await;
@@ -131,14 +131,19 @@ impl EventSource for Journal {
 
 /// An id that no other test has.
 #[expect(clippy::disallowed_methods, reason = "a test is its own composition root")]
-pub(crate) fn new_id() -> Uuid {
-    Uuid::now_v7()
+pub(crate) fn new_id<Id: From<Uuid>>() -> Id {
+    Uuid::now_v7().into()
 }
 
-pub(crate) fn event(position: u64, order: Uuid, event_type: &str, payload: &str) -> RecordedEvent {
+pub(crate) fn event(
+    position: u64,
+    order: OrderId,
+    event_type: &str,
+    payload: &str,
+) -> RecordedEvent {
     let event_id = new_id();
     RecordedEvent {
-        position,
+        position: Position::new(position),
         aggregate_type: "order".into(),
         aggregate_id: order.to_string(),
         sequence: position,
@@ -245,7 +250,7 @@ impl Shop {
     pub(crate) async fn fill_by_hand(&self, is_foreign: impl Fn(u64) -> bool) {
         self.make_by_hand().await.expect("nobody else made it");
         for event in self.journal.all() {
-            let ours = (!is_foreign(event.position)).then_some(event.event_id);
+            let ours = (!is_foreign(event.position.get())).then_some(event.event_id);
             self.put(ours.unwrap_or_else(new_id)).await;
         }
     }
@@ -258,7 +263,7 @@ impl Shop {
 
     /// Waits until the stream ends where the journal does, and checks every message.
     pub(crate) async fn is_published(&self) {
-        self.reaches(self.journal.head()).await;
+        self.reaches(self.journal.head().get()).await;
         self.check_copy().await;
     }
 
@@ -273,7 +278,8 @@ impl Shop {
         let events = self.journal.all();
         assert_eq!(state.messages, events.len() as u64, "no message is missing or too many");
         for event in events {
-            let message = stream.direct_get(event.position).await.expect("message n for event n");
+            let message =
+                stream.direct_get(event.position.get()).await.expect("message n for event n");
             let mut body = Vec::new();
             write_public_event(&event, &mut body);
             assert_eq!(message.payload, body, "position {}", event.position);

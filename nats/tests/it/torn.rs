@@ -53,7 +53,7 @@ async fn a_store_that_is_torn_when_the_broker_comes_back_becomes_the_copy_again(
 
 /// Message n is event n again, from the first to the last.
 async fn is_copy(shop: &Shop) {
-    let head = shop.journal.head();
+    let head = shop.journal.head().get();
     eventually("the stream is whole", async || {
         let stream = shop.jetstream.get_stream(&shop.stream.name).await;
         stream.is_ok_and(|stream| {

@@ -5,7 +5,7 @@
 //! the event. Names of tables have no schema: they are those of the connection, and a rebuild of a read model has
 //! letters of its own until it swaps. What people decide about letters is in `projections::dead_letters`.
 
-use domain::{BEYOND_THIS_BUILD, RecordedEvent};
+use domain::{BEYOND_THIS_BUILD, Position, RecordedEvent};
 use sqlx::{FromRow, PgConnection};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -33,7 +33,7 @@ const IS_OPEN: &str = "(status <> 'given_up' or retry)";
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// Where the event is in the journal.
-    pub position: u64,
+    pub position: Position,
     /// What waits with it; none: the consumer as a whole.
     pub ordering_key: Option<&'a str>,
     /// The event.
@@ -86,7 +86,7 @@ pub enum Kept {
 pub struct Wanted {
     /// Where the event is.
     #[sqlx(try_from = "i64")]
-    pub position: u64,
+    pub position: Position,
     /// What waits with it.
     #[sqlx(rename = "lane")]
     pub ordering_key: Option<String>,
@@ -134,7 +134,7 @@ pub async fn hold(
            set lane = excluded.lane, status = 'waiting', reason = null, retry = false",
     )
     .bind(consumer)
-    .bind(held.iter().map(|subject| signed(subject.position)).collect::<Vec<_>>())
+    .bind(held.iter().map(|subject| subject.position.bigint()).collect::<Vec<_>>())
     .bind(held.iter().map(|subject| subject.ordering_key).collect::<Vec<_>>())
     .bind(held.iter().map(|subject| subject.event_id).collect::<Vec<_>>())
     .bind(held.iter().map(|subject| subject.event_type).collect::<Vec<_>>())
@@ -163,7 +163,7 @@ pub async fn bury(
          where consumer = $1 and position = $2 and status = 'given_up')",
     )
     .bind(consumer)
-    .bind(signed(subject.position))
+    .bind(subject.position.bigint())
     .fetch_one(&mut *conn)
     .await?;
     if given_up {
@@ -213,7 +213,7 @@ pub async fn keep(
                retry = false",
     )
     .bind(consumer)
-    .bind(signed(subject.position))
+    .bind(subject.position.bigint())
     .bind(subject.ordering_key)
     .bind(status)
     .bind(reason.chars().take(MAX_REASON_CHARS).collect::<String>())
@@ -275,7 +275,7 @@ pub async fn remove(
          where consumer = $1 and position = $2 and lane is not distinct from $3",
     )
     .bind(consumer)
-    .bind(signed(wanted.position))
+    .bind(wanted.position.bigint())
     .bind(&wanted.ordering_key)
     .execute(conn)
     .await?;
@@ -310,7 +310,7 @@ pub async fn bury_again(
             .await?;
             tracing::error!(
                 consumer,
-                event.position = subject.position,
+                event.position = subject.position.get(),
                 reason,
                 "an event was tried again and still cannot be taken in"
             );
@@ -334,9 +334,4 @@ pub async fn go_on(conn: &mut PgConnection, consumer: &str) -> Result<(), sqlx::
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Positions come from bigint columns and events counted from 1, so none is beyond a bigint.
-fn signed(position: u64) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
 }

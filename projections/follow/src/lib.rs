@@ -10,6 +10,7 @@
 //! | [`process`] | how does something happen later, because of an event? |
 //! | [`backoff`] | how long is the pause after a failure? |
 //! | [`patience`] | how long is an answer of the database waited for? |
+//! | [`position`] | where does a row say that something is? |
 //!
 //! Nothing in here is exact because of an election: what keeps effects exact is a checkpoint that is compared and
 //! set in the transaction of the effect.
@@ -18,4 +19,5 @@ pub mod backoff;
 pub mod dead_letters;
 pub mod elections;
 pub mod patience;
+pub mod position;
 pub mod process;

@@ -1,5 +1,5 @@
 use super::view::CartView;
-use crate::projection::{ApplyError, decode, stream_uuid};
+use crate::projection::{ApplyError, decode, stream_id};
 use crate::rows::Rows;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
@@ -11,7 +11,7 @@ pub(super) async fn apply(
     conn: &mut PgConnection,
     events: &[Arc<RecordedEvent>],
 ) -> Result<(), ApplyError> {
-    let ids = events.iter().map(|event| stream_uuid(event)).collect::<Result<_, _>>()?;
+    let ids = events.iter().map(|event| stream_id(event)).collect::<Result<_, _>>()?;
     let mut carts = Rows::load(conn, &ids).await?;
     for event in events {
         fold(&mut carts, event)?;
@@ -20,7 +20,7 @@ pub(super) async fn apply(
 }
 
 fn fold(carts: &mut Rows<CartView>, event: &RecordedEvent) -> Result<(), ApplyError> {
-    let cart_id = stream_uuid(event)?;
+    let cart_id = stream_id(event)?;
     let fact: CartEvent = decode(event)?;
     let mut state = match carts.get_mut(&cart_id) {
         Some(row) => Cart { owner_id: Some(row.owner_id), lines: std::mem::take(&mut row.lines) },

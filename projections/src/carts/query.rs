@@ -1,6 +1,7 @@
 use super::view::CartView;
 use crate::page::QueryError;
 use crate::rows::Row;
+use domain::{CartId, UserId};
 use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -9,17 +10,17 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// [`QueryError::Database`].
-pub async fn by_owner(pool: &PgPool, owner_id: Uuid) -> Result<Option<CartView>, QueryError> {
+pub async fn by_owner(pool: &PgPool, owner_id: UserId) -> Result<Option<CartView>, QueryError> {
     // Newest first: an owner has one cart today, and more once guests sign in.
-    one(pool, "owner_id = $1 order by position desc limit 1", owner_id).await
+    one(pool, "owner_id = $1 order by position desc limit 1", owner_id.uuid()).await
 }
 
 /// A cart by its own id.
 ///
 /// # Errors
 /// [`QueryError::Database`].
-pub async fn by_id(pool: &PgPool, cart_id: Uuid) -> Result<Option<CartView>, QueryError> {
-    one(pool, "cart_id = $1", cart_id).await
+pub async fn by_id(pool: &PgPool, cart_id: CartId) -> Result<Option<CartView>, QueryError> {
+    one(pool, "cart_id = $1", cart_id.uuid()).await
 }
 
 async fn one(pool: &PgPool, condition: &str, id: Uuid) -> Result<Option<CartView>, QueryError> {

@@ -1,24 +1,23 @@
 use super::deltas::Deltas;
 use super::search;
 use super::view::{ProductRow, VariantRow};
-use crate::projection::{ApplyError, decode, stream_uuid};
+use crate::projection::{ApplyError, decode, stream_id};
 use crate::rows::Rows;
 use domain::product::{ProductEvent, ProductStatus, Variant};
-use domain::{RecordedEvent, Sku};
+use domain::{ProductId, RecordedEvent, Sku};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use uuid::Uuid;
 
 pub(super) async fn apply(
     conn: &mut PgConnection,
     events: &[Arc<RecordedEvent>],
 ) -> Result<(), ApplyError> {
-    let ids: BTreeSet<Uuid> =
-        events.iter().map(|event| stream_uuid(event)).collect::<Result<_, _>>()?;
+    let ids: BTreeSet<ProductId> =
+        events.iter().map(|event| stream_id(event)).collect::<Result<_, _>>()?;
     let mut products: Rows<ProductRow> = Rows::load(conn, &ids).await?;
     let mut variants: Rows<VariantRow> =
-        Rows::load_by(conn, ("product_id", "uuid"), ids.iter().map(Uuid::to_string).collect())
+        Rows::load_by(conn, ("product_id", "uuid"), ids.iter().map(ProductId::to_string).collect())
             .await?;
     let mut deltas = Deltas::default();
     products.iter().for_each(|product| deltas.leave(product));
@@ -41,7 +40,7 @@ fn fold_product(
     all_variants: &mut Rows<VariantRow>,
     event: &RecordedEvent,
 ) -> Result<(), ApplyError> {
-    let product_id = stream_uuid(event)?;
+    let product_id = stream_id(event)?;
     let fact: ProductEvent = decode(event)?;
     if let ProductEvent::ProductCreated { name, description, picture, categories, variants } = fact
     {
@@ -95,7 +94,11 @@ fn fold_product(
 
 /// Makes these the variants that are sold, and gives the product's number. The others keep their
 /// rows; one that comes back is sold again when it has a price again.
-fn replace_variants(rows: &mut Rows<VariantRow>, product_id: Uuid, variants: Vec<Variant>) -> i32 {
+fn replace_variants(
+    rows: &mut Rows<VariantRow>,
+    product_id: ProductId,
+    variants: Vec<Variant>,
+) -> i32 {
     let number = variants.first().map_or(0, |variant| variant.number);
     let dropped: Vec<Sku> = rows
         .iter()

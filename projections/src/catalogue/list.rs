@@ -2,11 +2,10 @@ use super::query::{Listed, finish, select};
 use super::search;
 use super::view::ProductView;
 use crate::page::{Limit, Page, QueryError, parse_cursor};
-use domain::Currency;
 use domain::product::ProductStatus;
+use domain::{Currency, Position, ProductId};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Postgres, QueryBuilder};
-use uuid::Uuid;
 
 /// Which products a list holds; everything absent means "all".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,7 +82,7 @@ pub async fn list(
 struct Cursor {
     key: Key,
     number: i32,
-    product_id: Uuid,
+    product_id: ProductId,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,7 +92,7 @@ enum Key {
     Name(String),
     Price(i64),
     Dear(i64),
-    Age(i64),
+    Age(Position),
 }
 
 /// The order in SQL's terms.
@@ -161,12 +160,14 @@ impl Order {
             Key::Rank(rank) => push_descending(query, "ts_rank(p.document, q.query)", *rank, tie),
             Key::Number => {
                 query.push(" and (p.number, p.product_id) > (");
-                query.push_bind(tie.0).push(", ").push_bind(tie.1).push(")");
+                query.push_bind(tie.0).push(", ").push_bind(tie.1.uuid()).push(")");
             }
             Key::Name(name) => push_ascending(query, "p.sort_name", name.clone(), tie),
             Key::Price(price) => push_ascending(query, "p.sort_price", *price, tie),
             Key::Dear(price) => push_descending(query, "p.sort_price", *price, tie),
-            Key::Age(position) => push_descending(query, "p.created_position", *position, tie),
+            Key::Age(position) => {
+                push_descending(query, "p.created_position", position.bigint(), tie)
+            }
         }
     }
 }
@@ -175,12 +176,12 @@ fn push_ascending<'q, T>(
     query: &mut QueryBuilder<'q, Postgres>,
     column: &str,
     value: T,
-    (number, product_id): (i32, Uuid),
+    (number, product_id): (i32, ProductId),
 ) where
     T: sqlx::Encode<'q, Postgres> + sqlx::Type<Postgres> + Send + 'q,
 {
     query.push(format!(" and ({column}, p.number, p.product_id) > (")).push_bind(value);
-    query.push(", ").push_bind(number).push(", ").push_bind(product_id).push(")");
+    query.push(", ").push_bind(number).push(", ").push_bind(product_id.uuid()).push(")");
 }
 
 /// The key falls while the number breaks ties upwards, so one row comparison cannot say it.
@@ -188,14 +189,14 @@ fn push_descending<'q, T>(
     query: &mut QueryBuilder<'q, Postgres>,
     column: &str,
     value: T,
-    (number, product_id): (i32, Uuid),
+    (number, product_id): (i32, ProductId),
 ) where
     T: sqlx::Encode<'q, Postgres> + sqlx::Type<Postgres> + Copy + Send + 'q,
 {
     query.push(format!(" and ({column} < ")).push_bind(value);
     query.push(format!(" or ({column} = ")).push_bind(value);
     query.push(" and (p.number, p.product_id) > (").push_bind(number);
-    query.push(", ").push_bind(product_id).push(")))");
+    query.push(", ").push_bind(product_id.uuid()).push(")))");
 }
 
 fn push_filter(query: &mut QueryBuilder<'_, Postgres>, filter: &ProductFilter, has_text: bool) {

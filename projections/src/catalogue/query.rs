@@ -1,10 +1,9 @@
 use super::view::{CategoryView, OfferView, ProductView};
 use crate::page::QueryError;
-use domain::Sku;
+use domain::{Position, ProductId, Sku};
 use serde::Deserialize;
 use sqlx::types::Json;
 use sqlx::{PgPool, Postgres, QueryBuilder};
-use uuid::Uuid;
 
 /// Categories in the list of all of them; a shop with more has a tree, not a list.
 const MAX_CATEGORIES: i64 = 1_000;
@@ -16,9 +15,12 @@ const MAX_SKUS: usize = 1_000;
 ///
 /// # Errors
 /// [`QueryError::Database`].
-pub async fn by_id(pool: &PgPool, product_id: Uuid) -> Result<Option<ProductView>, QueryError> {
+pub async fn by_id(
+    pool: &PgPool,
+    product_id: ProductId,
+) -> Result<Option<ProductView>, QueryError> {
     let mut query = select(None);
-    query.push(" where p.product_id = ").push_bind(product_id);
+    query.push(" where p.product_id = ").push_bind(product_id.uuid());
     one(pool, query).await
 }
 
@@ -83,7 +85,7 @@ pub(super) struct Listed {
     pub(super) product: ProductView,
     pub(super) sort_name: String,
     pub(super) sort_price: i64,
-    pub(super) created_position: i64,
+    pub(super) created_position: Position,
     pub(super) rank: f32,
 }
 

@@ -1,14 +1,13 @@
 use crate::rows::Row;
 use domain::product::{PricedVariant, Product, ProductStatus};
-use domain::{Currency, Money, Name, Sku, Slug, Text};
+use domain::{Currency, Money, Name, Position, ProductId, Sku, Slug, Text};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// A product as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ProductView {
     /// The stream's id.
-    pub product_id: Uuid,
+    pub product_id: ProductId,
     /// Its first variant's number.
     pub number: i32,
     /// What it is called.
@@ -26,18 +25,18 @@ pub struct ProductView {
     /// The aggregate's sequence.
     pub version: u64,
     /// The journal position of the last event applied to it or to the stock of its variants.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl ProductView {
     /// What a product's state is shown by, with what is left of each SKU; none before it was created.
     #[must_use]
     pub fn of(
-        product_id: Uuid,
+        product_id: ProductId,
         product: &Product,
         available: impl Fn(&Sku) -> u64,
         version: u64,
-        position: u64,
+        position: Position,
     ) -> Option<Self> {
         let variants =
             product.variants.iter().map(|PricedVariant { variant, price }| VariantView {
@@ -86,7 +85,7 @@ pub struct OfferView {
     /// A small positive number for people and old clients.
     pub number: i32,
     /// The product.
-    pub product_id: Uuid,
+    pub product_id: ProductId,
     /// The product's name.
     pub product_name: Name,
     /// What tells the variant from its siblings, if there are any.
@@ -126,7 +125,7 @@ impl Row for CategoryView {
 /// A product's row; its variants have a table of their own.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct ProductRow {
-    pub(super) product_id: Uuid,
+    pub(super) product_id: ProductId,
     pub(super) number: i32,
     pub(super) name: Name,
     pub(super) description: String,
@@ -138,7 +137,7 @@ pub(super) struct ProductRow {
     /// The lowest price among the variants that are sold, in the first one's currency; -1 without.
     pub(super) sort_price: i64,
     pub(super) price_currency: Option<Currency>,
-    pub(super) created_position: u64,
+    pub(super) created_position: Position,
     /// The words of the names, as the full-text index reads them.
     pub(super) search_name: String,
     /// The words of everything else.
@@ -146,18 +145,18 @@ pub(super) struct ProductRow {
     /// The distinct words that the vocabulary counts, sorted.
     pub(super) words: Vec<String>,
     pub(super) version: u64,
-    pub(super) position: u64,
+    pub(super) position: Position,
 }
 
 impl Row for ProductRow {
-    type Key = Uuid;
+    type Key = ProductId;
     const TABLE: &'static str = "products";
     const KEY: (&'static str, &'static str) = ("product_id", "uuid");
     const COLUMNS: &'static str = "product_id, number, name, description, picture, categories, \
          status, sort_name, sort_price, price_currency, created_position, search_name, \
          search_text, words, version, position";
 
-    fn key(&self) -> Uuid {
+    fn key(&self) -> ProductId {
         self.product_id
     }
 }
@@ -166,7 +165,7 @@ impl Row for ProductRow {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct VariantRow {
     pub(super) sku: Sku,
-    pub(super) product_id: Uuid,
+    pub(super) product_id: ProductId,
     pub(super) ordinal: u32,
     pub(super) number: i32,
     pub(super) name: Option<Name>,

@@ -1,5 +1,5 @@
 use super::view::{OrderView, PaymentView};
-use crate::projection::{ApplyError, decode, stream_uuid};
+use crate::projection::{ApplyError, decode, stream_id};
 use crate::rows::Rows;
 use cqrs_es::Aggregate;
 use domain::RecordedEvent;
@@ -15,8 +15,11 @@ pub(super) async fn apply(
 ) -> Result<(), ApplyError> {
     let (mut order_ids, mut payment_ids) = (BTreeSet::new(), BTreeSet::new());
     for event in events {
-        let ids = if is_order(event) { &mut order_ids } else { &mut payment_ids };
-        ids.insert(stream_uuid(event)?);
+        if is_order(event) {
+            order_ids.insert(stream_id(event)?);
+        } else {
+            payment_ids.insert(stream_id(event)?);
+        }
     }
     let mut orders = Rows::load(conn, &order_ids).await?;
     let mut payments = Rows::load(conn, &payment_ids).await?;
@@ -37,7 +40,7 @@ fn is_order(event: &RecordedEvent) -> bool {
 }
 
 fn fold_order(orders: &mut Rows<OrderView>, event: &RecordedEvent) -> Result<(), ApplyError> {
-    let order_id = stream_uuid(event)?;
+    let order_id = stream_id(event)?;
     let fact: OrderEvent = decode(event)?;
     if let OrderEvent::OrderPlaced {
         number,
@@ -85,7 +88,7 @@ fn fold_order(orders: &mut Rows<OrderView>, event: &RecordedEvent) -> Result<(),
 }
 
 fn fold_payment(payments: &mut Rows<PaymentView>, event: &RecordedEvent) -> Result<(), ApplyError> {
-    let payment_id = stream_uuid(event)?;
+    let payment_id = stream_id(event)?;
     let fact: PaymentEvent = decode(event)?;
     if let PaymentEvent::PaymentRequested { order_id, customer_id, amount, method } = fact {
         payments.put(PaymentView {

@@ -2,6 +2,7 @@ use super::view::{OrderView, PaymentView};
 use crate::page::{Limit, Page, QueryError, parse_cursor};
 use crate::rows::Row;
 use domain::order::OrderStatus;
+use domain::{OrderId, PaymentId, Position, UserId};
 use sqlx::types::Json;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ const MAX_PAYMENTS: i64 = 100;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OrderFilter {
     /// Of one customer.
-    pub customer_id: Option<Uuid>,
+    pub customer_id: Option<UserId>,
     /// In this status.
     pub status: Option<OrderStatus>,
 }
@@ -23,7 +24,7 @@ pub struct OrderFilter {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PaymentFilter {
     /// Of one order.
-    pub order_id: Option<Uuid>,
+    pub order_id: Option<OrderId>,
     /// With money that has to go back, or without.
     pub orphaned: Option<bool>,
 }
@@ -32,9 +33,9 @@ pub struct PaymentFilter {
 ///
 /// # Errors
 /// [`QueryError::Database`].
-pub async fn by_id(pool: &PgPool, order_id: Uuid) -> Result<Option<OrderView>, QueryError> {
+pub async fn by_id(pool: &PgPool, order_id: OrderId) -> Result<Option<OrderView>, QueryError> {
     let mut query = select();
-    query.push(" where o.order_id = ").push_bind(order_id).push(") r");
+    query.push(" where o.order_id = ").push_bind(order_id.uuid()).push(") r");
     Ok(fetch(pool, query).await?.pop())
 }
 
@@ -44,7 +45,7 @@ pub async fn by_id(pool: &PgPool, order_id: Uuid) -> Result<Option<OrderView>, Q
 /// [`QueryError`].
 pub async fn by_customer(
     pool: &PgPool,
-    customer_id: Uuid,
+    customer_id: UserId,
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<OrderView>, QueryError> {
@@ -62,11 +63,11 @@ pub async fn list(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<OrderView>, QueryError> {
-    let before: i64 = parse_cursor(cursor)?.unwrap_or(i64::MAX);
+    let before: Position = parse_cursor(cursor)?.unwrap_or(Position::LAST);
     let mut query = select();
-    query.push(" where o.placed_position < ").push_bind(before);
+    query.push(" where o.placed_position < ").push_bind(before.bigint());
     if let Some(customer_id) = filter.customer_id {
-        query.push(" and o.customer_id = ").push_bind(customer_id);
+        query.push(" and o.customer_id = ").push_bind(customer_id.uuid());
     }
     if let Some(status) = filter.status {
         query.push(" and o.status = ").push_bind(status.as_str());
@@ -83,17 +84,17 @@ pub async fn list(
 /// [`QueryError::Database`].
 pub async fn payment_by_id(
     pool: &PgPool,
-    payment_id: Uuid,
+    payment_id: PaymentId,
 ) -> Result<Option<PaymentView>, QueryError> {
-    Ok(payments(pool, "payment_id = $1", payment_id).await?.pop())
+    Ok(payments(pool, "payment_id = $1", payment_id.uuid()).await?.pop())
 }
 
 /// The payments of an order, the last one first.
 ///
 /// # Errors
 /// [`QueryError::Database`].
-pub async fn payments_of(pool: &PgPool, order_id: Uuid) -> Result<Vec<PaymentView>, QueryError> {
-    payments(pool, "order_id = $1", order_id).await
+pub async fn payments_of(pool: &PgPool, order_id: OrderId) -> Result<Vec<PaymentView>, QueryError> {
+    payments(pool, "order_id = $1", order_id.uuid()).await
 }
 
 /// Payments for staff, those that were asked for last first.
@@ -106,14 +107,14 @@ pub async fn list_payments(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<PaymentView>, QueryError> {
-    let before: i64 = parse_cursor(cursor)?.unwrap_or(i64::MAX);
+    let before: Position = parse_cursor(cursor)?.unwrap_or(Position::LAST);
     let columns = PaymentView::COLUMNS;
     let mut query = QueryBuilder::new(format!(
         "select row_to_json(r) from (select {columns} from payments where requested_position < "
     ));
-    query.push_bind(before);
+    query.push_bind(before.bigint());
     if let Some(order_id) = filter.order_id {
-        query.push(" and order_id = ").push_bind(order_id);
+        query.push(" and order_id = ").push_bind(order_id.uuid());
     }
     // Spelt out, because an index is made for the one of them.
     match filter.orphaned {

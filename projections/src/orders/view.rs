@@ -1,21 +1,22 @@
 use crate::rows::Row;
 use domain::order::{Order, OrderLine, OrderStatus, Totals};
 use domain::payment::{Captures, PaymentStatus};
-use domain::{Money, OrderContact, Sealed, Timestamp};
+use domain::{
+    CartId, Money, OrderContact, OrderId, PaymentId, Position, Sealed, Timestamp, UserId,
+};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderView {
     /// The stream's id.
-    pub order_id: Uuid,
+    pub order_id: OrderId,
     /// A small positive number for people.
     pub number: i32,
     /// The user who ordered.
-    pub customer_id: Uuid,
+    pub customer_id: UserId,
     /// The cart it came from.
-    pub cart_id: Uuid,
+    pub cart_id: CartId,
     /// Where it is on its way.
     pub status: OrderStatus,
     /// At least one, frozen when the order was placed.
@@ -29,7 +30,7 @@ pub struct OrderView {
     /// When it was recorded.
     pub placed_at: Timestamp,
     /// The journal position of its first event; newest first is highest first.
-    pub placed_position: u64,
+    pub placed_position: Position,
     /// The status of the payment that was asked for last, as its payer sees it: `failed` when what
     /// was taken does not pay. None when none was asked for. Joined in by the queries, not a column.
     #[serde(default, skip_serializing)]
@@ -37,7 +38,7 @@ pub struct OrderView {
     /// The aggregate's sequence.
     pub version: u64,
     /// The journal position of the last event applied to it or, in answers, to its payments.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl OrderView {
@@ -45,11 +46,11 @@ impl OrderView {
     /// `placed` is when it was recorded, and at which position.
     #[must_use]
     pub fn of(
-        order_id: Uuid,
+        order_id: OrderId,
         order: &Order,
-        placed: (Timestamp, u64),
+        placed: (Timestamp, Position),
         version: u64,
-        position: u64,
+        position: Position,
     ) -> Option<Self> {
         let (placed_at, placed_position) = placed;
         Some(Self {
@@ -72,13 +73,13 @@ impl OrderView {
 }
 
 impl Row for OrderView {
-    type Key = Uuid;
+    type Key = OrderId;
     const TABLE: &'static str = "orders";
     const KEY: (&'static str, &'static str) = ("order_id", "uuid");
     const COLUMNS: &'static str = "order_id, number, customer_id, cart_id, status, lines, totals, \
          contact, pay_by, placed_at, placed_position, version, position";
 
-    fn key(&self) -> Uuid {
+    fn key(&self) -> OrderId {
         self.order_id
     }
 }
@@ -87,11 +88,11 @@ impl Row for OrderView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentView {
     /// The stream's id.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
     /// What it is for.
-    pub order_id: Uuid,
+    pub order_id: OrderId,
     /// Who pays.
-    pub customer_id: Uuid,
+    pub customer_id: UserId,
     /// The kind of payment, e.g. `card`.
     pub method: String,
     /// Where it stands.
@@ -111,22 +112,22 @@ pub struct PaymentView {
     /// Something was taken, and the order took none of it.
     pub pays_nothing: bool,
     /// The journal position of its first event: the order's last payment has the highest.
-    pub requested_position: u64,
+    pub requested_position: Position,
     /// The aggregate's sequence.
     pub version: u64,
     /// The journal position of the last event applied.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl Row for PaymentView {
-    type Key = Uuid;
+    type Key = PaymentId;
     const TABLE: &'static str = "payments";
     const KEY: (&'static str, &'static str) = ("payment_id", "uuid");
     const COLUMNS: &'static str = "payment_id, order_id, customer_id, method, status, amount, \
          failure_code, action_url, orphaned, captured, capture_unreadable, pays_nothing, \
          requested_position, version, position";
 
-    fn key(&self) -> Uuid {
+    fn key(&self) -> PaymentId {
         self.payment_id
     }
 }

@@ -1,6 +1,7 @@
 use super::view::{AddressBanView, PolicyView, PublicPathView, RuleView};
 use crate::page::{Limit, Page, QueryError, parse_cursor};
 use crate::rows::Row;
+use domain::{BanId, Position, PublicPathId, RuleId};
 use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -45,8 +46,8 @@ pub async fn rules(
 ///
 /// # Errors
 /// [`QueryError::Database`].
-pub async fn rule_by_id(pool: &PgPool, rule_id: Uuid) -> Result<Option<RuleView>, QueryError> {
-    one(pool, rule_id).await
+pub async fn rule_by_id(pool: &PgPool, rule_id: RuleId) -> Result<Option<RuleView>, QueryError> {
+    one(pool, rule_id.uuid()).await
 }
 
 /// The public paths in the order in which they were added.
@@ -67,9 +68,9 @@ pub async fn public_paths(
 /// [`QueryError::Database`].
 pub async fn public_path_by_id(
     pool: &PgPool,
-    public_path_id: Uuid,
+    public_path_id: PublicPathId,
 ) -> Result<Option<PublicPathView>, QueryError> {
-    one(pool, public_path_id).await
+    one(pool, public_path_id.uuid()).await
 }
 
 /// The banned addresses in the order in which they were banned, lapsed bans included.
@@ -90,9 +91,9 @@ pub async fn address_bans(
 /// [`QueryError::Database`].
 pub async fn address_ban_by_id(
     pool: &PgPool,
-    ban_id: Uuid,
+    ban_id: BanId,
 ) -> Result<Option<AddressBanView>, QueryError> {
-    one(pool, ban_id).await
+    one(pool, ban_id.uuid()).await
 }
 
 async fn one<R: Row>(pool: &PgPool, id: Uuid) -> Result<Option<R>, QueryError> {
@@ -107,16 +108,19 @@ async fn list<R: Row>(
     pool: &PgPool,
     cursor: Option<&str>,
     limit: Limit,
-    added_position: impl Fn(&R) -> u64,
+    added_position: impl Fn(&R) -> Position,
 ) -> Result<Page<R>, QueryError> {
-    let after: i64 = parse_cursor(cursor)?.unwrap_or(0);
+    let after: Position = parse_cursor(cursor)?.unwrap_or_default();
     let (columns, table) = (R::COLUMNS, R::TABLE);
     let select = format!(
         "select row_to_json(r) from (select {columns} from {table} \
          where added_position > $1 order by added_position limit $2) r"
     );
-    let found: Vec<Json<R>> =
-        sqlx::query_scalar(&select).bind(after).bind(limit.look_ahead()).fetch_all(pool).await?;
+    let found: Vec<Json<R>> = sqlx::query_scalar(&select)
+        .bind(after.bigint())
+        .bind(limit.look_ahead())
+        .fetch_all(pool)
+        .await?;
     let rows = found.into_iter().map(|Json(row)| row).collect();
     Ok(Page::cut(rows, limit, added_position))
 }

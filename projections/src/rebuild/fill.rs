@@ -49,7 +49,7 @@ pub(super) fn consecutive(
     from: Cursor,
     events: &[Arc<RecordedEvent>],
 ) -> Result<Option<Cursor>, RebuildError> {
-    for (expected, event) in (from.position + 1..).zip(events) {
+    for (expected, event) in from.position.following().zip(events) {
         if event.position != expected {
             return Err(RebuildError::Gap { expected, found: event.position });
         }

@@ -6,8 +6,9 @@ use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT};
 use crate::ordering;
 use crate::projection::Projection;
 use crate::runner::BATCH_EVENTS;
-use crate::runner::checkpoint::{self, signed};
-use domain::{Cursor, EventSource, SourceError};
+use crate::runner::checkpoint;
+use domain::{Cursor, EventSource, Position, SourceError};
+use follow::position;
 use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -54,8 +55,8 @@ impl<S: EventSource, P: FnMut(Progress) + Send> Rebuild<S, P> {
         let live = lock_checkpoint(&mut transaction, self.projection).await?;
         // Rows of another history are no measure: they are what the new ones are to replace.
         let is_measure = checkpoint::is_in_journal(&mut transaction, live).await?;
-        let live = if is_measure { live.position } else { 0 };
-        let missing = live.saturating_sub(self.cursor.position);
+        let live = if is_measure { live.position } else { Position::START };
+        let missing = self.cursor.position.lag(live);
         let mut cursor = self.cursor;
         if missing > 0 {
             let Some(limit) = usize::try_from(missing).ok().filter(|_| missing <= LAST_EVENTS)
@@ -108,8 +109,7 @@ async fn lock_checkpoint(
     .bind(projection.name())
     .fetch_one(conn)
     .await?;
-    // The column is checked to be at least 0.
-    Ok(Cursor { position: position.unsigned_abs(), event_id })
+    Ok(Cursor { position: position::read(position)?, event_id })
 }
 
 /// Lets the checkpoint say what the new rows are; it goes on, whatever it was.
@@ -128,7 +128,7 @@ async fn move_checkpoint(
     )
     .bind(projection.name())
     .bind(projection.version())
-    .bind(signed(cursor.position))
+    .bind(cursor.position.bigint())
     .bind(cursor.event_id)
     .execute(conn)
     .await?;

@@ -44,8 +44,8 @@ impl Batch<'_> {
         match before {
             Some(before) => Cursor::behind(before),
             // What is passed over between the checkpoint and the batch is not at hand.
-            None if self.checkpoint.position + 1 == event.position => self.checkpoint.cursor(),
-            None => Cursor::at(event.position - 1),
+            None if self.checkpoint.position.next() == event.position => self.checkpoint.cursor(),
+            None => Cursor::at(event.position.previous()),
         }
     }
 }
@@ -144,7 +144,7 @@ async fn bury(
     transaction.commit().await?;
     tracing::error!(
         projection.name = projection.name(),
-        event.position = position,
+        event.position = position.get(),
         ordering_key = key.filter(|_| row.status != Status::Parked),
         reason,
         "an event cannot be applied: it is a dead letter, and its ordering key or all of the \

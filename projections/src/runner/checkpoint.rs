@@ -2,7 +2,7 @@
 
 use crate::projection::Projection;
 use crate::status::Status;
-use domain::Cursor;
+use domain::{Cursor, Position};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub(super) struct Checkpoint {
     pub(super) version: i32,
     #[sqlx(try_from = "i64")]
-    pub(super) position: u64,
+    pub(super) position: Position,
     /// The event at `position`; none where no event was applied yet, or a build applied it that did
     /// not write this down.
     pub(super) event_id: Option<Uuid>,
@@ -75,7 +75,7 @@ pub(crate) async fn is_in_journal(
     cursor: Cursor,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(&format!("select {IN_JOURNAL}"))
-        .bind(signed(cursor.position))
+        .bind(cursor.position.bigint())
         .bind(cursor.event_id)
         .fetch_one(conn)
         .await
@@ -100,11 +100,11 @@ pub(super) async fn advance(
                and case when event_position = position then event_id end is not distinct from $6 \
                and {IN_JOURNAL} returning status, ctid::text"
         ))
-        .bind(signed(to.position))
+        .bind(to.position.bigint())
         .bind(to.event_id)
         .bind(projection.name())
         .bind(projection.version())
-        .bind(signed(from.position))
+        .bind(from.position.bigint())
         .bind(from.event_id)
         .bind(&from.ctid)
         .fetch_optional(&mut *conn)
@@ -135,15 +135,10 @@ pub(super) async fn settle(
          where name = $1",
     )
     .bind(projection.name())
-    .bind(signed(row.position))
+    .bind(row.position.bigint())
     .bind(row.status == Status::Parked)
     .bind(row.event_id)
     .execute(conn)
     .await?;
     Ok(())
-}
-
-/// Positions come from bigint columns and events counted from 1, so none is beyond a bigint.
-pub(crate) fn signed(position: u64) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
 }

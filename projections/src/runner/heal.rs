@@ -3,7 +3,7 @@
 use super::worker::Interrupted;
 use crate::projection::Projection;
 use crate::rebuild::{Progress, REBUILD_BATCH_EVENTS, RebuildOptions, rebuild};
-use domain::{Cursor, EventSource};
+use domain::{Cursor, EventSource, Position};
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,13 +24,13 @@ pub(super) async fn heal<S: EventSource>(
     let name = projection.name();
     tracing::error!(
         projection.name = name,
-        event.position = cursor.position,
+        event.position = cursor.position.get(),
         "a read model shows events that the journal does not have; it is built anew"
     );
     let options = RebuildOptions {
         connect: connect.clone(),
         // Only progress is measured by it, and what the rebuild reads is told just as well.
-        head: watch::channel(0).1,
+        head: watch::channel(Position::START).1,
         batch_events: REBUILD_BATCH_EVENTS,
     };
     let mut told = Instant::now();
@@ -39,7 +39,7 @@ pub(super) async fn heal<S: EventSource>(
             told = Instant::now();
             tracing::info!(
                 projection.name = name,
-                event.position = progress.position,
+                event.position = progress.position.get(),
                 "a read model is being built anew"
             );
         }
@@ -48,7 +48,7 @@ pub(super) async fn heal<S: EventSource>(
         rebuild(projection, options, Arc::clone(source), progress).await.map_err(Box::new)?;
     tracing::warn!(
         projection.name = name,
-        event.position = rebuilt.position,
+        event.position = rebuilt.position.get(),
         "a read model was built anew and shows the journal again"
     );
     Ok(())

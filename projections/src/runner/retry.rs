@@ -5,7 +5,7 @@ use super::worker::Interrupted;
 use crate::ordering;
 use crate::projection::Projection;
 use crate::status::Status;
-use domain::{Cursor, EventSource, RecordedEvent};
+use domain::{Cursor, EventSource, Position, RecordedEvent};
 use follow::dead_letters::{self, Subject, Wanted};
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ pub(super) async fn retry<S: EventSource>(
             continue;
         }
         let blocks_all = wanted.ordering_key.is_none();
-        if blocks_all && !(row.status == Status::Parked && row.position + 1 == wanted.position) {
+        if blocks_all && !(row.status == Status::Parked && row.position.next() == wanted.position) {
             // The projection does not stand before it; it meets the event by itself.
             dead_letters::remove(&mut transaction, consumer, &wanted).await?;
             continue;
@@ -84,8 +84,11 @@ async fn try_event(
 
 async fn read<S: EventSource>(
     source: &S,
-    position: u64,
+    position: Position,
 ) -> Result<Arc<RecordedEvent>, Interrupted> {
     // From the database: somebody may have repaired what is stored there since it was first read.
-    source.event_at(position).await?.ok_or(Interrupted::Gap { expected: position, found: 0 })
+    source
+        .event_at(position)
+        .await?
+        .ok_or(Interrupted::Gap { expected: position, found: Position::START })
 }

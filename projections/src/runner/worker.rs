@@ -8,7 +8,7 @@ use crate::checkpoints::Checkpoints;
 use crate::projection::Projection;
 use crate::rebuild::RebuildError;
 use crate::status::Status;
-use domain::{Cursor, EventSource, RecordedEvent, SourceError, locks};
+use domain::{Cursor, EventSource, Position, RecordedEvent, SourceError, locks};
 use follow::backoff::Backoff;
 use follow::dead_letters;
 use follow::elections::{Elections, Lease};
@@ -75,7 +75,7 @@ pub(super) enum Interrupted {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error("the source gave event {found} where {expected} was next")]
-    Gap { expected: u64, found: u64 },
+    Gap { expected: Position, found: Position },
     /// Somebody else moved the checkpoint, or has been elected, so it is not ours to work any more.
     #[error("another worker has moved the checkpoint, or the journal does not have the events")]
     Overtaken,
@@ -190,7 +190,7 @@ impl Worker {
             }
             tracing::warn!(
                 projection.name = self.projection.name(),
-                projection.position = cursor.position,
+                projection.position = cursor.position.get(),
                 "rows have stood still; this worker goes on without having been elected"
             );
         }
@@ -292,7 +292,7 @@ impl Worker {
     }
 
     /// Everything up to `position` is in the rows.
-    fn done(&mut self, position: u64) {
+    fn done(&mut self, position: Position) {
         self.backoff.reset();
         self.batch_patience = self.usual_patience;
         self.next_events = (self.next_events * 2).min(self.timely_events);
@@ -363,8 +363,8 @@ impl Worker {
 }
 
 /// No event may ever be missed, so a source that skips one is not believed.
-fn check_consecutive(from: u64, events: &[Arc<RecordedEvent>]) -> Result<(), Interrupted> {
-    for (expected, event) in (from + 1..).zip(events) {
+fn check_consecutive(from: Position, events: &[Arc<RecordedEvent>]) -> Result<(), Interrupted> {
+    for (expected, event) in from.following().zip(events) {
         if event.position != expected {
             return Err(Interrupted::Gap { expected, found: event.position });
         }

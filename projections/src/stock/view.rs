@@ -1,8 +1,7 @@
 use crate::rows::Row;
-use domain::Sku;
 use domain::stock::StockItem;
+use domain::{Position, ProductId, Sku};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// The stock of one SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,7 +9,7 @@ pub struct StockView {
     /// Its stock keeping unit, the stream's id.
     pub sku: Sku,
     /// The product that the SKU belongs to.
-    pub product_id: Uuid,
+    pub product_id: ProductId,
     /// Pieces in the house.
     pub on_hand: u64,
     /// Pieces of these that are set aside for orders.
@@ -18,13 +17,13 @@ pub struct StockView {
     /// The aggregate's sequence.
     pub version: u64,
     /// The journal position of the last event applied.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl StockView {
     /// The row that a stock item's state is shown by; none before it was opened.
     #[must_use]
-    pub fn of(sku: Sku, item: &StockItem, version: u64, position: u64) -> Option<Self> {
+    pub fn of(sku: Sku, item: &StockItem, version: u64, position: Position) -> Option<Self> {
         let StockItem { product_id, on_hand, reserved, reservations: _ } = item;
         let (on_hand, reserved) = (*on_hand, *reserved);
         Some(Self { sku, product_id: (*product_id)?, on_hand, reserved, version, position })

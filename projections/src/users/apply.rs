@@ -1,5 +1,5 @@
 use super::view::{BanView, UserView};
-use crate::projection::{ApplyError, decode, stream_uuid};
+use crate::projection::{ApplyError, decode, stream_id};
 use crate::rows::Rows;
 use domain::RecordedEvent;
 use domain::user::UserEvent;
@@ -11,7 +11,7 @@ pub(super) async fn apply(
     conn: &mut PgConnection,
     events: &[Arc<RecordedEvent>],
 ) -> Result<(), ApplyError> {
-    let ids = events.iter().map(|event| stream_uuid(event)).collect::<Result<_, _>>()?;
+    let ids = events.iter().map(|event| stream_id(event)).collect::<Result<_, _>>()?;
     let mut users = Rows::load(conn, &ids).await?;
     for event in events {
         fold(&mut users, event)?;
@@ -20,7 +20,7 @@ pub(super) async fn apply(
 }
 
 fn fold(users: &mut Rows<UserView>, event: &RecordedEvent) -> Result<(), ApplyError> {
-    let user_id = stream_uuid(event)?;
+    let user_id = stream_id(event)?;
     let fact: UserEvent = decode(event)?;
     if let UserEvent::UserRegistered { number, profile, password: _, locale } = fact {
         users.put(UserView {

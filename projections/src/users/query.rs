@@ -1,7 +1,7 @@
 use super::view::{BanView, UserView};
 use crate::page::{Limit, Page, QueryError, parse_cursor};
 use crate::rows::Row;
-use domain::{RoleName, Timestamp};
+use domain::{RoleName, Timestamp, UserId};
 use sqlx::types::Json;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
@@ -11,9 +11,9 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// [`QueryError::Database`].
-pub async fn by_id(pool: &PgPool, user_id: Uuid) -> Result<Option<UserView>, QueryError> {
+pub async fn by_id(pool: &PgPool, user_id: UserId) -> Result<Option<UserView>, QueryError> {
     let mut query = select();
-    query.push("user_id = ").push_bind(user_id).push(") r");
+    query.push("user_id = ").push_bind(user_id.uuid()).push(") r");
     Ok(fetch(pool, query).await?.pop())
 }
 
@@ -36,9 +36,9 @@ pub async fn list(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<UserView>, QueryError> {
-    let after: (i32, Uuid) = parse_cursor(cursor)?.unwrap_or((i32::MIN, Uuid::nil()));
+    let after: (i32, UserId) = parse_cursor(cursor)?.unwrap_or((i32::MIN, Uuid::nil().into()));
     let mut query = select();
-    query.push("(number, user_id) > (").push_bind(after.0).push(", ").push_bind(after.1);
+    query.push("(number, user_id) > (").push_bind(after.0).push(", ").push_bind(after.1.uuid());
     query.push(") order by number, user_id limit ").push_bind(limit.look_ahead()).push(") r");
     let users = fetch(pool, query).await?;
     Ok(Page::cut(users, limit, |user| (user.number, user.user_id)))
@@ -50,12 +50,12 @@ pub async fn list(
 ///
 /// # Errors
 /// [`QueryError::Database`].
-pub async fn banned(pool: &PgPool) -> Result<Vec<(Uuid, BanView)>, QueryError> {
+pub async fn banned(pool: &PgPool) -> Result<Vec<(UserId, BanView)>, QueryError> {
     let found: Vec<(Uuid, Json<BanView>)> =
         sqlx::query_as("select user_id, ban from users where ban is not null order by user_id")
             .fetch_all(pool)
             .await?;
-    Ok(found.into_iter().map(|(user_id, Json(ban))| (user_id, ban)).collect())
+    Ok(found.into_iter().map(|(user_id, Json(ban))| (user_id.into(), ban)).collect())
 }
 
 /// At most `limit` users beside `user_id` who hold a role and are not banned at `now`, the oldest
@@ -66,20 +66,21 @@ pub async fn banned(pool: &PgPool) -> Result<Vec<(Uuid, BanView)>, QueryError> {
 pub async fn others_with(
     pool: &PgPool,
     role: &RoleName,
-    user_id: Uuid,
+    user_id: UserId,
     now: Timestamp,
     limit: u16,
-) -> Result<Vec<Uuid>, QueryError> {
-    Ok(sqlx::query_scalar(
+) -> Result<Vec<UserId>, QueryError> {
+    let found: Vec<Uuid> = sqlx::query_scalar(
         "select user_id from users where $1 = any(roles) and user_id <> $2 \
          and (ban is null or (ban->>'until')::timestamptz <= $3) order by number limit $4",
     )
     .bind(role.as_str())
-    .bind(user_id)
+    .bind(user_id.uuid())
     .bind(OffsetDateTime::from(now))
     .bind(i64::from(limit))
     .fetch_all(pool)
-    .await?)
+    .await?;
+    Ok(found.into_iter().map(UserId::from).collect())
 }
 
 fn select() -> QueryBuilder<'static, Postgres> {

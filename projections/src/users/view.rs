@@ -1,15 +1,14 @@
 use crate::rows::Row;
 use domain::user::{Ban, User};
-use domain::{Locale, Profile, Reason, RoleName, Sealed, Timestamp};
+use domain::{Locale, Position, Profile, Reason, RoleName, Sealed, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use uuid::Uuid;
 
 /// A user with an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserView {
     /// The stream's id.
-    pub user_id: Uuid,
+    pub user_id: UserId,
     /// A small positive number for people and old clients.
     pub number: i32,
     /// Who they are; the vault opens it.
@@ -25,18 +24,18 @@ pub struct UserView {
     /// The aggregate's sequence.
     pub version: u64,
     /// The journal position of the last event applied.
-    pub position: u64,
+    pub position: Position,
 }
 
 impl UserView {
     /// The row that a user's state is shown by; none without an account.
     #[must_use]
     pub fn of(
-        user_id: Uuid,
+        user_id: UserId,
         user: &User,
         created_at: Timestamp,
         version: u64,
-        position: u64,
+        position: Position,
     ) -> Option<Self> {
         let ban = user.ban.clone().map(|Ban { reason, until }| BanView { reason, until });
         Some(Self {
@@ -71,13 +70,13 @@ impl BanView {
 }
 
 impl Row for UserView {
-    type Key = Uuid;
+    type Key = UserId;
     const TABLE: &'static str = "users";
     const KEY: (&'static str, &'static str) = ("user_id", "uuid");
     const COLUMNS: &'static str =
         "user_id, number, profile, locale, roles, ban, created_at, version, position";
 
-    fn key(&self) -> Uuid {
+    fn key(&self) -> UserId {
         self.user_id
     }
 }

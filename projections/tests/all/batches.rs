@@ -11,7 +11,9 @@ use domain::policy::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 use domain::product::ProductEvent;
 use domain::stock::StockEvent;
 use domain::user::UserEvent;
-use domain::{Locale, RoleName, Sealed, Timestamp};
+use domain::{
+    CartId, Locale, OrderId, PaymentId, Position, ProductId, RoleName, Sealed, Timestamp, UserId,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
@@ -43,15 +45,13 @@ pub(crate) fn happen(history: &mut History, step: &Step) {
     let Step { what, who, amount } = *step;
     let number = i32::from(who) + 1;
     let (code, pieces, cents) = (format!("SKU-{who}"), u32::from(amount), i64::from(amount) * 10);
-    let (product, cart, order, payment, user) = (
-        id(100 + u128::from(who)),
-        id(200 + u128::from(who)),
-        id(300 + u128::from(who)),
-        id(400 + u128::from(amount)),
-        id(500 + u128::from(who)),
-    );
+    let product: ProductId = id(100 + u128::from(who));
+    let cart: CartId = id(200 + u128::from(who));
+    let order: OrderId = id(300 + u128::from(who));
+    let payment: PaymentId = id(400 + u128::from(amount));
+    let user: UserId = id(500 + u128::from(who));
     let first = |history: &History, stream: &str| {
-        history.after(0).all(|event| event.aggregate_id != stream)
+        history.after(Position::START).all(|event| event.aggregate_id != stream)
     };
     let until = Timestamp::EPOCH;
     match what {
@@ -104,7 +104,7 @@ pub(crate) fn happen(history: &mut History, step: &Step) {
         }
         9..=13 => {
             if first(history, &cart.to_string()) {
-                history.record("cart", cart, &CartEvent::CartOpened { owner_id: cart });
+                history.record("cart", cart, &CartEvent::CartOpened { owner_id: user });
             }
             let item = sku(&format!("SKU-{}", amount % 4));
             let event = match what {
@@ -199,12 +199,7 @@ pub(crate) fn happen(history: &mut History, step: &Step) {
     }
 }
 
-fn placed(
-    number: i32,
-    customer_id: uuid::Uuid,
-    cart_id: uuid::Uuid,
-    product_id: uuid::Uuid,
-) -> OrderEvent {
+fn placed(number: i32, customer_id: UserId, cart_id: CartId, product_id: ProductId) -> OrderEvent {
     let line = OrderLine {
         sku: sku("SKU-1"),
         product_id,

@@ -1,4 +1,5 @@
 use crate::support::{History, given, id, name, quantity, sku, usd};
+use domain::CartId;
 use domain::cart::CartEvent;
 use projections::carts::{self, CartView};
 
@@ -23,7 +24,7 @@ fn lines(cart: &CartView) -> Vec<(&str, u32, i64)> {
 #[tokio::test]
 async fn a_cart_shows_its_lines_as_they_were_last_written() {
     let mut history = History::default();
-    let mut cart = |event| history.record("cart", id(1), &event);
+    let mut cart = |event| history.record("cart", id::<CartId>(1), &event);
     cart(CartEvent::CartOpened { owner_id: id(1) });
     cart(added("MOUSE", 1, 880));
     cart(added("NOTEBOOK", 2, 990));
@@ -47,9 +48,9 @@ async fn a_cart_shows_its_lines_as_they_were_last_written() {
 #[tokio::test]
 async fn a_cart_is_empty_after_its_checkout_and_keeps_its_version() {
     let mut history = History::default();
-    history.record("cart", id(1), &CartEvent::CartOpened { owner_id: id(1) });
-    history.record("cart", id(1), &added("MOUSE", 1, 880));
-    history.record("cart", id(1), &CartEvent::CartCheckedOut { order_id: id(2) });
+    history.record("cart", id::<CartId>(1), &CartEvent::CartOpened { owner_id: id(1) });
+    history.record("cart", id::<CartId>(1), &added("MOUSE", 1, 880));
+    history.record("cart", id::<CartId>(1), &CartEvent::CartCheckedOut { order_id: id(2) });
     let pool = given(&history).await;
 
     let cart = carts::by_owner(&pool, id(1)).await.expect("a query").expect("a cart");

@@ -1,7 +1,7 @@
 use crate::support::{History, given, id, name, reason, sku, slug, usd};
 use domain::product::{ProductEvent, ProductStatus, Variant};
 use domain::stock::StockEvent;
-use domain::{Currency, Money, Timestamp};
+use domain::{Currency, Money, ProductId, Timestamp};
 use projections::catalogue::{self, ProductFilter, ProductSort, ProductView};
 use projections::{Limit, QueryError};
 use sqlx::PgPool;
@@ -68,14 +68,14 @@ async fn a_product_shows_its_variants_with_price_and_stock() {
     let mut history = History::default();
     history.record(
         "product",
-        id(1),
+        id::<ProductId>(1),
         &created("Shirt", "Wear", vec![variant("SHIRT-M", 2), variant("SHIRT-L", 1)]),
     );
     for (code, cents) in [("SHIRT-L", 700), ("SHIRT-M", 600)] {
         let priced = ProductEvent::ProductPriced { sku: sku(code), price: usd(cents) };
-        history.record("product", id(1), &priced);
+        history.record("product", id::<ProductId>(1), &priced);
     }
-    history.record("product", id(1), &ProductEvent::ProductPublished {});
+    history.record("product", id::<ProductId>(1), &ProductEvent::ProductPublished {});
     history.record("stock", "SHIRT-M", &StockEvent::StockItemOpened { product_id: id(1) });
     let received = StockEvent::StockReceived { quantity: 10, reason: reason("delivery") };
     let last = history.record("stock", "SHIRT-M", &received);
@@ -117,7 +117,7 @@ async fn stock_follows_every_kind_of_booking() {
     let released = stock(StockEvent::StockReserved { order_id: id(7), quantity: 3, until });
     let reason = reason("order cancelled");
     let last = stock(StockEvent::StockReleased { order_id: id(8), quantity: 5, reason });
-    assert_eq!(last, released + 1);
+    assert_eq!(last, released.next());
     let pool = given(&history).await;
 
     let stock = projections::stock::by_sku(&pool, &sku("MOUSE")).await.expect("a query");
@@ -139,9 +139,9 @@ async fn a_variant_that_a_revision_drops_is_not_sold_but_still_found() {
         categories: vec![],
         variants,
     };
-    history.record("product", id(1), &revised(vec![variant("SKU-8", 8)]));
+    history.record("product", id::<ProductId>(1), &revised(vec![variant("SKU-8", 8)]));
     let priced = ProductEvent::ProductPriced { sku: sku("SKU-8"), price: usd(1_100) };
-    history.record("product", id(1), &priced);
+    history.record("product", id::<ProductId>(1), &priced);
     let pool = given(&history).await;
 
     let notebook = product(&pool, 1).await;
@@ -155,7 +155,7 @@ async fn a_variant_that_a_revision_drops_is_not_sold_but_still_found() {
     assert_eq!(on_sale, [("SKU-1", false, Some(usd(990))), ("SKU-8", true, Some(usd(1_100)))]);
 
     // One that comes back has no price until it is priced again.
-    history.record("product", id(1), &revised(vec![variant("SKU-1", 1)]));
+    history.record("product", id::<ProductId>(1), &revised(vec![variant("SKU-1", 1)]));
     let pool = given(&history).await;
     assert_eq!(product(&pool, 1).await.variants[0].price, None);
 }
@@ -163,7 +163,7 @@ async fn a_variant_that_a_revision_drops_is_not_sold_but_still_found() {
 #[tokio::test]
 async fn offers_are_on_sale_while_the_product_is_published() {
     let mut history = sample();
-    history.record("product", id(2), &ProductEvent::ProductRetired {});
+    history.record("product", id::<ProductId>(2), &ProductEvent::ProductRetired {});
     let pool = given(&history).await;
     let skus = [sku("SKU-1"), sku("SKU-2")];
     let mut offers = catalogue::variants_by_sku(&pool, &skus).await.expect("a query");
@@ -177,8 +177,8 @@ async fn offers_are_on_sale_while_the_product_is_published() {
 async fn lists_hold_what_the_filter_says_in_the_order_that_is_asked_for() {
     let mut history = sample();
     let draft = created("Draft", "Sticker", vec![variant("SKU-8", 8)]);
-    history.record("product", id(8), &draft);
-    history.record("product", id(7), &ProductEvent::ProductRetired {});
+    history.record("product", id::<ProductId>(8), &draft);
+    history.record("product", id::<ProductId>(7), &ProductEvent::ProductRetired {});
     let pool = given(&history).await;
 
     let all = published();
@@ -263,16 +263,24 @@ async fn categories_count_published_products_only() {
         [(sticker.clone(), sticker.clone(), 3), (shirt.clone(), shirt.clone(), 4)]
     );
     for number in [1, 2, 3, 7] {
-        history.record("product", id(number), &ProductEvent::ProductRetired {});
+        history.record("product", id::<ProductId>(number), &ProductEvent::ProductRetired {});
     }
-    history.record("product", id(8), &created("Draft", "Drafts", vec![variant("SKU-8", 8)]));
+    history.record(
+        "product",
+        id::<ProductId>(8),
+        &created("Draft", "Drafts", vec![variant("SKU-8", 8)]),
+    );
     assert_eq!(count(&history).await, [(shirt.clone(), shirt, 3)]);
 }
 
 #[tokio::test]
 async fn a_product_without_a_price_is_listed_first_by_price_for_staff() {
     let mut history = sample();
-    history.record("product", id(8), &created("Draft", "Drafts", vec![variant("SKU-8", 8)]));
+    history.record(
+        "product",
+        id::<ProductId>(8),
+        &created("Draft", "Drafts", vec![variant("SKU-8", 8)]),
+    );
     let pool = given(&history).await;
     let any = ProductFilter::default();
     assert_eq!(numbers(&pool, &any, ProductSort::Price).await[0], 8);

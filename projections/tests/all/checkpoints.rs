@@ -1,5 +1,6 @@
 use crate::support::{History, PATIENCE, Running, database};
 use compose::testing::eventually;
+use domain::Position;
 use follow::elections::Elections;
 use projections::{Behind, Checkpoints, Options, carts};
 use sqlx::PgPool;
@@ -30,14 +31,16 @@ async fn a_wait_ends_when_a_worker_elsewhere_has_got_there() {
     set_position(&pool, 4).await;
     let waiting = {
         let checkpoints = checkpoints.clone();
-        tokio::spawn(async move { checkpoints.wait_for(carts::NAME, 5, PATIENCE).await })
+        tokio::spawn(
+            async move { checkpoints.wait_for(carts::NAME, Position::new(5), PATIENCE).await },
+        )
     };
-    checkpoints.wait_for(carts::NAME, 4, PATIENCE).await.expect("already there");
+    checkpoints.wait_for(carts::NAME, Position::new(4), PATIENCE).await.expect("already there");
     assert!(!waiting.is_finished());
     // No signal of any kind: only the database knows.
     set_position(&pool, 5).await;
     assert_eq!(waiting.await.expect("no panic"), Ok(()));
-    assert_eq!(checkpoints.positions().get(carts::NAME), Some(&5));
+    assert_eq!(checkpoints.positions().get(carts::NAME), Some(&Position::new(5)));
 }
 
 #[tokio::test]
@@ -45,12 +48,18 @@ async fn a_wait_that_is_in_vain_says_how_far_the_projection_is() {
     let pool = database().await;
     let (checkpoints, _running) = checkpoints(&pool);
     set_position(&pool, 4).await;
-    checkpoints.wait_for(carts::NAME, 4, PATIENCE).await.expect("already there");
-    let behind = checkpoints.wait_for(carts::NAME, 5, Duration::from_millis(30)).await;
-    let expected = Behind { projection: carts::NAME.to_owned(), wanted: 5, reached: 4 };
+    checkpoints.wait_for(carts::NAME, Position::new(4), PATIENCE).await.expect("already there");
+    let behind =
+        checkpoints.wait_for(carts::NAME, Position::new(5), Duration::from_millis(30)).await;
+    let expected = Behind {
+        projection: carts::NAME.to_owned(),
+        wanted: Position::new(5),
+        reached: Position::new(4),
+    };
     assert_eq!(behind, Err(expected));
-    let unknown = checkpoints.wait_for("no such", 1, Duration::from_millis(30)).await;
-    assert_eq!(unknown.expect_err("nobody keeps it").reached, 0);
+    let unknown =
+        checkpoints.wait_for("no such", Position::new(1), Duration::from_millis(30)).await;
+    assert_eq!(unknown.expect_err("nobody keeps it").reached, Position::START);
 }
 
 #[tokio::test]
@@ -62,7 +71,7 @@ async fn a_thousand_waiters_cost_one_poller() {
         .map(|number| {
             let checkpoints = checkpoints.clone();
             tokio::spawn(async move {
-                checkpoints.wait_for(carts::NAME, 1 + number % 10, PATIENCE).await
+                checkpoints.wait_for(carts::NAME, Position::new(1 + number % 10), PATIENCE).await
             })
         })
         .collect();
@@ -98,7 +107,7 @@ async fn a_local_worker_is_heard_without_the_database() {
         history.source(),
     );
     for projection in projections::ALL {
-        let reached = checkpoints.wait_for(projection.name(), 3, PATIENCE).await;
+        let reached = checkpoints.wait_for(projection.name(), Position::new(3), PATIENCE).await;
         assert_eq!(reached, Ok(()), "{}", projection.name());
     }
     running.stop().await;
@@ -109,7 +118,7 @@ async fn the_poller_survives_a_lost_connection_and_believes_the_database_afterwa
     let pool = database().await;
     let (checkpoints, _running) = checkpoints(&pool);
     set_position(&pool, 7).await;
-    checkpoints.wait_for(carts::NAME, 7, PATIENCE).await.expect("already there");
+    checkpoints.wait_for(carts::NAME, Position::new(7), PATIENCE).await.expect("already there");
     // As after a crash that took unflushed commits back.
     set_position(&pool, 5).await;
     sqlx::query(
@@ -120,7 +129,7 @@ async fn the_poller_survives_a_lost_connection_and_believes_the_database_afterwa
     .await
     .expect("a superuser may");
     eventually("the position has gone back", || async {
-        checkpoints.positions().get(carts::NAME) == Some(&5)
+        checkpoints.positions().get(carts::NAME) == Some(&Position::new(5))
     })
     .await;
 }

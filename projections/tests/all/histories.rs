@@ -3,6 +3,7 @@
 use crate::support::{History, PATIENCE, Running, Source, database, options};
 use crate::tally::{self, Tally};
 use compose::testing::eventually;
+use domain::Position;
 use projections::{Checkpoints, Options, list_projections};
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -43,11 +44,11 @@ async fn an_event_that_the_journal_does_not_have_changes_no_row() {
     let mut history = tally::history(20);
     let (pool, source, running, _) = applied(&history).await;
     let before = tally::snapshot(&pool).await;
-    let mut fork = history.forked_after(20);
+    let mut fork = history.forked_after(Position::new(20));
     // The memory of a process outlives the database that it mirrors.
-    source.lose_after(20).await;
+    source.lose_after(Position::new(20)).await;
     go_on(&mut history, 5);
-    source.append(history.after(20));
+    source.append(history.after(Position::new(20)));
     // Events that nobody reads are passed over, and what they were is asked when that is stored.
     eventually("it was tried and refused", async || {
         let refused: i64 = sqlx::query_scalar(
@@ -71,6 +72,7 @@ async fn an_event_that_the_journal_does_not_have_changes_no_row() {
 #[tokio::test]
 async fn rows_of_events_that_the_journal_lost_are_built_anew() {
     for (lost_after, more) in [(12, 0), (12, 4), (12, 30), (0, 3)] {
+        let lost_after = Position::new(lost_after);
         let history = tally::history(20);
         let (pool, source, running, checkpoints) = applied(&history).await;
         let mut fork = history.forked_after(lost_after);
@@ -87,8 +89,9 @@ async fn rows_of_events_that_the_journal_lost_are_built_anew() {
             })
             .await;
         }
+        let before = fork.head();
         go_on(&mut fork, 2);
-        source.append(fork.after(fork.head() - 2));
+        source.append(fork.after(before));
         shows(&pool, &fork).await;
         let statuses = list_projections(&pool).await.expect("a query");
         assert_eq!(statuses.len(), 1);
@@ -108,17 +111,17 @@ async fn rows_of_a_build_that_wrote_no_event_down_are_believed_within_the_journa
         .await
         .expect("a query");
     let start = || Running::start(options(&pool, Tally::new().leak()), source.clone());
-    let mut longer = history.forked_after(20);
+    let mut longer = history.forked_after(Position::new(20));
     go_on(&mut longer, 1);
-    source.append(longer.after(20));
+    source.append(longer.after(Position::new(20)));
     let running = start();
-    eventually("it goes on", async || tally::snapshot(&pool).await.0 == 21).await;
+    eventually("it goes on", async || tally::snapshot(&pool).await.0.get() == 21).await;
     assert!(tally::snapshot(&pool).await.1["stream-0"] > 1000, "nothing was built anew");
     running.stop().await;
 
     sqlx::query(as_before).execute(&pool).await.expect("a query");
-    let fork = longer.forked_after(20);
-    source.lose_after(20).await;
+    let fork = longer.forked_after(Position::new(20));
+    source.lose_after(Position::new(20)).await;
     source.become_history(&fork);
     let running = start();
     shows(&pool, &fork).await;

@@ -4,6 +4,7 @@ use crate::rebuild::rebuild_now;
 use crate::support::{History, Running, Source, database, options};
 use crate::trail::{self, Trail};
 use compose::testing::eventually;
+use domain::Position;
 use follow::elections::Elections;
 use projections::dead_letters::{self, DeadLetter, DeadLetterStatus, Decided};
 use projections::{Limit, Options, Projection, Status, list_projections};
@@ -49,13 +50,15 @@ impl Scene {
         self.source.append(self.history.after(before));
     }
 
-    async fn status(&self) -> (Status, u64) {
+    async fn status(&self) -> (Status, Position) {
         let found = list_projections(&self.pool).await.expect("a query");
-        found.first().map_or((Status::Running, 0), |found| (found.status, found.position))
+        found
+            .first()
+            .map_or((Status::Running, Position::START), |found| (found.status, found.position))
     }
 
     async fn stands_at(&self, status: Status, position: u64) {
-        let wanted = (status, position);
+        let wanted = (status, Position::new(position));
         eventually(&format!("it is at {wanted:?}"), || async { self.status().await == wanted })
             .await;
     }
@@ -79,8 +82,7 @@ impl Scene {
         let (rows, positions) = trail::expected(&self.history, poison);
         assert_eq!(trail::rows(&self.pool).await, rows);
         let letters = self.letters().await;
-        let found: Vec<u64> =
-            letters.iter().map(|letter| letter.id.position.cast_unsigned()).collect();
+        let found: Vec<u64> = letters.iter().map(|letter| letter.id.position.get()).collect();
         assert_eq!(found, positions);
         let mut keys = BTreeSet::new();
         for letter in letters {
@@ -159,7 +161,7 @@ async fn random_poison_batches_crashes_and_retries_end_in_the_rows_of_a_run_with
         // Without an election nothing keeps the two apart but the checkpoint's row.
         let workers = [scene.run(batch, elect), scene.run(batch, elect)];
         scene.steps(streams[..100].iter().copied());
-        eventually("it is in the middle", || async { scene.status().await.1 == 100 }).await;
+        eventually("it is in the middle", || async { scene.status().await.1.get() == 100 }).await;
         scene.shows(&poison).await;
         // Some are mended; whoever comes meanwhile meets a retry, and crashes again.
         let left: BTreeSet<u64> = poison.difference(&cured).copied().collect();
@@ -167,7 +169,7 @@ async fn random_poison_batches_crashes_and_retries_end_in_the_rows_of_a_run_with
         scene.trail.crashes().extend(&crashes);
         scene.steps(streams[100..].iter().copied());
         scene.retry_all().await;
-        eventually("it is at the end", || async { scene.status().await.1 == 200 }).await;
+        eventually("it is at the end", || async { scene.status().await.1.get() == 200 }).await;
         scene.retry_all().await;
         scene.shows(&left).await;
 

@@ -1,7 +1,7 @@
 use crate::support::{History, given, id, name, recorded_at, sku, usd};
 use domain::order::{CancelReason, OrderEvent, OrderLine, OrderStatus, PaymentEnd, Totals};
 use domain::payment::{PaymentEvent, PaymentStatus};
-use domain::{Sealed, Timestamp};
+use domain::{OrderId, PaymentId, Position, Sealed, Timestamp};
 use projections::Limit;
 use projections::orders::{self, OrderFilter, PaymentFilter};
 
@@ -27,7 +27,7 @@ fn placed(number: i32, customer: u128) -> OrderEvent {
             total: usd(1_760),
         },
         contact: Sealed::from_ciphertext("contact".to_owned()),
-        pay_by: Timestamp::from(recorded_at(900)),
+        pay_by: Timestamp::from(recorded_at(Position::new(900))),
     }
 }
 
@@ -44,9 +44,13 @@ fn requested(order: u128) -> PaymentEvent {
 async fn an_order_shows_what_was_frozen_when_it_was_placed() {
     let mut history = History::default();
     history.record_foreign();
-    history.record("order", id(10), &placed(1, 1));
+    history.record("order", id::<OrderId>(10), &placed(1, 1));
     let changed = Sealed::from_ciphertext("contact, changed".to_owned());
-    history.record("order", id(10), &OrderEvent::OrderAddressChanged { contact: changed });
+    history.record(
+        "order",
+        id::<OrderId>(10),
+        &OrderEvent::OrderAddressChanged { contact: changed },
+    );
     let pool = given(&history).await;
 
     let order = orders::by_id(&pool, id(10)).await.expect("a query").expect("an order");
@@ -55,31 +59,39 @@ async fn an_order_shows_what_was_frozen_when_it_was_placed() {
     assert_eq!((order.lines.len(), order.lines[0].total), (1, usd(1_760)));
     assert_eq!(order.totals.total, usd(1_760));
     assert_eq!(order.contact.ciphertext(), "contact, changed");
-    assert_eq!(order.pay_by, recorded_at(900).into());
-    assert_eq!(order.placed_at, recorded_at(2).into());
+    assert_eq!(order.pay_by, recorded_at(Position::new(900)).into());
+    assert_eq!(order.placed_at, recorded_at(Position::new(2)).into());
     assert_eq!(order.payment_status, None);
-    assert_eq!((order.version, order.position, order.placed_position), (2, 3, 2));
+    assert_eq!(
+        (order.version, order.position, order.placed_position),
+        (2, Position::new(3), Position::new(2))
+    );
     assert_eq!(orders::by_id(&pool, id(11)).await.expect("a query"), None);
 }
 
 #[tokio::test]
 async fn an_order_shows_the_status_of_its_last_payment() {
     let mut history = History::default();
-    history.record("order", id(10), &placed(1, 1));
+    history.record("order", id::<OrderId>(10), &placed(1, 1));
     let (first, second) = (id(21), id(20));
-    history.record("order", id(10), &OrderEvent::OrderPaymentStarted { payment_id: first });
+    history.record(
+        "order",
+        id::<OrderId>(10),
+        &OrderEvent::OrderPaymentStarted { payment_id: first },
+    );
     history.record("payment", first, &requested(10));
     let declined = PaymentEvent::PaymentDeclined { code: "insufficient_funds".to_owned() };
     history.record("payment", first, &declined);
     let ended = OrderEvent::OrderPaymentEnded { payment_id: first, end: PaymentEnd::Declined };
-    history.record("order", id(10), &ended);
+    history.record("order", id::<OrderId>(10), &ended);
     history.record("payment", second, &requested(10));
     let captured = PaymentEvent::PaymentCaptured { amount: usd(1_760) };
     history.record("payment", second, &captured);
-    let paid = history.record("order", id(10), &OrderEvent::OrderPaid { payment_id: second });
-    history.record("order", id(11), &placed(2, 1));
+    let paid =
+        history.record("order", id::<OrderId>(10), &OrderEvent::OrderPaid { payment_id: second });
+    history.record("order", id::<OrderId>(11), &placed(2, 1));
     let cancelled = OrderEvent::OrderCancelled { reason: CancelReason::Unpaid };
-    history.record("order", id(11), &cancelled);
+    history.record("order", id::<OrderId>(11), &cancelled);
     let pool = given(&history).await;
 
     let cancelled = orders::by_id(&pool, id(11)).await.expect("a query").expect("an order");
@@ -106,9 +118,9 @@ async fn an_order_shows_the_status_of_its_last_payment() {
 #[tokio::test]
 async fn a_payments_news_change_the_position_of_its_order() {
     let mut history = History::default();
-    history.record("order", id(10), &placed(1, 1));
-    history.record("payment", id(20), &requested(10));
-    let last = history.record("payment", id(20), &PaymentEvent::PaymentAuthorized {});
+    history.record("order", id::<OrderId>(10), &placed(1, 1));
+    history.record("payment", id::<PaymentId>(20), &requested(10));
+    let last = history.record("payment", id::<PaymentId>(20), &PaymentEvent::PaymentAuthorized {});
     let pool = given(&history).await;
     let order = orders::by_id(&pool, id(10)).await.expect("a query").expect("an order");
     assert_eq!((order.version, order.position), (1, last));
@@ -137,7 +149,7 @@ async fn a_payment_goes_through_its_statuses() {
     // One payment a prefix of the steps, so that every status is seen.
     let mut history = History::default();
     for last in 0..steps.len() {
-        let payment_id = id(100 + last as u128);
+        let payment_id: PaymentId = id(100 + last as u128);
         history.record("payment", payment_id, &requested(10));
         for (event, _) in &steps[..=last] {
             history.record("payment", payment_id, event);
@@ -178,8 +190,12 @@ async fn what_was_taken_and_what_has_to_go_back_are_shown_and_pay_an_order_or_fa
     ];
     let mut history = History::default();
     for (number, (events, _, _)) in cases.iter().enumerate() {
-        let (order, payment_id) = (200 + number as u128, id(100 + number as u128));
-        history.record("order", id(order), &placed(1 + i32::try_from(number).expect("few"), 1));
+        let (order, payment_id) = (200 + number as u128, id::<PaymentId>(100 + number as u128));
+        history.record(
+            "order",
+            id::<OrderId>(order),
+            &placed(1 + i32::try_from(number).expect("few"), 1),
+        );
         history.record("payment", payment_id, &requested(order));
         events.iter().for_each(|event| _ = history.record("payment", payment_id, event));
     }
@@ -217,11 +233,11 @@ async fn what_was_taken_and_what_has_to_go_back_are_shown_and_pay_an_order_or_fa
 async fn a_customer_sees_their_own_orders_newest_first_page_by_page() {
     let mut history = History::default();
     for number in 1..=5 {
-        history.record("order", id(10 + number as u128), &placed(number, 1));
-        history.record("order", id(20 + number as u128), &placed(100 + number, 2));
+        history.record("order", id::<OrderId>(10 + number as u128), &placed(number, 1));
+        history.record("order", id::<OrderId>(20 + number as u128), &placed(100 + number, 2));
     }
     let paid = OrderEvent::OrderPaid { payment_id: id(50) };
-    history.record("order", id(12), &paid);
+    history.record("order", id::<OrderId>(12), &paid);
     let pool = given(&history).await;
 
     let limit = Limit::new(2).expect("2 is a limit");

@@ -1,6 +1,6 @@
 use crate::support::{History, given, id, reason, recorded_at};
-use domain::Timestamp;
 use domain::policy::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
+use domain::{Position, Timestamp};
 use projections::Limit;
 use projections::permissions::{self, PolicyView};
 
@@ -16,7 +16,7 @@ fn rule(path: &str) -> Rule {
 
 #[tokio::test]
 async fn the_policy_is_what_was_added_changed_and_not_removed() {
-    let until = Timestamp::from(recorded_at(1_000));
+    let until = Timestamp::from(recorded_at(Position::new(1_000)));
     let mut history = History::default();
     history.record_foreign();
     let mut policy = |event| history.record("policy", "shop", &event);

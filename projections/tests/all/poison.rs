@@ -2,9 +2,9 @@ use crate::support::{History, PATIENCE, Running, database, id, name, options, qu
 use crate::support::{sku, usd};
 use crate::tally::{self, Mishap, Tally};
 use compose::testing::eventually;
-use domain::RecordedEvent;
 use domain::cart::CartEvent;
 use domain::policy::PolicyEvent;
+use domain::{CartId, Position, RecordedEvent};
 use follow::elections::Elections;
 use projections::dead_letters::{self, DeadLetterId, DeadLetterStatus, Decided};
 use projections::list_projections;
@@ -34,7 +34,7 @@ async fn parked(pool: &PgPool, projection: &str) -> ProjectionStatus {
 }
 
 fn fill(history: &mut History, owner: u128) {
-    history.record("cart", id(owner), &CartEvent::CartOpened { owner_id: id(owner) });
+    history.record("cart", id::<CartId>(owner), &CartEvent::CartOpened { owner_id: id(owner) });
     let added = CartEvent::ItemAdded {
         sku: sku("MOUSE"),
         product_id: id(7),
@@ -43,12 +43,12 @@ fn fill(history: &mut History, owner: u128) {
         quantity: quantity(1),
         unit_price: usd(880),
     };
-    history.record("cart", id(owner), &added);
+    history.record("cart", id::<CartId>(owner), &added);
 }
 
 /// Lets the event before which the projection stands be tried again.
-async fn retry(pool: &PgPool, projection: &str, position: u64) {
-    let id = DeadLetterId { consumer: projection.to_owned(), position: position.cast_signed() };
+async fn retry(pool: &PgPool, projection: &str, position: Position) {
+    let id = DeadLetterId { consumer: projection.to_owned(), position };
     let decided = dead_letters::request_retry(pool, &id).await.expect("a query");
     assert_eq!(decided, Decided::Accepted, "{id}");
     eventually("it was tried", || async {
@@ -63,11 +63,11 @@ async fn a_damaged_event_parks_its_cart_only_and_is_never_skipped() {
     let pool = database().await;
     let mut history = History::default();
     (1..=5).for_each(|owner| fill(&mut history, owner));
-    let poison = history.head() + 1;
-    history.record_raw("cart", id(1), "ItemAdded", r#"{"sku":17}"#.to_owned());
+    let poison = history.head().next();
+    history.record_raw("cart", id::<CartId>(1), "ItemAdded", r#"{"sku":17}"#.to_owned());
     (6..=9).for_each(|owner| fill(&mut history, owner));
-    let later = history.head() + 1;
-    history.record("cart", id(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
+    let later = history.head().next();
+    history.record("cart", id::<CartId>(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
     let source = history.source();
     let cancel = CancellationToken::new();
     let checkpoints = Checkpoints::start(pool.connect_options().as_ref().clone(), cancel.clone());
@@ -102,7 +102,7 @@ async fn a_damaged_event_parks_its_cart_only_and_is_never_skipped() {
 
     // With a cure (here another event, usually another build) it goes on.
     let mut cured = source.event(poison);
-    cured.payload = source.event(poison - 1).payload;
+    cured.payload = source.event(poison.previous()).payload;
     source.replace(cured);
     retry(&pool, carts::NAME, poison).await;
     let cart = carts::by_owner(&pool, id(1)).await.expect("a query").expect("a cart");
@@ -120,7 +120,7 @@ async fn what_a_newer_build_wrote_is_applied_once_a_build_knows_it() {
     let mut history = History::default();
     fill(&mut history, 1);
     let newer = history.head();
-    history.record("cart", id(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
+    history.record("cart", id::<CartId>(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
     let source = history.source();
     let known = source.event(newer);
     source.replace(RecordedEvent { event_version: "99".to_owned(), ..known.clone() });
@@ -153,10 +153,16 @@ async fn a_damaged_event_of_the_policy_parks_all_of_it_until_it_is_tried_again_o
     history.record("policy", "shop", &path(3));
     let running = Running::start(options(&pool, only(&permissions::READ_MODEL)), history.source());
     let found = parked(&pool, permissions::NAME).await;
-    assert_eq!((found.position, found.parked_position()), (1, Some(2)));
-    retry(&pool, permissions::NAME, 2).await;
+    assert_eq!(
+        (found.position, found.parked_position()),
+        (Position::FIRST, Some(Position::new(2)))
+    );
+    retry(&pool, permissions::NAME, Position::new(2)).await;
     let again = parked(&pool, permissions::NAME).await;
-    assert_eq!((again.position, again.parked_position()), (1, Some(2)));
+    assert_eq!(
+        (again.position, again.parked_position()),
+        (Position::FIRST, Some(Position::new(2)))
+    );
     let page = permissions::public_paths(&pool, None, Limit::MAX).await.expect("a query");
     assert_eq!(page.items.len(), 1);
 
@@ -165,7 +171,7 @@ async fn a_damaged_event_of_the_policy_parks_all_of_it_until_it_is_tried_again_o
     assert_eq!(decided, Decided::Accepted);
     eventually("it goes on", || async {
         let now = status(&pool, permissions::NAME).await;
-        (now.status, now.position) == (Status::Running, 3)
+        (now.status, now.position) == (Status::Running, Position::new(3))
     })
     .await;
     let page = permissions::public_paths(&pool, None, Limit::MAX).await.expect("a query");
@@ -179,8 +185,8 @@ async fn parks_before(mishap: Mishap, expected_reason: &str) {
     tally::create_table(&pool).await;
     let history = tally::history(400);
     // The 137th is followed by one that is not counted, so both neighbours are of both kinds.
-    let poison = 137;
-    let tally = Tally::new().with_mishap(poison, mishap, 40).leak();
+    let poison = Position::new(137);
+    let tally = Tally::new().with_mishap(poison.get(), mishap, 40).leak();
     let running = Running::start(options(&pool, tally), history.source());
     // As often as it is retried while the fault lasts.
     loop {
@@ -189,7 +195,10 @@ async fn parks_before(mishap: Mishap, expected_reason: &str) {
         let reason = found.parked_reason.clone().expect("a reason");
         assert!(reason.contains(expected_reason) && !reason.contains("secret"), "{reason}");
         let (position, counts) = tally::snapshot(&pool).await;
-        assert_eq!((position, &counts), (poison - 1, &tally::expected(&history, poison - 1)));
+        assert_eq!(
+            (position, &counts),
+            (poison.previous(), &tally::expected(&history, poison.previous()))
+        );
         retry(&pool, tally::NAME, poison).await;
         eventually("it is parked again or at the end", || async {
             let now = status(&pool, tally::NAME).await;
@@ -220,11 +229,11 @@ async fn a_fault_behind_events_of_no_interest_parks_directly_before_it() {
     let pool = database().await;
     tally::create_table(&pool).await;
     let mut history = History::default();
-    let foreign: u64 = (0..40).map(|_| history.record_foreign()).last().expect("some");
+    let foreign = (0..40).map(|_| history.record_foreign()).last().expect("some");
     let poison = tally::count(&mut history, 1);
-    assert_eq!(poison, foreign + 1);
+    assert_eq!(poison, foreign.next());
     tally::count(&mut history, 2);
-    let tally = Tally::new().with_mishap(poison, Mishap::ConstraintViolated, 1).leak();
+    let tally = Tally::new().with_mishap(poison.get(), Mishap::ConstraintViolated, 1).leak();
     // So that the checkpoint is still behind when the fault is met.
     let options = Options { batch_events: 1, ..options(&pool, tally) };
     let running = Running::start(options, history.source());
@@ -245,7 +254,7 @@ async fn an_event_that_contradicts_its_stream_is_a_dead_letter() {
     let pool = database().await;
     let mut history = History::default();
     let removed = CartEvent::ItemRemoved { sku: sku("MOUSE") };
-    history.record("cart", id(1), &removed);
+    history.record("cart", id::<CartId>(1), &removed);
     let running = Running::start(options(&pool, only(&carts::READ_MODEL)), history.source());
     eventually("it is a dead letter", || async {
         dead_letters::count(&pool).await.expect("a query") == [("carts".to_owned(), 1)]

@@ -4,6 +4,7 @@ use crate::batches::{happen, steps};
 use crate::support::{History, PATIENCE, Running, Source, all_rows, apply_all, database, options};
 use crate::tally::{self, Mishap, Tally};
 use compose::testing::eventually;
+use domain::Position;
 use projections::{
     Checkpoints, Options, Progress, Projection, RebuildError, RebuildOptions, Rebuilt, Stage,
     Status, list_projections, rebuild,
@@ -140,12 +141,12 @@ fn start_reader(
 ) -> JoinHandle<Duration> {
     let pool = pool.clone();
     tokio::spawn(async move {
-        let (mut last, mut longest) = (0, Duration::ZERO);
+        let (mut last, mut longest) = (Position::START, Duration::ZERO);
         while !stop.load(Ordering::Relaxed) {
             let asked = Instant::now();
             let (position, counts) = tally::snapshot(&pool).await;
             longest = longest.max(asked.elapsed());
-            let index = usize::try_from(position).expect("histories are short");
+            let index = usize::try_from(position.get()).expect("histories are short");
             assert_eq!(counts, expected[index], "at {position}");
             assert!(position >= last, "{position} after {last}");
             last = position;
@@ -157,7 +158,7 @@ fn start_reader(
 /// What the table has to hold, by position.
 fn expected_everywhere(history: &History) -> Vec<BTreeMap<String, i64>> {
     let mut counts = vec![BTreeMap::new()];
-    for event in history.after(0) {
+    for event in history.after(Position::START) {
         let mut next = counts[counts.len() - 1].clone();
         if event.aggregate_type == tally::COUNTED {
             *next.entry(event.aggregate_id.clone()).or_default() += 1;
@@ -169,8 +170,10 @@ fn expected_everywhere(history: &History) -> Vec<BTreeMap<String, i64>> {
 
 /// Where every event of the source is in the live rows.
 async fn at_the_end(pool: &PgPool, head: u64) {
-    eventually("the live rows are at the end", || async { tally::snapshot(pool).await.0 == head })
-        .await;
+    eventually("the live rows are at the end", || async {
+        tally::snapshot(pool).await.0.get() == head
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -179,7 +182,7 @@ async fn readers_and_the_worker_go_on_and_no_event_is_lost() {
     tally::create_table(&pool).await;
     let history = tally::history(2_000);
     let source = Arc::new(Source::default());
-    source.append(history.after(0).take(500));
+    source.append(history.after(Position::START).take(500));
     let live = Tally::new().leak();
     let running = Running::start(options(&pool, live), source.clone());
     at_the_end(&pool, 500).await;
@@ -192,7 +195,8 @@ async fn readers_and_the_worker_go_on_and_no_event_is_lost() {
     // live rows are ahead of the new ones.
     for round in 0..3 {
         let mut come = {
-            let (source, events) = (source.clone(), history.after(500 + round * 500));
+            let (source, events) =
+                (source.clone(), history.after(Position::new(500 + round * 500)));
             let mut events: Vec<_> = events.take(500).collect();
             move |count: usize| source.append(events.drain(..count.min(events.len())))
         };
@@ -205,7 +209,7 @@ async fn readers_and_the_worker_go_on_and_no_event_is_lost() {
             })
             .await
             .expect("nothing is in its way");
-        assert!(rebuilt.position >= 500 + round * 500, "{rebuilt:?}");
+        assert!(rebuilt.position.get() >= 500 + round * 500, "{rebuilt:?}");
         come(500);
         at_the_end(&pool, 1_000 + round * 500).await;
     }
@@ -233,7 +237,7 @@ async fn a_swap_never_takes_back_what_was_seen() {
     let reader = start_reader(&pool, expected_everywhere(&history), stop.clone());
     // One by one, so that a commit of the worker falls on every moment of a swap.
     let coming = tokio::spawn({
-        let (source, events) = (source.clone(), history.after(0).collect::<Vec<_>>());
+        let (source, events) = (source.clone(), history.after(Position::START).collect::<Vec<_>>());
         async move {
             for event in events {
                 let position = event.position;
@@ -261,7 +265,7 @@ async fn a_long_query_delays_the_swap_and_no_other_reader() {
     let source = history.source();
     let live = Tally::new().leak();
     let running = Running::start(options(&pool, live), source.clone());
-    at_the_end(&pool, history.head()).await;
+    at_the_end(&pool, history.head().get()).await;
     running.stop().await;
 
     let mut long_query = pool.begin().await.expect("a connection");
@@ -316,7 +320,10 @@ async fn a_parked_projection_lives_again() {
     let failed = rebuild(broken[0], rebuild_options(&pool, &source, 50), source.clone(), |_| ());
     let failed = failed.await.expect_err("the code is broken").to_string();
     assert!(failed.contains("event 101") && failed.contains("panicked"), "{failed}");
-    assert_eq!(tally::snapshot(&pool).await, (100, tally::expected(&history, 100)));
+    assert_eq!(
+        tally::snapshot(&pool).await,
+        (Position::new(100), tally::expected(&history, Position::new(100)))
+    );
 
     // Working code of another version brings it back, and its worker goes on.
     let mut mended = Tally::new();
@@ -325,13 +332,16 @@ async fn a_parked_projection_lives_again() {
     let rebuilt = rebuild_now(&pool, mended[0], &source).await;
     assert_eq!(rebuilt.position, history.head());
     let found = list_projections(&pool).await.expect("a query").remove(0);
-    assert_eq!((found.status, found.version, found.position), (Status::Running, 2, 200));
+    assert_eq!(
+        (found.status, found.version, found.position),
+        (Status::Running, 2, Position::new(200))
+    );
     assert_eq!(found.parked_reason, None);
     tally::count(&mut history, 1);
-    source.append(history.after(200));
+    source.append(history.after(Position::new(200)));
     let running = Running::start(options(&pool, mended), source.clone());
     at_the_end(&pool, 201).await;
-    assert_eq!(tally::snapshot(&pool).await.1, tally::expected(&history, 201));
+    assert_eq!(tally::snapshot(&pool).await.1, tally::expected(&history, Position::new(201)));
     running.stop().await;
 }
 
@@ -345,12 +355,16 @@ async fn progress_tells_how_far_it_is_and_how_long_it_takes() {
     rebuild(Tally::new().leak()[0], options, source.clone(), |progress| seen.push(progress))
         .await
         .expect("nothing is in its way");
-    let stages: Vec<(Stage, u64)> = seen.iter().map(|seen| (seen.stage, seen.position)).collect();
-    let expected = [60, 120, 180, 200].map(|position| (Stage::Filling, position));
+    let stages: Vec<(Stage, Position)> =
+        seen.iter().map(|seen| (seen.stage, seen.position)).collect();
+    let expected = [60, 120, 180, 200].map(|position| (Stage::Filling, Position::new(position)));
     assert_eq!(stages[..4], expected);
-    assert_eq!(stages[4..], [(Stage::Tidying, 200), (Stage::Swapping { attempt: 1 }, 200)]);
+    assert_eq!(
+        stages[4..],
+        [Stage::Tidying, Stage::Swapping { attempt: 1 }].map(|stage| (stage, Position::new(200)))
+    );
     for progress in seen {
-        assert!(progress.head == 200 && progress.events_per_second > 0.0, "{progress:?}");
+        assert!(progress.head.get() == 200 && progress.events_per_second > 0.0, "{progress:?}");
         let done = progress.position == progress.head;
         assert_eq!(progress.remaining.expect("a rate").is_zero(), done, "{progress:?}");
     }

@@ -4,7 +4,7 @@ use crate::rebuild::{rebuild_now, rebuild_options, shape};
 use crate::support::{History, Running, Source, database, options};
 use crate::tally::{self, Mishap, Tally};
 use compose::testing::eventually;
-use domain::{Cursor, EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, Position, RecordedEvent, SourceError};
 use futures::future::BoxFuture;
 use projections::{ApplyError, Projection, RebuildError, Stage, rebuild};
 use sqlx::{PgConnection, PgPool};
@@ -63,7 +63,7 @@ async fn sessions(pool: &PgPool) -> Vec<i32> {
 /// Gives no answer to whoever asks for events after `until`.
 struct Stalling {
     events: Arc<Source>,
-    until: u64,
+    until: Position,
 }
 
 impl EventSource for Stalling {
@@ -80,12 +80,12 @@ impl EventSource for Stalling {
 
     async fn stored(
         &self,
-        positions: RangeInclusive<u64>,
+        positions: RangeInclusive<Position>,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         self.events.stored(positions).await
     }
 
-    async fn wait_after(&self, after: u64) {
+    async fn wait_after(&self, after: Position) {
         self.events.wait_after(after).await;
     }
 }
@@ -93,8 +93,8 @@ impl EventSource for Stalling {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_that_is_dropped_leaves_the_live_rows_and_the_next_one_works() {
     let live = Live::start().await;
-    for until in [50, 350, 900] {
-        let (position, mut filled) = watch::channel(0);
+    for until in [50, 350, 900].map(Position::new) {
+        let (position, mut filled) = watch::channel(Position::START);
         let task = tokio::spawn({
             let options = rebuild_options(&live.pool, &live.source, 50);
             let source = Arc::new(Stalling { events: live.source.clone(), until });

@@ -2,7 +2,7 @@ use crate::support::{History, PATIENCE, Running, Source, database, options, proc
 use crate::tally::{self, Mishap, Tally};
 use crate::trail::{self, Trail};
 use compose::testing::eventually;
-use domain::{Cursor, EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, Position, RecordedEvent, SourceError};
 use projections::{Checkpoints, Options, Projection, list_projections};
 use sqlx::{Connection, PgConnection, PgPool};
 use std::ops::RangeInclusive;
@@ -176,7 +176,7 @@ async fn one_process_works_and_another_takes_over_when_it_dies() {
     })
     .await;
     tally::count(&mut history, 1);
-    source.append(history.after(10));
+    source.append(history.after(Position::new(10)));
     watch_to_the_end(&pool, &history).await;
     let took = died_at.elapsed();
     // About a second, plus what a busy machine adds.
@@ -204,14 +204,14 @@ async fn rows_go_on_without_an_election_when_the_lock_is_kept_for_a_frozen_sessi
     let freezing = Frozen::new(frozen);
     first.abort();
     tally::count(&mut history, 1);
-    source.append(history.after(10));
+    source.append(history.after(Position::new(10)));
     // Whoever looks at the database sees how far the journal is.
-    source.read_after(Cursor::at(10), 1).await.expect("it is served");
+    source.read_after(Cursor::at(Position::new(10)), 1).await.expect("it is served");
     watch_to_the_end(&pool, &history).await;
     assert_eq!(leaders(&pool).await, [frozen], "nobody else was elected");
     drop(freezing);
     tally::count(&mut history, 1);
-    source.append(history.after(11));
+    source.append(history.after(Position::new(11)));
     watch_to_the_end(&pool, &history).await;
     second.stop().await;
     cancel.cancel();
@@ -240,7 +240,7 @@ async fn events_of_no_interest_move_the_checkpoint_too() {
     for _ in 0..20 {
         history.record_foreign();
     }
-    source.append(history.after(0));
+    source.append(history.after(Position::START));
     watch_to_the_end(&pool, &history).await;
     running.stop().await;
 }
@@ -267,7 +267,7 @@ async fn events_of_no_interest_cost_a_commit_each_interval_and_not_each() {
     let began = Instant::now();
     for _ in 0..100 {
         let position = history.record_foreign();
-        source.append(history.after(position - 1));
+        source.append(history.after(position.previous()));
         // Whoever asks in the same process need not wait for the row.
         known.wait_for(tally::NAME, position, PATIENCE).await.expect("it is passed over");
     }
@@ -293,22 +293,22 @@ impl EventSource for Gapped {
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         let mut events = self.events.read_after(after, limit).await?;
-        if events.iter().any(|event| event.position == 6)
+        if events.iter().any(|event| event.position.get() == 6)
             && self.asked.fetch_add(1, Ordering::Relaxed) < 3
         {
-            events.retain(|event| event.position != 6);
+            events.retain(|event| event.position.get() != 6);
         }
         Ok(events)
     }
 
     async fn stored(
         &self,
-        positions: RangeInclusive<u64>,
+        positions: RangeInclusive<Position>,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         self.events.stored(positions).await
     }
 
-    async fn wait_after(&self, after: u64) {
+    async fn wait_after(&self, after: Position) {
         self.events.wait_after(after).await;
     }
 }
@@ -366,9 +366,11 @@ async fn rows_of_another_version_are_left_alone() {
             statuses.into_iter().find(|status| status.name == name).map(|found| found.position)
         }
     };
-    eventually("the neighbour is at the end", || async { position("carts").await == Some(1) })
-        .await;
-    assert_eq!(position(tally::NAME).await, Some(0));
+    eventually("the neighbour is at the end", || async {
+        position("carts").await == Some(Position::FIRST)
+    })
+    .await;
+    assert_eq!(position(tally::NAME).await, Some(Position::START));
     // A build that keeps this version goes on as soon as the rows are its own again.
     sqlx::query("update projections set version = 1 where name = 'tally'")
         .execute(&pool)

@@ -1,5 +1,6 @@
 use crate::catalogue::{published, sample, sell};
 use crate::support::{History, given, id};
+use domain::ProductId;
 use domain::product::ProductEvent;
 use projections::Limit;
 use projections::catalogue::{self, ProductFilter, ProductSort};
@@ -97,7 +98,7 @@ async fn names_without_spaces_are_found_by_their_parts() {
 async fn the_vocabulary_holds_words_of_published_products_only() {
     let mut history = sample();
     for number in [3, 4, 5, 6] {
-        history.record("product", id(number), &ProductEvent::ProductRetired {});
+        history.record("product", id::<ProductId>(number), &ProductEvent::ProductRetired {});
     }
     let pool = given(&history).await;
     let words: Vec<(String, i64)> =

@@ -8,7 +8,7 @@ use domain::order::Order;
 use domain::product::Product;
 use domain::stock::StockItem;
 use domain::user::User;
-use domain::{DecodeError, EventTypes, RecordedEvent, Sku, Timestamp};
+use domain::{DecodeError, EventTypes, Position, RecordedEvent, Sku, Timestamp};
 use projections::carts::{self, CartView};
 use projections::catalogue::{self, ProductView};
 use projections::orders::{self, OrderView};
@@ -28,7 +28,7 @@ struct Folded<A> {
     state: A,
     version: u64,
     /// Of its first event and its last one.
-    positions: (u64, u64),
+    positions: (Position, Position),
     recorded_at: Timestamp,
 }
 
@@ -38,12 +38,12 @@ where
     A::Event: EventTypes,
 {
     let mut all: BTreeMap<String, Folded<A>> = BTreeMap::new();
-    for event in history.after(0).filter(|event| event.aggregate_type == A::TYPE) {
+    for event in history.after(Position::START).filter(|event| event.aggregate_type == A::TYPE) {
         let decoded: Result<A::Event, DecodeError> = RecordedEvent::decode(&event);
         let entry = all.entry(event.aggregate_id.clone()).or_insert_with(|| Folded {
             state: A::default(),
             version: 0,
-            positions: (event.position, 0),
+            positions: (event.position, Position::START),
             recorded_at: event.recorded_at.into(),
         });
         entry.state.apply(decoded.expect("this build wrote it"));
@@ -53,8 +53,8 @@ where
     all
 }
 
-fn uuid(id: &str) -> Uuid {
-    id.parse().expect("these aggregates have such ids")
+fn typed<Id: From<Uuid>>(id: &str) -> Id {
+    Uuid::parse_str(id).expect("these aggregates have such ids").into()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,31 +75,31 @@ async fn rows_are_the_views_of_their_aggregates_states() {
             compared.extend(row.map(|_| "stock"));
         }
         for (id, Folded { state, version, positions, .. }) in folded::<Cart>(&history) {
-            let row = carts::by_id(&pool, uuid(&id)).await.expect("a query");
-            assert_eq!(row, CartView::of(uuid(&id), &state, version, positions.1));
+            let row = carts::by_id(&pool, typed(&id)).await.expect("a query");
+            assert_eq!(row, CartView::of(typed(&id), &state, version, positions.1));
             compared.extend(row.map(|_| "cart"));
         }
         for (id, Folded { state, version, positions, recorded_at }) in folded::<User>(&history) {
-            let row = users::by_id(&pool, uuid(&id)).await.expect("a query");
-            assert_eq!(row, UserView::of(uuid(&id), &state, recorded_at, version, positions.1));
+            let row = users::by_id(&pool, typed(&id)).await.expect("a query");
+            assert_eq!(row, UserView::of(typed(&id), &state, recorded_at, version, positions.1));
             compared.extend(row.map(|_| "user"));
         }
         for (id, Folded { state, version, positions, recorded_at }) in folded::<Order>(&history) {
-            let row = orders::by_id(&pool, uuid(&id)).await.expect("a query");
+            let row = orders::by_id(&pool, typed(&id)).await.expect("a query");
             let placed = (recorded_at, positions.0);
             // In answers they are also of its payments.
             let row =
                 row.map(|row| OrderView { payment_status: None, position: positions.1, ..row });
-            assert_eq!(row, OrderView::of(uuid(&id), &state, placed, version, positions.1));
+            assert_eq!(row, OrderView::of(typed(&id), &state, placed, version, positions.1));
             compared.extend(row.map(|_| "order"));
         }
         for (id, Folded { state, version, positions, .. }) in folded::<Product>(&history) {
-            let row = catalogue::by_id(&pool, uuid(&id)).await.expect("a query");
+            let row = catalogue::by_id(&pool, typed(&id)).await.expect("a query");
             let available =
                 |sku: &Sku| items.get(sku.as_str()).map_or(0, |item| item.state.available());
             // It is also that of the stock.
             let row = row.map(|row| ProductView { position: positions.1, ..row });
-            let view = ProductView::of(uuid(&id), &state, available, version, positions.1);
+            let view = ProductView::of(typed(&id), &state, available, version, positions.1);
             assert_eq!(row, view);
             compared.extend(row.map(|_| "product"));
         }

@@ -2,8 +2,8 @@
 
 use compose::testing::TestStack;
 use domain::{
-    Currency, Cursor, EventSource, EventTypes, Money, Name, Quantity, Reason, RecordedEvent, Sku,
-    Slug, SourceError, encode_event,
+    Currency, Cursor, EventSource, EventTypes, Money, Name, Position, Quantity, Reason,
+    RecordedEvent, SessionId, Sku, Slug, SourceError, encode_event,
 };
 use follow::elections::Elections;
 use projections::{Checkpoints, Options, Projection};
@@ -65,7 +65,7 @@ impl History {
         aggregate_type: &str,
         aggregate_id: impl ToString,
         event: &E,
-    ) -> u64 {
+    ) -> Position {
         let payload = encode_event(event).expect("events can be written as JSON");
         self.record_raw(aggregate_type, aggregate_id, &event.event_type(), payload)
     }
@@ -77,9 +77,9 @@ impl History {
         aggregate_id: impl ToString,
         event_type: &str,
         payload: String,
-    ) -> u64 {
+    ) -> Position {
         let aggregate_id = aggregate_id.to_string();
-        let position = self.events.len() as u64 + 1;
+        let position = self.head().next();
         let stream = (aggregate_type.to_owned(), aggregate_id.clone());
         let sequence = self.sequences.entry(stream).or_default();
         *sequence += 1;
@@ -92,19 +92,19 @@ impl History {
             event_version: "1".to_owned(),
             payload,
             metadata: "{}".to_owned(),
-            event_id: Uuid::from_u128(u128::from(position) + (self.fork << 64)),
+            event_id: Uuid::from_u128(u128::from(position.get()) + (self.fork << 64)),
             recorded_at: recorded_at(position),
         }));
         position
     }
 
     /// An event of an aggregate that no projection reads.
-    pub(crate) fn record_foreign(&mut self) -> u64 {
-        self.record_raw("session", id(999), "SessionRevoked", "{}".to_owned())
+    pub(crate) fn record_foreign(&mut self) -> Position {
+        self.record_raw("session", id::<SessionId>(999), "SessionRevoked", "{}".to_owned())
     }
 
     /// The same up to `position`, from where it goes on differently.
-    pub(crate) fn forked_after(&self, position: u64) -> Self {
+    pub(crate) fn forked_after(&self, position: Position) -> Self {
         let kept = self.events.iter().filter(|event| event.position <= position);
         let mut fork = Self { fork: self.fork + 1, ..Self::default() };
         for event in kept {
@@ -115,8 +115,8 @@ impl History {
         fork
     }
 
-    pub(crate) fn head(&self) -> u64 {
-        self.events.len() as u64
+    pub(crate) fn head(&self) -> Position {
+        Position::new(self.events.len() as u64)
     }
 
     pub(crate) fn source(&self) -> Arc<Source> {
@@ -126,14 +126,17 @@ impl History {
     }
 
     /// The events after `position`, for adding them to a source later.
-    pub(crate) fn after(&self, position: u64) -> impl Iterator<Item = Arc<RecordedEvent>> + '_ {
+    pub(crate) fn after(
+        &self,
+        position: Position,
+    ) -> impl Iterator<Item = Arc<RecordedEvent>> + '_ {
         self.events.iter().filter(move |event| event.position > position).cloned()
     }
 }
 
 /// When the event at `position` was recorded.
-pub(crate) fn recorded_at(position: u64) -> OffsetDateTime {
-    let seconds = START_UNIX + i64::try_from(position).expect("histories are short");
+pub(crate) fn recorded_at(position: Position) -> OffsetDateTime {
+    let seconds = START_UNIX + position.bigint();
     OffsetDateTime::from_unix_timestamp(seconds).expect("not far from now")
 }
 
@@ -141,7 +144,7 @@ pub(crate) fn recorded_at(position: u64) -> OffsetDateTime {
 /// of the database where the projections are, as in life.
 pub(crate) struct Source {
     events: Mutex<Vec<Arc<RecordedEvent>>>,
-    head: watch::Sender<u64>,
+    head: watch::Sender<Position>,
     database: OnceLock<PgPool>,
     /// What is served is not stored any more.
     loses: AtomicBool,
@@ -151,7 +154,7 @@ impl Default for Source {
     fn default() -> Self {
         Self {
             events: Mutex::default(),
-            head: watch::Sender::new(0),
+            head: watch::Sender::new(Position::START),
             database: OnceLock::new(),
             loses: AtomicBool::new(false),
         }
@@ -162,24 +165,26 @@ impl Source {
     pub(crate) fn append(&self, more: impl IntoIterator<Item = Arc<RecordedEvent>>) {
         let mut events = self.events.lock().expect("nobody panics with the lock");
         events.extend(more);
-        self.head.send_replace(events.len() as u64);
+        self.head.send_replace(Position::new(events.len() as u64));
     }
 
     /// The last position, as it grows.
-    pub(crate) fn head(&self) -> watch::Receiver<u64> {
+    pub(crate) fn head(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
     }
 
     /// Takes another event to stand where this one stood.
     pub(crate) fn replace(&self, event: RecordedEvent) {
         let mut events = self.events.lock().expect("nobody panics with the lock");
-        let index = usize::try_from(event.position - 1).expect("histories are short");
+        let index = usize::try_from(event.position.previous().get()).expect("histories are short");
         events[index] = Arc::new(event);
     }
 
-    pub(crate) fn event(&self, position: u64) -> RecordedEvent {
+    pub(crate) fn event(&self, position: Position) -> RecordedEvent {
         let events = self.events.lock().expect("nobody panics with the lock");
-        events[usize::try_from(position - 1).expect("histories are short")].as_ref().clone()
+        events[usize::try_from(position.previous().get()).expect("histories are short")]
+            .as_ref()
+            .clone()
     }
 
     /// From here on what is served is in this database's journal.
@@ -190,11 +195,11 @@ impl Source {
     }
 
     /// The database loses what came after `position`, and this source does not know.
-    pub(crate) async fn lose_after(&self, position: u64) {
+    pub(crate) async fn lose_after(&self, position: Position) {
         self.loses.store(true, Ordering::Relaxed);
         let pool = self.database.get().expect("it was stored somewhere");
         sqlx::query("delete from events where position > $1")
-            .bind(position.cast_signed())
+            .bind(position.bigint())
             .execute(pool)
             .await
             .expect("it can be done");
@@ -219,7 +224,7 @@ impl Source {
              from unnest($1::bigint[], $2::uuid[]) as served (position, event_id) \
              on conflict do nothing",
         )
-        .bind(events.iter().map(|event| event.position.cast_signed()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.position.bigint()).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.event_id).collect::<Vec<_>>())
         .execute(pool)
         .await
@@ -233,7 +238,7 @@ impl EventSource for Source {
         after: Cursor,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
-        let skipped = usize::try_from(after.position).expect("histories are short");
+        let skipped = usize::try_from(after.position.get()).expect("histories are short");
         let events: Vec<_> = {
             let events = self.events.lock().expect("nobody panics with the lock");
             let there = skipped.checked_sub(1).map(|index| events.get(index));
@@ -251,14 +256,14 @@ impl EventSource for Source {
 
     async fn stored(
         &self,
-        positions: RangeInclusive<u64>,
+        positions: RangeInclusive<Position>,
     ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
         let events = self.events.lock().expect("nobody panics with the lock");
         let wanted = events.iter().filter(|event| positions.contains(&event.position));
         Ok(wanted.cloned().collect())
     }
 
-    async fn wait_after(&self, after: u64) {
+    async fn wait_after(&self, after: Position) {
         let mut head = self.head.subscribe();
         let more = head.wait_for(|head| *head > after);
         let _ = timeout(Duration::from_millis(100), more).await;
@@ -373,8 +378,8 @@ pub(crate) async fn all_rows(pool: &PgPool) -> BTreeMap<&'static str, Value> {
     rows
 }
 
-pub(crate) fn id(number: u128) -> Uuid {
-    Uuid::from_u128(number)
+pub(crate) fn id<Id: From<Uuid>>(number: u128) -> Id {
+    Uuid::from_u128(number).into()
 }
 
 pub(crate) fn sku(text: &str) -> Sku {

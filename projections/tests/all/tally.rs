@@ -2,7 +2,7 @@
 //! at all, is a wrong number for ever.
 
 use crate::support::History;
-use domain::RecordedEvent;
+use domain::{Position, RecordedEvent};
 use futures::future::BoxFuture;
 use projections::{ApplyError, Projection};
 use sqlx::{PgConnection, PgPool};
@@ -57,7 +57,7 @@ impl Tally {
 
     fn next_mishap(&self, events: &[Arc<RecordedEvent>]) -> Option<Mishap> {
         let mut mishaps = self.mishaps.lock().expect("nobody panics with the lock");
-        events.iter().find_map(|event| mishaps.get_mut(&event.position)?.pop())
+        events.iter().find_map(|event| mishaps.get_mut(&event.position.get())?.pop())
     }
 }
 
@@ -147,14 +147,14 @@ pub(crate) fn history(events: u64) -> History {
     history
 }
 
-pub(crate) fn count(history: &mut History, stream: u64) -> u64 {
+pub(crate) fn count(history: &mut History, stream: u64) -> Position {
     history.record_raw(COUNTED, format!("stream-{stream}"), "Counted", "{}".to_owned())
 }
 
 /// What the table has to hold after the events up to `position`.
-pub(crate) fn expected(history: &History, position: u64) -> BTreeMap<String, i64> {
+pub(crate) fn expected(history: &History, position: Position) -> BTreeMap<String, i64> {
     let mut counts = BTreeMap::new();
-    let counted = history.after(0).filter(|event| event.position <= position);
+    let counted = history.after(Position::START).filter(|event| event.position <= position);
     for event in counted.filter(|event| event.aggregate_type == COUNTED) {
         *counts.entry(event.aggregate_id.clone()).or_default() += 1;
     }
@@ -162,7 +162,7 @@ pub(crate) fn expected(history: &History, position: u64) -> BTreeMap<String, i64
 }
 
 /// The checkpoint and the counts, of one snapshot.
-pub(crate) async fn snapshot(pool: &PgPool) -> (u64, BTreeMap<String, i64>) {
+pub(crate) async fn snapshot(pool: &PgPool) -> (Position, BTreeMap<String, i64>) {
     let (position, counts): (i64, sqlx::types::Json<BTreeMap<String, i64>>) = sqlx::query_as(
         "select coalesce((select position from projections where name = 'tally'), 0), \
          coalesce((select json_object_agg(stream, counted) from tally), '{}'::json)",
@@ -170,5 +170,5 @@ pub(crate) async fn snapshot(pool: &PgPool) -> (u64, BTreeMap<String, i64>) {
     .fetch_one(pool)
     .await
     .expect("a query");
-    (position.unsigned_abs(), counts.0)
+    (Position::try_from(position).expect("it is one"), counts.0)
 }

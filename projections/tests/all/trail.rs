@@ -2,7 +2,7 @@
 //! were applied. An event that is doubled, left out or too early stays visible.
 
 use crate::support::History;
-use domain::RecordedEvent;
+use domain::{Position, RecordedEvent};
 use futures::future::BoxFuture;
 use projections::{ApplyError, Projection};
 use sqlx::types::Json;
@@ -91,11 +91,10 @@ impl Projection for Trail {
         events: &'a [Arc<RecordedEvent>],
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async move {
-            let of = |position: &u64| events.iter().any(|event| event.position == *position);
+            let of = |position: &u64| events.iter().any(|event| event.position.get() == *position);
             let streams: Vec<&str> =
                 events.iter().map(|event| event.aggregate_id.as_str()).collect();
-            let positions: Vec<i64> =
-                events.iter().map(|event| event.position.cast_signed()).collect();
+            let positions: Vec<i64> = events.iter().map(|event| event.position.bigint()).collect();
             sqlx::query(
                 "insert into trail (stream, positions) \
                  select stream, array_agg(position order by position) \
@@ -123,9 +122,10 @@ impl Projection for Trail {
             // Each kind of fault that lasts.
             match poison {
                 None => Ok(()),
-                Some(position) if position % 3 == 0 => {
-                    Err(ApplyError::Event { position, reason: "as the test wants it".to_owned() })
-                }
+                Some(position) if position % 3 == 0 => Err(ApplyError::Event {
+                    position: Position::new(position),
+                    reason: "as the test wants it".to_owned(),
+                }),
                 Some(position) if position % 3 == 1 => {
                     sqlx::query("insert into trail (stream, positions) values (null, '{}')")
                         .execute(conn)
@@ -146,7 +146,7 @@ pub(crate) async fn create_table(pool: &PgPool) {
 }
 
 /// Records the next event of a stream.
-pub(crate) fn step(history: &mut History, stream: impl std::fmt::Display) -> u64 {
+pub(crate) fn step(history: &mut History, stream: impl std::fmt::Display) -> Position {
     history.record_raw(FOLLOWED, format!("stream-{stream}"), "Stepped", "{}".to_owned())
 }
 
@@ -154,15 +154,15 @@ pub(crate) fn step(history: &mut History, stream: impl std::fmt::Display) -> u64
 /// positions that then wait as dead letters.
 pub(crate) fn expected(history: &History, poison: &BTreeSet<u64>) -> (Rows, Vec<u64>) {
     let (mut rows, mut letters, mut parked) = (Rows::new(), Vec::new(), BTreeSet::new());
-    for event in history.after(0).filter(|event| event.aggregate_type == FOLLOWED) {
+    for event in history.after(Position::START).filter(|event| event.aggregate_type == FOLLOWED) {
         let stream = event.aggregate_id.clone();
-        if poison.contains(&event.position) {
+        if poison.contains(&event.position.get()) {
             parked.insert(stream.clone());
         }
         if parked.contains(&stream) {
-            letters.push(event.position);
+            letters.push(event.position.get());
         } else {
-            rows.entry(stream).or_default().push(event.position);
+            rows.entry(stream).or_default().push(event.position.get());
         }
     }
     (rows, letters)

@@ -1,6 +1,6 @@
 use crate::support::{History, given, id, reason, recorded_at};
 use domain::user::UserEvent;
-use domain::{Locale, RoleName, Sealed, Timestamp};
+use domain::{Locale, Position, RoleName, Sealed, Timestamp, UserId};
 use projections::users;
 use projections::{Limit, QueryError};
 
@@ -19,9 +19,9 @@ fn granted(role: &'static str) -> UserEvent {
 
 #[tokio::test]
 async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
-    let until = Timestamp::from(recorded_at(1_000));
+    let until = Timestamp::from(recorded_at(Position::new(1_000)));
     let mut history = History::default();
-    let mut user = |event| history.record("user", id(1), &event);
+    let mut user = |event| history.record("user", id::<UserId>(1), &event);
     user(registered(42));
     user(granted("staff"));
     user(granted("customer"));
@@ -44,7 +44,7 @@ async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
     let ban = user.ban.clone().expect("a ban");
     assert_eq!((ban.reason.as_str(), ban.until), ("fraud", Some(until)));
     assert!(ban.is_in_force(until.plus_seconds(-1)) && !ban.is_in_force(until));
-    assert_eq!(user.created_at, recorded_at(1).into());
+    assert_eq!(user.created_at, recorded_at(Position::new(1)).into());
     assert_eq!((user.version, user.position), (8, last));
     assert_eq!(users::by_number(&pool, 42).await.expect("a query"), Some(user));
     assert_eq!(users::banned(&pool).await.expect("a query"), [(id(1), ban)]);
@@ -60,9 +60,13 @@ async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
 #[tokio::test]
 async fn a_lifted_ban_is_gone() {
     let mut history = History::default();
-    history.record("user", id(1), &registered(1));
-    history.record("user", id(1), &UserEvent::UserBanned { reason: reason("x"), until: None });
-    history.record("user", id(1), &UserEvent::UserUnbanned {});
+    history.record("user", id::<UserId>(1), &registered(1));
+    history.record(
+        "user",
+        id::<UserId>(1),
+        &UserEvent::UserBanned { reason: reason("x"), until: None },
+    );
+    history.record("user", id::<UserId>(1), &UserEvent::UserUnbanned {});
     let pool = given(&history).await;
     let user = users::by_id(&pool, id(1)).await.expect("a query").expect("a user");
     assert_eq!(user.ban, None);
@@ -72,10 +76,10 @@ async fn a_lifted_ban_is_gone() {
 #[tokio::test]
 async fn erased_and_abandoned_users_leave_no_row() {
     let mut history = History::default();
-    history.record("user", id(1), &registered(1));
-    history.record("user", id(1), &UserEvent::UserErased {});
-    history.record("user", id(2), &UserEvent::UserRegistrationAbandoned {});
-    history.record("user", id(3), &registered(3));
+    history.record("user", id::<UserId>(1), &registered(1));
+    history.record("user", id::<UserId>(1), &UserEvent::UserErased {});
+    history.record("user", id::<UserId>(2), &UserEvent::UserRegistrationAbandoned {});
+    history.record("user", id::<UserId>(3), &registered(3));
     let pool = given(&history).await;
     let page = users::list(&pool, None, Limit::DEFAULT).await.expect("a query");
     let ids: Vec<_> = page.items.iter().map(|user| user.user_id).collect();
@@ -87,7 +91,7 @@ async fn erased_and_abandoned_users_leave_no_row() {
 async fn users_are_listed_by_number_page_by_page() {
     let mut history = History::default();
     for number in [5, 3, 1, 4, 2] {
-        history.record("user", id(number as u128 + 100), &registered(number));
+        history.record("user", id::<UserId>(number as u128 + 100), &registered(number));
     }
     let pool = given(&history).await;
     let limit = Limit::new(2).expect("2 is a limit");
@@ -114,17 +118,21 @@ async fn a_cursor_that_is_not_ours_is_refused() {
 
 #[tokio::test]
 async fn others_with_a_role_are_those_who_are_not_banned_now_the_oldest_first() {
-    let until = Timestamp::from(recorded_at(1_000));
+    let until = Timestamp::from(recorded_at(Position::new(1_000)));
     let mut history = History::default();
     for (user, number) in [(5, 1), (4, 2), (3, 3), (2, 4), (1, 5)] {
-        history.record("user", id(user), &registered(number));
-        history.record("user", id(user), &granted("admin"));
+        history.record("user", id::<UserId>(user), &registered(number));
+        history.record("user", id::<UserId>(user), &granted("admin"));
     }
     for (user, until) in [(4, None), (3, Some(until))] {
         let banned = UserEvent::UserBanned { reason: reason("fraud"), until };
-        history.record("user", id(user), &banned);
+        history.record("user", id::<UserId>(user), &banned);
     }
-    history.record("user", id(2), &UserEvent::RoleRevoked { role: RoleName::known("admin") });
+    history.record(
+        "user",
+        id::<UserId>(2),
+        &UserEvent::RoleRevoked { role: RoleName::known("admin") },
+    );
     let pool = given(&history).await;
     let others = async |now, limit| {
         let role = RoleName::known("admin");

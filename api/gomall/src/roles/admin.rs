@@ -44,7 +44,7 @@ pub(super) async fn reset(args: AdminArgs) -> anyhow::Result<()> {
         causation_id: None,
         traceparent: None,
     };
-    app.bus.execute(Plan::new(&context).step::<User>(user_id.to_string(), change)).await?;
+    app.bus.execute(Plan::new(&context).step::<User>(&user_id, change)).await?;
     shop.stop().await?;
     println!("administrator {} with the password {password}", args.email);
     Ok(())

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use api::shop;
 use api::stop::told_to_stop;
 use commands::journal::JournalReader;
-use domain::Timestamp;
+use domain::{Position, Timestamp};
 use nats::Auditor;
 use nats::audit::Report;
 use nats::notify::{LostMail, lost_mails};
@@ -34,14 +34,14 @@ async fn audit(args: &AuditArgs) -> anyhow::Result<()> {
     let client = nats::connect(servers.nats.nats_url.reveal(), "gomall audit").await?;
 
     // Nobody hints, and no tail is between: the audit must see what is in the database.
-    let (_nobody, hints) = watch::channel(0);
+    let (_nobody, hints) = watch::channel(Position::START);
     let reader = JournalReader::new(pool.clone(), hints);
     let stream = servers.nats.stream();
     let auditor = Auditor::new(Arc::new(reader.clone()), pool.clone(), client, stream);
     tell_what_is_lost(&pool).await?;
 
     let mut last = Instant::now();
-    let progress = |position: u64| {
+    let progress = |position: Position| {
         if last.elapsed() >= REPORT_EVERY {
             last = Instant::now();
             println!("compared up to message {position}");

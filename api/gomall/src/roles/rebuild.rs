@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use api::shop;
 use api::stop::told_to_stop;
 use commands::journal::{JournalReader, Tail};
+use domain::Position;
 use projections::{Progress, Projection, REBUILD_BATCH_EVENTS, RebuildOptions, Stage};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub(super) async fn run(args: RebuildArgs) -> anyhow::Result<()> {
     shop::check_schema(&pool).await?;
 
     // Nobody hints: the tail polls, which is soon enough here.
-    let (_nobody, hints) = watch::channel(0);
+    let (_nobody, hints) = watch::channel(Position::START);
     let reading = CancellationToken::new();
     let _ends_reading = reading.clone().drop_guard();
     let tail = Tail::start(JournalReader::new(pool, hints), reading).await?;
@@ -112,8 +113,8 @@ mod tests {
     fn a_line_says_how_far_it_is() {
         let progress = Progress {
             stage: Stage::Filling,
-            position: 5_000,
-            head: 20_000,
+            position: Position::new(5_000),
+            head: Position::new(20_000),
             events_per_second: 10_000.4,
             remaining: Some(Duration::from_millis(1_500)),
         };

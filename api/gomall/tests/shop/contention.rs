@@ -3,8 +3,8 @@
 use crate::support::{Gomall, Shop, key, new_id};
 use commands::bus::{Bus, Context, FingerprintKey, Plan};
 use commands::journal::{Journal, WriterSettings};
-use domain::Reason;
 use domain::stock::{StockCommand, StockItem};
+use domain::{Reason, Sku};
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::PgPool;
@@ -60,7 +60,8 @@ fn receipt() -> Plan {
         traceparent: None,
     };
     let reason = Reason::parse("delivery").expect("valid");
-    Plan::new(&context).step::<StockItem>("notebook", StockCommand::Receive { quantity: 1, reason })
+    let sku = Sku::parse("notebook").expect("valid");
+    Plan::new(&context).step::<StockItem>(&sku, StockCommand::Receive { quantity: 1, reason })
 }
 
 /// How often the clerk comes while the rival works; often enough to be overtaken many times.

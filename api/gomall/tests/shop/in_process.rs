@@ -14,14 +14,13 @@ use commands::bus::Context;
 use compose::testing::{TestDatabase, TestStack, eventually};
 use domain::cart::Cart;
 use domain::payment::PaymentStatus;
-use domain::{EmailAddress, Locale, OrderContact, Sku};
+use domain::{EmailAddress, Locale, OrderContact, Sku, UserId};
 use nats::notify::{Mailer, Sender};
 use nats::{RelayState, StreamConfig};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// A whole shop in this process, on a database and a stream of the test's own.
 struct Running {
@@ -135,7 +134,7 @@ async fn the_table_of_tasks_names_every_one() {
     shop.stop().await.expect("nothing is lost");
 }
 
-fn call(user_id: Option<Uuid>, key: Option<&str>) -> Call {
+fn call(user_id: Option<UserId>, key: Option<&str>) -> Call {
     let actor = user_id.map_or_else(|| "anonymous".to_owned(), |id| format!("user:{id}"));
     let key = key.map(|key| CommandKey::new(&actor, "test", "use-case", key));
     let context =

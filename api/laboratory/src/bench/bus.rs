@@ -7,8 +7,8 @@ use api::pools::connect;
 use api::shop::world;
 use commands::bus::{Bus, Context, FingerprintKey, Plan};
 use commands::journal::{Journal, WriterSettings};
-use domain::Sku;
 use domain::stock::{StockCommand, StockItem};
+use domain::{Position, Sku};
 use futures::{StreamExt, TryStreamExt};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
@@ -41,11 +41,11 @@ impl Ours {
     /// Opens stock items; the bus knows them from here on, as a running shop does.
     pub(super) async fn open(&self, skus: &[Sku]) -> anyhow::Result<()> {
         let context = context();
-        let product_id = (world().new_id)();
+        let product_id = (world().new_id)().into();
         futures::stream::iter(skus)
             .map(|sku| {
                 let open = StockCommand::Open { product_id };
-                let plan = Plan::new(&context).step::<StockItem>(sku.as_str(), open);
+                let plan = Plan::new(&context).step::<StockItem>(sku, open);
                 self.bus.execute(plan)
             })
             .buffer_unordered(OPENED_AT_ONCE)
@@ -75,7 +75,7 @@ impl Ours {
     }
 
     /// The journal's last position, as far as it was written here.
-    pub(super) fn head(&self) -> watch::Receiver<u64> {
+    pub(super) fn head(&self) -> watch::Receiver<Position> {
         self.bus.journal().head()
     }
 
@@ -96,8 +96,8 @@ pub(super) struct Commander {
 
 impl Commander {
     /// Books one piece in; the event's position.
-    pub(super) async fn receive(&self, sku: &Sku) -> anyhow::Result<u64> {
-        let plan = Plan::new(&self.context).step::<StockItem>(sku.as_str(), receive());
+    pub(super) async fn receive(&self, sku: &Sku) -> anyhow::Result<Position> {
+        let plan = Plan::new(&self.context).step::<StockItem>(sku, receive());
         Ok(self.bus.execute(plan).await?.position)
     }
 }
@@ -125,7 +125,7 @@ struct Loading {
 
 impl Client for Loading {
     async fn write(&mut self, _until: Instant) -> anyhow::Result<u32> {
-        let loaded = self.bus.load::<StockItem>(self.targets.next().as_str()).await?;
+        let loaded = self.bus.load::<StockItem>(self.targets.next()).await?;
         anyhow::ensure!(loaded.sequence > 0, "what was opened is there");
         Ok(1)
     }

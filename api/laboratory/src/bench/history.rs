@@ -7,13 +7,16 @@
 use super::targets::metadata;
 use anyhow::Context as _;
 use api::shop::world;
-use cqrs_es::{Aggregate, DomainEvent};
+use cqrs_es::DomainEvent;
 use domain::cart::{Cart, CartEvent};
 use domain::order::{Order, OrderEvent, OrderLine, Totals};
 use domain::payment::{Payment, PaymentEvent};
 use domain::product::{Product, ProductEvent, Variant};
 use domain::stock::{StockEvent, StockItem};
-use domain::{Currency, Money, Name, Quantity, Reason, Sealed, Sku, Slug, Timestamp, encode_event};
+use domain::{
+    CartId, Currency, Identified, Money, Name, OrderId, PaymentId, Position, ProductId, Quantity,
+    Reason, Sealed, Sku, Slug, Timestamp, UserId, encode_event,
+};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use std::collections::HashMap;
@@ -37,7 +40,7 @@ const LOAD: &str = "insert into events \
 
 /// Adds `events` events at least to the journal, which nobody else writes to meanwhile; returns the
 /// journal's last position.
-pub(super) async fn load(database: &PgConnectOptions, events: u64) -> anyhow::Result<u64> {
+pub(super) async fn load(database: &PgConnectOptions, events: u64) -> anyhow::Result<Position> {
     let mut connection =
         database.clone().options([("synchronous_commit", "off")]).connect().await?;
     let head: Option<i64> =
@@ -65,12 +68,12 @@ pub(super) async fn load(database: &PgConnectOptions, events: u64) -> anyhow::Re
         sqlx::query(tidy).execute(&mut connection).await.context(tidy)?;
     }
     connection.close().await?;
-    Ok(u64::try_from(writer.position)?)
+    Ok(Position::try_from(writer.position)?)
 }
 
 /// A product with one variant, as the history needs it.
 struct Thing {
-    product_id: Uuid,
+    product_id: ProductId,
     sku: Sku,
     name: Name,
     price: Money,
@@ -78,7 +81,7 @@ struct Thing {
 
 impl Thing {
     fn new() -> Self {
-        let product_id = (world().new_id)();
+        let product_id = ProductId::from((world().new_id)());
         Self {
             product_id,
             sku: Sku::parse(product_id.to_string()).expect("an id is letters, digits and dashes"),
@@ -98,12 +101,12 @@ impl Thing {
         };
         let priced = ProductEvent::ProductPriced { sku: sku.clone(), price: *price };
         for event in [created, priced, ProductEvent::ProductPublished {}] {
-            writer.add(Product::TYPE, product_id, &event)?;
+            writer.add::<Product>(product_id, &event)?;
         }
         let received =
             StockEvent::StockReceived { quantity: 1_000_000, reason: Reason::parse("delivery")? };
         for event in [StockEvent::StockItemOpened { product_id: *product_id }, received] {
-            writer.add(StockItem::TYPE, sku, &event)?;
+            writer.add::<StockItem>(sku, &event)?;
         }
         Ok(())
     }
@@ -111,9 +114,12 @@ impl Thing {
 
 /// A customer fills a cart, checks out and pays.
 fn order(writer: &mut Writer, number: i32, products: [&Thing; 2]) -> anyhow::Result<()> {
-    let [customer_id, order_id, payment_id] = [(); 3].map(|()| (world().new_id)());
+    let customer_id = UserId::from((world().new_id)());
+    let cart_id = CartId::of(customer_id);
+    let order_id = OrderId::from((world().new_id)());
+    let payment_id = PaymentId::from((world().new_id)());
     let pay_by = (world().now)().plus_seconds(900);
-    writer.add(Cart::TYPE, &customer_id, &CartEvent::CartOpened { owner_id: customer_id })?;
+    writer.add::<Cart>(&cart_id, &CartEvent::CartOpened { owner_id: customer_id })?;
     for product in products {
         let added = CartEvent::ItemAdded {
             sku: product.sku.clone(),
@@ -123,42 +129,42 @@ fn order(writer: &mut Writer, number: i32, products: [&Thing; 2]) -> anyhow::Res
             quantity: Quantity::new(1)?,
             unit_price: product.price,
         };
-        writer.add(Cart::TYPE, &customer_id, &added)?;
+        writer.add::<Cart>(&cart_id, &added)?;
     }
     let changed = CartEvent::QuantityChanged {
         sku: products[0].sku.clone(),
         quantity: Quantity::new(2)?,
         unit_price: products[0].price,
     };
-    writer.add(Cart::TYPE, &customer_id, &changed)?;
-    writer.add(Cart::TYPE, &customer_id, &CartEvent::CartCheckedOut { order_id })?;
+    writer.add::<Cart>(&cart_id, &changed)?;
+    writer.add::<Cart>(&cart_id, &CartEvent::CartCheckedOut { order_id })?;
     let placed = placed(number, customer_id, products, pay_by)?;
     let OrderEvent::OrderPlaced { totals: Totals { total, .. }, .. } = &placed else {
         anyhow::bail!("an order begins with its placing")
     };
     let amount = *total;
-    writer.add(Order::TYPE, &order_id, &placed)?;
+    writer.add::<Order>(&order_id, &placed)?;
     for product in products {
         let reserved = StockEvent::StockReserved { order_id, quantity: 1, until: pay_by };
-        writer.add(StockItem::TYPE, &product.sku, &reserved)?;
+        writer.add::<StockItem>(&product.sku, &reserved)?;
     }
     let requested =
         PaymentEvent::PaymentRequested { order_id, customer_id, amount, method: "card".to_owned() };
-    writer.add(Payment::TYPE, &payment_id, &requested)?;
-    writer.add(Order::TYPE, &order_id, &OrderEvent::OrderPaymentStarted { payment_id })?;
-    writer.add(Payment::TYPE, &payment_id, &PaymentEvent::PaymentAuthorized {})?;
-    writer.add(Payment::TYPE, &payment_id, &PaymentEvent::PaymentCaptured { amount })?;
-    writer.add(Order::TYPE, &order_id, &OrderEvent::OrderPaid { payment_id })?;
+    writer.add::<Payment>(&payment_id, &requested)?;
+    writer.add::<Order>(&order_id, &OrderEvent::OrderPaymentStarted { payment_id })?;
+    writer.add::<Payment>(&payment_id, &PaymentEvent::PaymentAuthorized {})?;
+    writer.add::<Payment>(&payment_id, &PaymentEvent::PaymentCaptured { amount })?;
+    writer.add::<Order>(&order_id, &OrderEvent::OrderPaid { payment_id })?;
     for product in products {
         let sold = StockEvent::StockCommitted { order_id, quantity: 1 };
-        writer.add(StockItem::TYPE, &product.sku, &sold)?;
+        writer.add::<StockItem>(&product.sku, &sold)?;
     }
     Ok(())
 }
 
 fn placed(
     number: i32,
-    customer_id: Uuid,
+    customer_id: UserId,
     products: [&Thing; 2],
     pay_by: Timestamp,
 ) -> anyhow::Result<OrderEvent> {
@@ -176,7 +182,7 @@ fn placed(
     Ok(OrderEvent::OrderPlaced {
         number,
         customer_id,
-        cart_id: customer_id,
+        cart_id: CartId::of(customer_id),
         lines: products.map(line).into(),
         totals: Totals { items: total, discount: zero, shipping: zero, tax: zero, total },
         contact: Sealed::from_ciphertext("x".repeat(SEALED_BYTES)),
@@ -210,19 +216,14 @@ impl Writer {
         self.position + i64::try_from(self.rows.id.len()).expect("a batch is small")
     }
 
-    fn add<E: DomainEvent>(
-        &mut self,
-        aggregate_type: &'static str,
-        id: &impl ToString,
-        event: &E,
-    ) -> anyhow::Result<()> {
+    fn add<A: Identified>(&mut self, id: &A::Id, event: &A::Event) -> anyhow::Result<()> {
         let id = id.to_string();
         let sequence = self.sequences.entry(id.clone()).or_default();
         *sequence += 1;
         let event_id = (world().new_id)();
         let rows = &mut self.rows;
         rows.sequence.push(*sequence);
-        rows.aggregate_type.push(aggregate_type);
+        rows.aggregate_type.push(A::TYPE);
         rows.id.push(id);
         rows.name.push(event.event_type());
         rows.payload.push(encode_event(event)?);

@@ -8,6 +8,7 @@ use super::bus::Ours;
 use super::measure::{Round, Tally};
 use super::targets::Targets;
 use commands::journal::{JournalReader, Tail};
+use domain::Position;
 use follow::elections::Elections;
 use projections::{Checkpoints, Options, Projection, stock};
 use sqlx::postgres::PgConnectOptions;
@@ -66,7 +67,7 @@ pub(super) async fn full_load(
     for mut targets in clients {
         let commander = ours.commander();
         running.spawn(async move {
-            let (mut commands, mut last) = (0_u64, 0);
+            let (mut commands, mut last) = (0_u64, Position::START);
             while begun.elapsed() < length {
                 last = commander.receive(targets.next()).await?;
                 commands += 1;
@@ -74,7 +75,7 @@ pub(super) async fn full_load(
             anyhow::Ok((commands, last))
         });
     }
-    let (mut commands, mut last) = (0, 0);
+    let (mut commands, mut last) = (0, Position::START);
     while let Some(ended) = running.join_next().await {
         let (of_one, last_of_one) = ended??;
         commands += of_one;
@@ -121,6 +122,6 @@ pub(super) async fn paced(
 }
 
 /// Waits until the event can be read.
-async fn reach(checkpoints: &Checkpoints, position: u64) -> anyhow::Result<()> {
+async fn reach(checkpoints: &Checkpoints, position: Position) -> anyhow::Result<()> {
     Ok(checkpoints.wait_for(PROJECTION.name(), position, PATIENCE).await?)
 }

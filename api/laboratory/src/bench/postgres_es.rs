@@ -40,7 +40,7 @@ pub(super) async fn prepare(database: &PgConnectOptions) -> anyhow::Result<()> {
 /// Opens stock items.
 pub(super) async fn open(database: &PgConnectOptions, skus: &[Sku]) -> anyhow::Result<()> {
     let mut connection = database.connect().await?;
-    let opened = StockEvent::StockItemOpened { product_id: (world().new_id)() };
+    let opened = StockEvent::StockItemOpened { product_id: (world().new_id)().into() };
     sqlx::query(
         "insert into postgres_es.events (aggregate_type, aggregate_id, sequence, event_type, \
                                          event_version, payload, metadata) \

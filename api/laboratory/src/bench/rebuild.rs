@@ -5,7 +5,7 @@
 use super::measure::{Case, Round};
 use api::pools::connect;
 use commands::journal::JournalReader;
-use domain::{Cursor, EventSource};
+use domain::{Cursor, EventSource, Position};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use projections::{Projection, REBUILD_BATCH_EVENTS, RebuildOptions};
@@ -19,11 +19,11 @@ use tokio::sync::watch;
 pub(super) struct Standing {
     database: PgConnectOptions,
     reader: Arc<JournalReader>,
-    head: watch::Receiver<u64>,
+    head: watch::Receiver<Position>,
 }
 
 impl Standing {
-    pub(super) async fn open(database: &PgConnectOptions, head: u64) -> anyhow::Result<Self> {
+    pub(super) async fn open(database: &PgConnectOptions, head: Position) -> anyhow::Result<Self> {
         // The sender may go: a position stays readable without it.
         let (_, head) = watch::channel(head);
         let reader = Arc::new(JournalReader::new(connect(database).await?, head.clone()));
@@ -41,8 +41,8 @@ impl Standing {
     }
 }
 
-fn round(events: u64, begun: Instant) -> Round {
-    let per_second = events as f64 / begun.elapsed().as_secs_f64();
+fn round(head: Position, begun: Instant) -> Round {
+    let per_second = head.get() as f64 / begun.elapsed().as_secs_f64();
     Round { per_second, p50_us: None, p99_us: None }
 }
 

@@ -7,7 +7,7 @@ use super::measure::{Case, Round};
 use anyhow::Context as _;
 use async_nats::jetstream;
 use commands::journal::JournalReader;
-use domain::{Cursor, EventSource};
+use domain::{Cursor, EventSource, Position};
 use follow::elections::Elections;
 use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
@@ -30,7 +30,7 @@ pub(super) struct Broker {
     pub(super) pool: PgPool,
     pub(super) client: async_nats::Client,
     /// The journal's last position.
-    pub(super) head: u64,
+    pub(super) head: Position,
 }
 
 impl Broker {
@@ -41,7 +41,7 @@ impl Broker {
 
     /// The same messages from memory.
     pub(super) async fn publish(&self) -> anyhow::Result<Box<dyn Case>> {
-        let reader = JournalReader::new(self.pool.clone(), watch::channel(0).1);
+        let reader = JournalReader::new(self.pool.clone(), watch::channel(Position::START).1);
         let (mut messages, mut after) = (vec![], Cursor::START);
         while after.position < self.head {
             for event in reader.read_after(after, READ_EVENTS).await? {
@@ -55,7 +55,7 @@ impl Broker {
     }
 
     fn per_second(&self, begun: Instant) -> Round {
-        let per_second = self.head as f64 / begun.elapsed().as_secs_f64();
+        let per_second = self.head.get() as f64 / begun.elapsed().as_secs_f64();
         Round { per_second, p50_us: None, p99_us: None }
     }
 }

@@ -6,7 +6,7 @@
 
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
-use domain::{Facts, Rejection, RejectionKind};
+use domain::{Facts, Identified, Rejection, RejectionKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -97,6 +97,10 @@ impl Rejection for Overdrawn {
     fn extra(&self) -> Option<serde_json::Value> {
         serde_json::to_value(&self.saw).ok()
     }
+}
+
+impl Identified for Account {
+    type Id = str;
 }
 
 impl Aggregate for Account {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use api::settings::DatabaseArgs;
 use clap::Args;
 use commands::journal::{JournalReader, Tail};
-use domain::{Cursor, EventSource};
+use domain::{Cursor, EventSource, Position};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -34,13 +34,13 @@ pub struct FollowArgs {
 pub(super) async fn run(args: FollowArgs) -> anyhow::Result<()> {
     let seen: Vec<Seen> = history::read(&args.history)?;
     let mut after = seen.last().map_or(Cursor::START, |seen| Cursor {
-        position: seen.position,
+        position: Position::new(seen.position),
         event_id: Some(seen.event_id),
     });
     let log = Log::open(&args.history)?;
     let database = super::options(&args.database)?;
     let pool = patiently("PostgreSQL", || api::pools::connect(&database)).await?;
-    let (_nobody, hints) = watch::channel(0);
+    let (_nobody, hints) = watch::channel(Position::START);
     let reader = JournalReader::new(pool, hints);
     let reading = CancellationToken::new();
     let _ends_reading = reading.clone().drop_guard();
@@ -52,7 +52,7 @@ pub(super) async fn run(args: FollowArgs) -> anyhow::Result<()> {
     let until = tokio::spawn(async {
         let mut line = String::new();
         BufReader::new(tokio::io::stdin()).read_line(&mut line).await?;
-        line.trim().parse::<u64>().context("expected the position to end at")
+        line.trim().parse::<Position>().context("expected the position to end at")
     });
     tokio::pin!(until);
     let mut end = None;
@@ -63,7 +63,7 @@ pub(super) async fn run(args: FollowArgs) -> anyhow::Result<()> {
         };
         let seen: Vec<_> = events
             .iter()
-            .map(|event| Seen { position: event.position, event_id: event.event_id })
+            .map(|event| Seen { position: event.position.get(), event_id: event.event_id })
             .collect();
         log.write(&seen)?;
         if let Some(last) = events.last() {

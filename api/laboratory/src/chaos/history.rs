@@ -3,6 +3,7 @@
 //! its end.
 
 use super::account::Saw;
+use domain::Sku;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -25,7 +26,7 @@ pub(super) enum Leg {
     /// Books one piece in.
     Receive {
         /// Of what.
-        sku: String,
+        sku: Sku,
     },
 }
 

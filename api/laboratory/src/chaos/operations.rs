@@ -1,6 +1,7 @@
 //! What a client does next: the same for the same seed, whatever happened to it before.
 
 use super::history::Leg;
+use domain::Sku;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
@@ -71,8 +72,8 @@ fn leg(account: u32, amount: i64) -> Leg {
     Leg::Move { account: format!("account-{account}"), amount }
 }
 
-pub(super) fn sku(number: u32) -> String {
-    format!("chaos-{number}")
+pub(super) fn sku(number: u32) -> Sku {
+    Sku::parse(format!("chaos-{number}")).expect("our own names are valid")
 }
 
 /// Three different accounts, the first of them often a hot one.

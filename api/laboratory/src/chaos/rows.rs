@@ -4,6 +4,7 @@ use super::check::Violation;
 use super::cycle::Cycle;
 use anyhow::Context as _;
 use commands::journal::JournalReader;
+use domain::Position;
 use projections::{Projection, REBUILD_BATCH_EVENTS, RebuildOptions, Status, list_projections};
 use sqlx::PgConnection;
 use std::sync::Arc;
@@ -20,7 +21,11 @@ pub(super) async fn are_at(cycle: &Cycle<'_>, head: u64) -> anyhow::Result<()> {
         let status = found.iter().find(|status| status.name == name);
         let status = status.with_context(|| format!("{name} was never kept"))?;
         anyhow::ensure!(status.status == Status::Running, "{name} is parked");
-        anyhow::ensure!(status.position >= head, "{name} is at {} of {head}", status.position);
+        anyhow::ensure!(
+            status.position.get() >= head,
+            "{name} is at {} of {head}",
+            status.position
+        );
     }
     Ok(())
 }
@@ -29,7 +34,7 @@ pub(super) async fn are_at(cycle: &Cycle<'_>, head: u64) -> anyhow::Result<()> {
 pub(super) async fn differ_from_rebuilt(cycle: &Cycle<'_>) -> anyhow::Result<Vec<Violation>> {
     let mut connection = cycle.ground.connect().await?;
     let pool = api::pools::connect(&cycle.ground.options).await?;
-    let (_nobody, hints) = watch::channel(0);
+    let (_nobody, hints) = watch::channel(Position::START);
     let reader = Arc::new(JournalReader::new(pool.clone(), hints));
     let (_still, head) = watch::channel(reader.head().await?);
     let mut differences = vec![];

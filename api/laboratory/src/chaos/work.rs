@@ -16,7 +16,7 @@ use commands::bus::{Bus, Context, ExecuteError, Executed, FingerprintKey, Plan, 
 use commands::journal::{AppendError, Journal, WriterSettings};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Currency, Description, Money, Name, Reason, Sku};
+use domain::{Currency, Description, Money, Name, ProductId, Reason};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::HashSet;
@@ -226,7 +226,7 @@ fn answer(operation: &Operation, outcome: Option<Result<Executed, ExecuteError>>
     let op = operation.op;
     match outcome {
         Some(Ok(Executed { positions: Some((first, last)), replayed, .. })) => {
-            Line::Done { op, first, last, replayed }
+            Line::Done { op, first: first.get(), last: last.get(), replayed }
         }
         Some(Ok(executed)) => {
             let saw = executed.state::<Account>(0).now.clone();
@@ -273,11 +273,11 @@ async fn leave_after<F: Future>(polls: u32, request: F) -> Option<F::Output> {
 /// Sees to it that there is something to book pieces in of. All processes try at once, under one
 /// key.
 async fn open_shop(bus: &Bus, seed: u64) -> anyhow::Result<()> {
-    let product_id = Uuid::from_u64_pair(seed, u64::MAX);
-    let context = context(product_id);
+    let product_id = ProductId::from(Uuid::from_u64_pair(seed, u64::MAX));
+    let context = context(product_id.uuid());
     let opening = || {
         let variant = |number: u32| {
-            let sku = Sku::parse(sku(number)).expect("our own names are valid");
+            let sku = sku(number);
             let number = i32::try_from(number).expect("there are few") + 1_000;
             (Variant { sku, number, name: None }, Money::new(100, Currency::USD).expect("in range"))
         };
@@ -288,13 +288,13 @@ async fn open_shop(bus: &Bus, seed: u64) -> anyhow::Result<()> {
             categories: vec![],
             variants: (0..SKUS).map(variant).collect(),
         };
-        let key = RequestKey { key: product_id, fingerprint: [1; 32] };
+        let key = RequestKey { key: product_id.uuid(), fingerprint: [1; 32] };
         let plan = Plan::new(&context)
             .keyed(Some(key))
-            .step::<Product>(product_id.to_string(), create)
-            .step::<Product>(product_id.to_string(), ProductCommand::Publish);
+            .step::<Product>(&product_id, create)
+            .step::<Product>(&product_id, ProductCommand::Publish);
         (0..SKUS).fold(plan, |plan, number| {
-            plan.step::<StockItem>(sku(number), StockCommand::Open { product_id })
+            plan.step::<StockItem>(&sku(number), StockCommand::Open { product_id })
         })
     };
     patiently("the journal", || async { Ok(bus.execute(opening()).await.map(|_| ())?) })

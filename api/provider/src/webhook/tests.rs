@@ -41,7 +41,7 @@ fn a_signed_notification_is_read() {
     let amount = Money::new(990, Currency::USD).expect("in range");
     let expected = Notification {
         event_id: "evt_1".to_owned(),
-        payment_id: Uuid::from_u128(0x0189_0a5d_ac96_774b_bcce_b302_099a_8057),
+        payment_id: Uuid::from_u128(0x0189_0a5d_ac96_774b_bcce_b302_099a_8057).into(),
         answer: ProviderAnswer::Captured { amount },
     };
     assert_eq!(verify(&secret(), &signed(BODY), BODY, at(1_700_000_000)), Ok(expected));

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use commands::payments::{Charge, ProviderAnswer};
 use compose::testing::{TestDatabase, TestStack};
-use domain::{Currency, Money};
+use domain::{Currency, Money, PaymentId};
 use provider::HttpProvider;
 use provider::webhook::{Notification, WebhookSecret, verify};
 use sandbox::{SandboxError, SandboxSettings, serve};
@@ -92,7 +92,7 @@ pub(crate) fn price() -> Money {
 }
 
 /// A charge of [`price`] to the card of that token.
-pub(crate) fn charge(payment_id: Uuid, token: &str) -> Charge {
+pub(crate) fn charge(payment_id: PaymentId, token: &str) -> Charge {
     Charge {
         payment_id,
         order_id: new_id(),
@@ -182,8 +182,8 @@ pub(crate) fn secret() -> WebhookSecret {
 
 /// An id of its own for each payment.
 #[expect(clippy::disallowed_methods, reason = "a test is its own composition root")]
-pub(crate) fn new_id() -> Uuid {
-    Uuid::now_v7()
+pub(crate) fn new_id<Id: From<Uuid>>() -> Id {
+    Uuid::now_v7().into()
 }
 
 /// When a notification is looked at.

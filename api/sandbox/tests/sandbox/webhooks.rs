@@ -5,11 +5,11 @@ use super::support::{
 };
 use commands::payments::{PaymentProvider, ProviderAnswer};
 use compose::testing::eventually;
+use domain::PaymentId;
 use futures::future::join_all;
 use provider::webhook::{InvalidSignature, verify};
 use serde_json::{Value, json};
 use std::time::Duration;
-use uuid::Uuid;
 
 #[tokio::test]
 async fn every_outcome_is_notified_with_a_signature_that_holds() {
@@ -111,7 +111,7 @@ async fn two_services_notify_once() {
     let one = start(&database, |settings| receiver.subscribe(settings)).await;
     let two = start(&database, |settings| receiver.subscribe(settings)).await;
     let mut receiver = receiver.open();
-    let mut expected: Vec<Uuid> = (0..100).map(|_| new_id()).collect();
+    let mut expected: Vec<PaymentId> = (0..100).map(|_| new_id()).collect();
     let providers = [&one.provider, &two.provider].into_iter().cycle();
     let charges = providers.zip(&expected).map(|(provider, id)| {
         let charge = charge(*id, "tok_declined");

@@ -1,11 +1,10 @@
 use crate::http::Problem;
 use crate::openapi::schema::answers;
 use domain::cart::{Cart, CartLine};
-use domain::{Currency, Money, Name, Quantity, Sku, Text};
+use domain::{CartId, Currency, Money, Name, ProductId, Quantity, Sku, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use uuid::Uuid;
 
 answers!(CartBody);
 
@@ -13,7 +12,7 @@ answers!(CartBody);
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CartBody {
     /// The cart's id.
-    pub(super) id: Uuid,
+    pub(super) id: CartId,
     /// Grows with every change; 0 before the first.
     pub(super) version: u64,
     /// The currency of all lines; null while the cart is empty.
@@ -30,7 +29,7 @@ pub(super) struct CartBody {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CartLineBody {
     pub(super) sku: Sku,
-    pub(super) product_id: Uuid,
+    pub(super) product_id: ProductId,
     pub(super) name: Name,
     pub(super) picture: Option<Text>,
     /// 1 to 999.
@@ -61,7 +60,7 @@ pub(super) struct ChangeLine {
     pub(super) quantity: u32,
 }
 
-pub(super) fn body(id: Uuid, version: u64, lines: &[CartLine]) -> Result<CartBody, Problem> {
+pub(super) fn body(id: CartId, version: u64, lines: &[CartLine]) -> Result<CartBody, Problem> {
     let cart = Cart { owner_id: None, lines: lines.to_vec() };
     let total = cart.total().map_err(|error| Problem::internal(&error))?;
     let lines = cart.lines.iter().map(|line| {

@@ -9,11 +9,10 @@ use crate::routes::NoParams;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use commands::bus::Executed;
-use domain::Sku;
 use domain::cart::Cart;
+use domain::{CartId, Sku};
 use projections::carts::CartView;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// The cart; an empty one is an answer, too.
 #[utoipa::path(get, path = "/api/v1/me/cart", tag = "cart",
@@ -29,7 +28,7 @@ pub(super) async fn show(
     let view = projections::carts::by_owner(&app.pool, member.user_id).await?;
     let view = view.unwrap_or_else(|| CartView::empty(member.user_id));
     let etag = Etag::new(view.version, view.position);
-    let body = body(member.user_id, view.version, &view.lines)?;
+    let body = body(view.cart_id, view.version, &view.lines)?;
     Ok(if_none_match.answer(etag, Json(body)))
 }
 
@@ -88,11 +87,11 @@ async fn change(
     call: &Call,
     change: Change,
 ) -> Result<Response, Problem> {
-    answer(member.user_id, &carts::change(app, call, member.user_id, change).await?)
+    answer(CartId::of(member.user_id), &carts::change(app, call, member.user_id, change).await?)
 }
 
 /// The cart right after the command: rendered from what was decided, so it waits for nobody.
-fn answer(cart_id: Uuid, executed: &Executed) -> Result<Response, Problem> {
+fn answer(cart_id: CartId, executed: &Executed) -> Result<Response, Problem> {
     let version = executed.version(0);
     let cart = body(cart_id, version, &executed.state::<Cart>(0).lines)?;
     let etag = Etag::new(version, executed.position);

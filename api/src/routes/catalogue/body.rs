@@ -1,19 +1,18 @@
 use crate::http::Problem;
 use crate::openapi::schema::answers;
 use domain::product::{Product, ProductStatus};
-use domain::{Money, Name, Sku, Slug, Text};
+use domain::{Money, Name, Position, ProductId, Sku, Slug, Text};
 use projections::catalogue::{CategoryView, ProductView, VariantView};
 use schemars::JsonSchema;
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 answers!(ProductBody, CategoryBody);
 
 /// A product.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::routes) struct ProductBody {
-    pub(super) id: Uuid,
+    pub(super) id: ProductId,
     /// Its first variant's number.
     pub(super) number: i32,
     pub(super) name: Name,
@@ -93,12 +92,12 @@ impl ProductBody {
     /// The product as a command left it, for an answer that waits for no read model. How many
     /// pieces of a SKU can be sold is another aggregate's business, so the caller says.
     pub(in crate::routes) fn from_aggregate(
-        product_id: Uuid,
+        product_id: ProductId,
         product: &Product,
         version: u64,
         available: impl Fn(&Sku) -> u64,
     ) -> Result<Self, Problem> {
-        let view = ProductView::of(product_id, product, available, version, 0);
+        let view = ProductView::of(product_id, product, available, version, Position::START);
         view.map(Self::from).ok_or_else(Problem::not_found)
     }
 }

@@ -1,5 +1,5 @@
 use crate::openapi::schema::answers;
-use domain::Timestamp;
+use domain::{Position, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -13,7 +13,7 @@ pub(super) struct EventPage {
     /// In the order of their positions; fewer than `limit` where events are large, none at the end.
     pub(super) items: Vec<Event>,
     /// The last item's position, or `after` when there is none: the next page's `after`.
-    pub(super) last_position: u64,
+    pub(super) last_position: Position,
 }
 
 /// An event (CloudEvents 1.0, structured). It holds ids and facts, never personal data.
@@ -48,7 +48,7 @@ pub(super) struct Event {
     #[schemars(example = &"application/json")]
     pub(super) datacontenttype: String,
     /// Its place in the one order of all events: 1, 2, 3, … without a gap.
-    pub(super) position: u64,
+    pub(super) position: Position,
     /// Its place among its aggregate's events.
     pub(super) sequence: u64,
     pub(super) actor: Option<String>,

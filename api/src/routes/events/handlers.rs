@@ -10,7 +10,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use commands::journal::ReadError;
-use domain::{Filter, RecordedEvent};
+use domain::{Filter, Position, RecordedEvent};
 use futures::stream::TryReadyChunksError;
 use futures::{Stream, StreamExt, TryStreamExt};
 use nats::write_public_event;
@@ -66,7 +66,7 @@ fn wants_lines(headers: &HeaderMap) -> bool {
     ranges.any(|range| range.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(NDJSON))
 }
 
-fn page(events: &[Arc<RecordedEvent>], after: u64) -> Vec<u8> {
+fn page(events: &[Arc<RecordedEvent>], after: Position) -> Vec<u8> {
     let mut out = b"{\"items\":[".to_vec();
     for (index, event) in events.iter().enumerate() {
         if index > 0 {

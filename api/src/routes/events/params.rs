@@ -1,4 +1,4 @@
-use domain::AGGREGATES;
+use domain::{AGGREGATES, Position};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ pub(super) const MAX_EVENTS: u32 = 1_000;
 pub(super) struct EventParams {
     /// Only those after this position; 0 begins at the beginning.
     #[serde(default)]
-    pub(super) after: u64,
+    pub(super) after: Position,
     /// How many at most. Without it JSON holds 1,000, NDJSON everything.
     pub(super) limit: Option<EventLimit>,
     /// Event types separated by commas, such as `OrderPlaced,OrderPaid`; in full, such as
@@ -23,7 +23,7 @@ pub(super) struct EventParams {
     /// One aggregate's id.
     pub(super) aggregate_id: Option<String>,
     /// Only those up to this position.
-    pub(super) until: Option<u64>,
+    pub(super) until: Option<Position>,
 }
 
 /// 1 to [`MAX_EVENTS`].

@@ -2,6 +2,7 @@ use super::super::params::*;
 use super::*;
 use axum::extract::FromRequestParts;
 use axum::http::{Request, StatusCode};
+use domain::Position;
 use futures::stream;
 use serde_json::Value;
 use time::macros::datetime;
@@ -16,7 +17,7 @@ async fn params(query: &str) -> Result<EventParams, &'static str> {
 
 fn event(position: u64) -> Arc<RecordedEvent> {
     Arc::new(RecordedEvent {
-        position,
+        position: Position::new(position),
         aggregate_type: "stock".into(),
         aggregate_id: "mascot".into(),
         sequence: position,
@@ -36,13 +37,13 @@ fn broken() -> ReadError {
 #[tokio::test]
 async fn what_is_asked_for_is_checked() {
     let all = params("").await.expect("no parameter is required");
-    assert_eq!((all.after, all.until, all.limit.is_none()), (0, None, true));
+    assert_eq!((all.after, all.until, all.limit.is_none()), (Position::START, None, true));
     let some = params(
         "after=7&until=9&limit=1000&types=gomall.order.OrderPlaced.v1,OrderPaid&aggregate=order",
     )
     .await
     .expect("legal parameters");
-    assert_eq!((some.after, some.until), (7, Some(9)));
+    assert_eq!((some.after, some.until), (Position::new(7), Some(Position::new(9))));
     let types: Vec<_> = some.types.expect("two types").0.into_iter().collect();
     assert_eq!(types, ["OrderPaid", "OrderPlaced"]);
     for bad in [
@@ -81,7 +82,7 @@ fn lines_are_for_those_who_name_them() {
 #[test]
 fn a_page_says_where_the_next_one_begins() {
     let shown = |events: &[_]| -> Value {
-        serde_json::from_slice(&page(events, 3)).expect("a page is JSON")
+        serde_json::from_slice(&page(events, Position::new(3))).expect("a page is JSON")
     };
     let both = shown(&[event(4), event(9)]);
     assert_eq!(both["last_position"], 9);

@@ -4,12 +4,11 @@ use crate::openapi::schema::{self, answers};
 use commands::bus::Loaded;
 use domain::order::{Order, OrderLine, OrderStatus, Totals};
 use domain::payment::PaymentStatus;
-use domain::{Address, EmailAddress, OrderContact, Sealed, Timestamp};
+use domain::{Address, EmailAddress, OrderContact, OrderId, Position, Sealed, Timestamp, UserId};
 use projections::orders::OrderView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 answers!(OrderBody);
 
@@ -19,7 +18,7 @@ const NO_PAYMENT: &str = "none";
 /// An order as its owner sees it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::routes) struct OrderBody {
-    pub(super) id: Uuid,
+    pub(super) id: OrderId,
     /// A small positive number for people.
     pub(super) number: i32,
     pub(super) status: OrderStatus,
@@ -76,19 +75,25 @@ pub(super) async fn from_view(app: &App, view: OrderView) -> Result<OrderBody, P
 /// The order as a command left it, for an answer that waits for no read model.
 pub(in crate::routes) async fn from_aggregate(
     app: &App,
-    order_id: Uuid,
+    order_id: OrderId,
     order: &Loaded<Order>,
     placed_at: Timestamp,
     payment_status: Option<PaymentStatus>,
 ) -> Result<OrderBody, Problem> {
-    let view = OrderView::of(order_id, &order.state, (placed_at, 0), order.sequence, 0);
+    let view = OrderView::of(
+        order_id,
+        &order.state,
+        (placed_at, Position::START),
+        order.sequence,
+        Position::START,
+    );
     let view = view.ok_or_else(Problem::not_found)?;
     from_view(app, OrderView { payment_status, ..view }).await
 }
 
 pub(super) async fn open(
     app: &App,
-    customer_id: Uuid,
+    customer_id: UserId,
     contact: &Sealed<OrderContact>,
 ) -> Result<(Option<EmailAddress>, Option<Address>), Problem> {
     let contact = app.vault.open(customer_id, contact).await?;

@@ -4,6 +4,7 @@ use crate::guard::Member;
 use crate::http::{AtLeast, Etag, Id, IfNoneMatch, Json, List, Params, Path, Problem};
 use axum::extract::State;
 use axum::response::Response;
+use domain::OrderId;
 use std::sync::Arc;
 
 /// The member's orders, newest first.
@@ -35,7 +36,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     member: Member,
-    Path(Id(order_id)): Path<Id>,
+    Path(Id(order_id)): Path<Id<OrderId>>,
     Params(crate::routes::NoParams {}): Params<crate::routes::NoParams>,
     at_least: AtLeast,
     if_none_match: IfNoneMatch,

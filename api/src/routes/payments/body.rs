@@ -1,13 +1,12 @@
 use crate::application::payments::{Asked, Instrument};
 use crate::http::Problem;
 use crate::openapi::schema::answers;
-use domain::Money;
 use domain::payment::PaymentStatus;
+use domain::{Money, OrderId, PaymentId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fmt;
-use uuid::Uuid;
 
 answers!(PaymentBody);
 
@@ -65,8 +64,8 @@ impl From<PaymentRequest> for Instrument {
 /// A payment as its payer sees it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::routes) struct PaymentBody {
-    pub(super) id: Uuid,
-    pub(super) order_id: Uuid,
+    pub(super) id: PaymentId,
+    pub(super) order_id: OrderId,
     /// `pending`, `authorized`, `captured`, `declined`, `action_required`, `voided`, `unknown` or
     /// `failed`.
     pub(super) status: PaymentStatus,

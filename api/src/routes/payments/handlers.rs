@@ -6,6 +6,7 @@ use crate::http::{Body, Etag, Id, Json, KeyedCommand, Path, Position, Problem, R
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use domain::OrderId;
 use std::sync::Arc;
 
 /// Pays the order. A decline is a 201 with status `declined`: the order stays payable. A payment
@@ -14,7 +15,7 @@ use std::sync::Arc;
 pub(super) async fn pay(
     State(app): State<Arc<App>>,
     member: Member,
-    Path(Id(order_id)): Path<Id>,
+    Path(Id(order_id)): Path<Id<OrderId>>,
     command: KeyedCommand,
     body: Body<PaymentRequest>,
 ) -> Result<Response, Problem> {

@@ -3,19 +3,18 @@ use crate::http::Problem;
 use crate::openapi::schema::answers;
 use commands::bus::Loaded;
 use domain::user::User;
-use domain::{EmailAddress, Locale, Name, Profile, RoleName, Timestamp};
+use domain::{EmailAddress, Locale, Name, Position, Profile, RoleName, Timestamp, UserId};
 use projections::users::UserView;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use uuid::Uuid;
 
 answers!(UserBody);
 
 /// A user.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::routes) struct UserBody {
-    pub(super) id: Uuid,
+    pub(super) id: UserId,
     /// A small positive number for people and old clients.
     pub(super) number: i32,
     /// Null after the user was erased.
@@ -47,11 +46,11 @@ pub(in crate::routes) async fn from_view(app: &App, view: UserView) -> Result<Us
 /// The user as a command left them, for an answer that waits for no read model.
 pub(in crate::routes) async fn from_aggregate(
     app: &App,
-    user_id: Uuid,
+    user_id: UserId,
     user: &Loaded<User>,
     created_at: Timestamp,
 ) -> Result<UserBody, Problem> {
-    let view = UserView::of(user_id, &user.state, created_at, user.sequence, 0);
+    let view = UserView::of(user_id, &user.state, created_at, user.sequence, Position::START);
     from_view(app, view.ok_or_else(Problem::not_found)?).await
 }
 

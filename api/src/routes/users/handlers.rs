@@ -23,8 +23,8 @@ pub(super) async fn me(
         Some(view) => (Etag::new(view.version, view.position), from_view(&app, view).await?),
         // Somebody who has just registered may be ahead of the read model.
         None => {
-            let user = app.bus.load::<User>(&member.user_id.to_string()).await?;
-            let position = app.position_of::<User>(member.user_id, user.sequence).await?;
+            let user = app.bus.load::<User>(&member.user_id).await?;
+            let position = app.position_of::<User>(&member.user_id, user.sequence).await?;
             let created_at = accounts::created_at(&app, member.user_id).await?;
             let body = from_aggregate(&app, member.user_id, &user, created_at).await?;
             (Etag::new(user.sequence, position), body)

@@ -128,15 +128,15 @@ fn an_explanation_names_everything_in_the_order_in_which_it_counts() {
     let rows: Vec<_> = explanation
         .considered
         .iter()
-        .map(|c| (c.id, c.kind, c.role_matches, c.method_matches, c.path_matches, c.matches()))
+        .map(|c| (c.entry, c.role_matches, c.method_matches, c.path_matches, c.matches()))
         .collect();
     assert_eq!(
         rows,
         [
-            (id(3), EntryKind::Deny, false, true, true, false),
-            (id(4), EntryKind::PublicPath, true, true, false, false),
-            (id(1), EntryKind::Allow, true, true, true, true),
-            (id(2), EntryKind::Allow, true, false, true, false),
+            (Entry::Deny(id(3)), false, true, true, false),
+            (Entry::PublicPath(id(4)), true, true, false, false),
+            (Entry::Allow(id(1)), true, true, true, true),
+            (Entry::Allow(id(2)), true, false, true, false),
         ]
     );
 }
@@ -355,13 +355,13 @@ proptest! {
         for raw in PATHS {
             let explanation = policy.explain(caller, "GET", path(raw));
             let first = explanation.considered.iter().find(|entry| entry.matches());
-            let verdict = match first.map(|entry| (entry.kind, entry.id)) {
+            let verdict = match first.map(|considered| considered.entry) {
                 None => REFUSED,
-                Some((EntryKind::Deny, rule)) => Verdict::Denied { by: Some(rule) },
-                Some((EntryKind::PublicPath, entry)) => {
+                Some(Entry::Deny(rule)) => Verdict::Denied { by: Some(rule) },
+                Some(Entry::PublicPath(entry)) => {
                     Verdict::Allowed { by: Grant::PublicPath(entry) }
                 }
-                Some((EntryKind::Allow, rule)) => Verdict::Allowed { by: Grant::Rule(rule) },
+                Some(Entry::Allow(rule)) => Verdict::Allowed { by: Grant::Rule(rule) },
             };
             prop_assert_eq!(explanation.verdict, verdict);
         }

@@ -17,7 +17,7 @@ fn order_in(currency: &str, locale: &str) -> OrderMail {
         number: 42,
         lines: vec![OrderLine {
             sku: Sku::parse("notebook").expect("a SKU"),
-            product_id: Uuid::nil(),
+            product_id: Uuid::nil().into(),
             name: Name::parse("Notebook").expect("a name"),
             picture: None,
             quantity: 2,

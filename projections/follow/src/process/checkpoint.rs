@@ -1,6 +1,7 @@
 //! Where a process is in the journal.
 
-use domain::Cursor;
+use crate::position;
+use domain::{Cursor, Position};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ pub(super) async fn load(pool: &PgPool, process: &str) -> Result<(Cursor, bool),
     .bind(process)
     .fetch_one(pool)
     .await?;
-    let position = position.map_or(0, i64::unsigned_abs);
+    let position = position.map_or(Ok(Position::START), position::read)?;
     Ok((Cursor { position, event_id }, retry))
 }
 
@@ -37,9 +38,9 @@ pub(super) async fn advance(
                     then process_checkpoints.event_id end is not distinct from $3",
     )
     .bind(process)
-    .bind(from.position.cast_signed())
+    .bind(from.position.bigint())
     .bind(from.event_id)
-    .bind(to.position.cast_signed())
+    .bind(to.position.bigint())
     .bind(to.event_id)
     .execute(conn)
     .await?;
@@ -69,7 +70,7 @@ pub(super) async fn begin_anew(
            and case when event_position = position then event_id end is not distinct from $3",
     )
     .bind(process)
-    .bind(cursor.position.cast_signed())
+    .bind(cursor.position.bigint())
     .bind(cursor.event_id)
     .execute(&mut *transaction)
     .await?;
@@ -88,7 +89,7 @@ pub(super) async fn begin_anew(
         .await?;
         tracing::warn!(
             process.name = process,
-            event.position = cursor.position,
+            event.position = cursor.position.get(),
             "the journal tells another history: a process follows it anew from its first event"
         );
     }

@@ -3,7 +3,7 @@
 use super::timers::apply;
 use super::{Failure, Process, checkpoint};
 use crate::dead_letters::{self, Buried, MAX_HELD_EVENTS, Subject};
-use domain::{Cursor, EventSource, RecordedEvent, SourceError};
+use domain::{Cursor, EventSource, Position, RecordedEvent, SourceError};
 use sqlx::PgPool;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ pub(super) async fn once<P: Process>(
     process: &P,
     pool: &PgPool,
     source: &impl EventSource,
-) -> Result<Option<u64>, Failure> {
+) -> Result<Option<Position>, Failure> {
     let (cursor, retry) = checkpoint::load(pool, P::NAME).await?;
     if retry {
         try_again(process, pool, source).await?;
@@ -61,7 +61,7 @@ pub(super) async fn once<P: Process>(
             Buried::Parked => {
                 tracing::error!(
                     process.name = P::NAME,
-                    event.position = event.position,
+                    event.position = event.position.get(),
                     ordering_key = key,
                     reason,
                     "a process cannot take an event in: it is a dead letter, and what comes after it waits"

@@ -110,7 +110,7 @@ fn in_words(rust_type: &str) -> String {
         return "sealed".to_owned();
     }
     match rust_type {
-        "Uuid" => "UUID",
+        id if id.ends_with("Id") => "UUID",
         "String" | "Sku" | "Slug" | "Name" | "Text" | "Reason" | "RoleName" | "Locale" => "text",
         "u32" | "i32" | "i64" => "integer",
         "Quantity" => "integer, 1 to 999",

@@ -2,21 +2,20 @@ use crate::application::policy::Written;
 use crate::http::Id;
 use crate::openapi::schema::answers;
 use domain::policy::parse_network;
-use domain::{InvalidValue, Reason, Timestamp};
+use domain::{BanId, InvalidValue, Reason, Timestamp, UserId};
 use projections::permissions::AddressBanView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use uuid::Uuid;
 
 answers!(BanBody);
 
 /// A ban, of a user or of addresses.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct BanBody {
-    pub(super) id: Uuid,
+    pub(super) id: BanId,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) user_id: Option<Uuid>,
+    pub(super) user_id: Option<UserId>,
     /// The network; a single address is one of 32 or 128 bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cidr: Option<String>,
@@ -39,7 +38,7 @@ pub(super) struct BanBody {
 pub(super) struct BanRequest {
     /// The user; or give `cidr`.
     #[serde(default)]
-    pub(super) user_id: Option<Id>,
+    pub(super) user_id: Option<Id<UserId>>,
     /// An IP address or a network.
     #[serde(default)]
     pub(super) cidr: Option<Network>,
@@ -71,7 +70,7 @@ pub(super) fn from_view(view: AddressBanView) -> BanBody {
 }
 
 pub(super) fn of_network(
-    id: Uuid,
+    id: BanId,
     cidr: &ipnet::IpNet,
     reason: Reason,
     until: Option<Timestamp>,
@@ -82,10 +81,10 @@ pub(super) fn of_network(
 }
 
 pub(super) fn of_user(
-    user_id: Uuid,
+    user_id: UserId,
     reason: Reason,
     until: Option<Timestamp>,
     version: Option<u64>,
 ) -> BanBody {
-    BanBody { id: user_id, user_id: Some(user_id), cidr: None, reason, until, version }
+    BanBody { id: BanId::of(user_id), user_id: Some(user_id), cidr: None, reason, until, version }
 }

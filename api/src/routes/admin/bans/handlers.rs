@@ -14,6 +14,7 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use domain::policy::PolicyCommand;
 use domain::user::UserCommand;
+use domain::{BanId, UserId};
 use projections::permissions;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -31,8 +32,9 @@ pub(super) async fn list(
     app.caught_up(permissions::NAME, at_least).await?;
     app.caught_up(projections::users::NAME, at_least).await?;
     let cursor = params.cursor.as_deref();
+    let nobody = UserId::from(Uuid::nil());
     let after = match cursor.and_then(|cursor| cursor.strip_prefix(USERS_CURSOR)) {
-        Some("") => Some(Uuid::nil()),
+        Some("") => Some(nobody),
         Some(id) => {
             let Some(Id(id)) = Id::parse(id) else {
                 return Err(Problem::invalid_parameter(
@@ -52,7 +54,7 @@ pub(super) async fn list(
             return Ok(Json(List { items, next_cursor: page.next_cursor }));
         }
     }
-    let after = after.unwrap_or(Uuid::nil());
+    let after = after.unwrap_or(nobody);
     let users = projections::users::banned(&app.pool).await?;
     let mut users = users.into_iter().filter(|(user_id, _)| *user_id > after).peekable();
     let mut last = None;
@@ -70,7 +72,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/api/v1/admin/bans/{id}", tag = "permissions", responses((status = 200, body = BanBody), (status = 404)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Path(Id(id)): Path<Id>,
+    Path(Id(id)): Path<Id<BanId>>,
     Params(NoParams {}): Params<NoParams>,
     at_least: AtLeast,
     if_none_match: IfNoneMatch,
@@ -81,9 +83,11 @@ pub(super) async fn show(
         let etag = etag(written(&view));
         return Ok(if_none_match.answer(etag, Json(from_view(view))));
     }
-    let user = projections::users::by_id(&app.pool, id).await?.ok_or_else(Problem::not_found)?;
+    let user_id = id.user_id();
+    let user =
+        projections::users::by_id(&app.pool, user_id).await?.ok_or_else(Problem::not_found)?;
     let ban = user.ban.ok_or_else(Problem::not_found)?;
-    let body = of_user(id, ban.reason, ban.until, Some(user.version));
+    let body = of_user(user_id, ban.reason, ban.until, Some(user.version));
     Ok(if_none_match.answer(Etag::new(user.version, user.position), Json(body)))
 }
 
@@ -110,7 +114,8 @@ pub(super) async fn add(
                 Replayed(executed.replayed),
                 Etag::new(version, executed.position),
             );
-            Ok((StatusCode::CREATED, parts, location(user_id), Json(body)).into_response())
+            Ok((StatusCode::CREATED, parts, location(BanId::of(user_id)), Json(body))
+                .into_response())
         }
         (None, Some(Network(cidr))) => {
             let ban_id = ban_id(&call);
@@ -138,12 +143,12 @@ pub(super) async fn add(
 #[utoipa::path(delete, path = "/api/v1/admin/bans/{id}", tag = "permissions", responses((status = 204), (status = 404)))]
 pub(super) async fn lift(
     State(app): State<Arc<App>>,
-    Path(Id(id)): Path<Id>,
+    Path(Id(id)): Path<Id<BanId>>,
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
     let call = command.call(body.fingerprint);
-    let Some(executed) = users::lift_ban(&app, &call, id).await? else {
+    let Some(executed) = users::lift_ban(&app, &call, id.user_id()).await? else {
         // The policy says whether there is such a ban of addresses.
         let lift = PolicyCommand::UnbanAddress { ban_id: id };
         let executed = policy::change(&app, &call, lift).await?;
@@ -154,6 +159,6 @@ pub(super) async fn lift(
     Ok((StatusCode::NO_CONTENT, parts, ()).into_response())
 }
 
-fn location(id: Uuid) -> [(axum::http::HeaderName, String); 1] {
+fn location(id: BanId) -> [(axum::http::HeaderName, String); 1] {
     [(LOCATION, format!("/api/v1/admin/bans/{id}"))]
 }

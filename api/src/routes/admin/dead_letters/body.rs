@@ -40,7 +40,7 @@ pub(super) fn body(letter: DeadLetter) -> DeadLetterBody {
     DeadLetterBody {
         id: letter.id.to_string(),
         consumer: letter.id.consumer,
-        position: letter.id.position,
+        position: letter.id.position.bigint(),
         event_id: letter.event_id,
         event_type: letter.event_type,
         aggregate_type: letter.aggregate_type,

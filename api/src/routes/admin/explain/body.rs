@@ -1,8 +1,8 @@
 use crate::http::Id;
 use crate::openapi::schema::answers;
-use domain::RoleName;
 use domain::policy::MAX_ROLES;
-use domain::policy::{Considered, EntryKind};
+use domain::policy::{Considered, Entry};
+use domain::{PublicPathId, RoleName, RuleId, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -21,7 +21,7 @@ answers!(ExplainBody);
 pub(super) struct ExplainRequest {
     /// Who sends it; or give `roles`.
     #[serde(default)]
-    pub(super) user_id: Option<Id>,
+    pub(super) user_id: Option<Id<UserId>>,
     /// The roles of who sends it: `["anonymous"]` for somebody without a token, `[]` for somebody
     /// with a token and nothing granted.
     #[serde(default)]
@@ -41,10 +41,10 @@ pub(super) struct ExplainBody {
     pub(super) reason: DecisionReason,
     /// The rule that decides. Of several that say the same, the one with the lowest id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rule_id: Option<Uuid>,
+    pub(super) rule_id: Option<RuleId>,
     /// The public path that decides.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) public_path_id: Option<Uuid>,
+    pub(super) public_path_id: Option<PublicPathId>,
     /// Every rule and public path in the order in which they count: deny rules, public paths, allow
     /// rules.
     pub(super) considered: Vec<ConsideredBody>,
@@ -97,17 +97,18 @@ pub(super) enum PolicyEntryKind {
     AllowRule,
 }
 
-pub(super) fn considered(entry: Considered) -> ConsideredBody {
+pub(super) fn considered(considered: Considered) -> ConsideredBody {
+    let (id, kind) = match considered.entry {
+        Entry::Deny(rule_id) => (rule_id.uuid(), PolicyEntryKind::DenyRule),
+        Entry::PublicPath(public_path_id) => (public_path_id.uuid(), PolicyEntryKind::PublicPath),
+        Entry::Allow(rule_id) => (rule_id.uuid(), PolicyEntryKind::AllowRule),
+    };
     ConsideredBody {
-        id: entry.id,
-        kind: match entry.kind {
-            EntryKind::Deny => PolicyEntryKind::DenyRule,
-            EntryKind::PublicPath => PolicyEntryKind::PublicPath,
-            EntryKind::Allow => PolicyEntryKind::AllowRule,
-        },
-        matches: entry.matches(),
-        role_matches: entry.role_matches,
-        method_matches: entry.method_matches,
-        path_matches: entry.path_matches,
+        id,
+        kind,
+        matches: considered.matches(),
+        role_matches: considered.role_matches,
+        method_matches: considered.method_matches,
+        path_matches: considered.path_matches,
     }
 }

@@ -2,12 +2,11 @@ use super::body::{DecisionReason, ExplainBody, ExplainRequest, PolicyDecision, c
 use crate::application::App;
 use crate::http::{Body, FieldError, Id, Json, Problem};
 use axum::extract::State;
-use domain::RoleName;
 use domain::policy::{Caller, Grant, MAX_ROLES, MethodSelector, Verdict, canonical_path};
 use domain::user::User;
+use domain::{RoleName, UserId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Explains a decision without making it. Ownership is not looked at: that is checked where the
 /// resource is known.
@@ -62,8 +61,8 @@ pub(super) async fn explain(
 }
 
 /// What the user was granted, and whether they are banned at present.
-async fn roles_of(app: &App, user_id: Uuid) -> Result<(BTreeSet<RoleName>, bool), Problem> {
-    let user = app.bus.load::<User>(&user_id.to_string()).await?.state;
+async fn roles_of(app: &App, user_id: UserId) -> Result<(BTreeSet<RoleName>, bool), Problem> {
+    let user = app.bus.load::<User>(&user_id).await?.state;
     if !user.exists() {
         return Err(Problem::not_found());
     }

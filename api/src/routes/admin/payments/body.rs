@@ -1,20 +1,19 @@
 use crate::http::Limit;
 use crate::openapi::schema::answers;
-use domain::Money;
 use domain::payment::{Captured, PaymentStatus};
+use domain::{Money, OrderId, PaymentId, UserId};
 use projections::orders::PaymentView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 answers!(StaffPaymentBody);
 
 /// A payment as staff see it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct StaffPaymentBody {
-    pub(super) id: Uuid,
-    pub(super) order_id: Uuid,
-    pub(super) customer_id: Uuid,
+    pub(super) id: PaymentId,
+    pub(super) order_id: OrderId,
+    pub(super) customer_id: UserId,
     /// What the provider said last: `pending`, `unknown`, `action_required`, `authorized`,
     /// `failed`, `declined`, `voided` or `captured`.
     pub(super) status: PaymentStatus,
@@ -46,7 +45,7 @@ pub(super) struct CapturedBody {
 #[serde(deny_unknown_fields)]
 pub(super) struct PaymentListParams {
     /// Only those of this order.
-    pub(super) order_id: Option<Uuid>,
+    pub(super) order_id: Option<OrderId>,
     /// Only those with money that has to go back, or only those without.
     pub(super) orphaned: Option<bool>,
     /// How many items at most.

@@ -1,5 +1,6 @@
 use crate::application::policy::Written;
 use crate::openapi::schema::answers;
+use domain::RuleId;
 use domain::policy::{
     Effect, MAX_METHODS, MAX_NOTE_CHARS, MAX_PATTERN_CHARS, MAX_ROLES, MethodSelector,
     RoleSelector, Rule,
@@ -8,14 +9,13 @@ use projections::permissions::RuleView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use uuid::Uuid;
 
 answers!(RuleBody);
 
 /// A permission rule.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RuleBody {
-    pub(super) id: Uuid,
+    pub(super) id: RuleId,
     pub(super) effect: Effect,
     /// Granted roles, `anonymous`, `authenticated` or `*`.
     pub(super) roles: Vec<RoleSelector>,
@@ -60,7 +60,7 @@ pub(super) fn from_view(view: RuleView) -> RuleBody {
     body(view.rule_id, view.rule, view.version)
 }
 
-pub(super) fn body(id: Uuid, rule: Rule, version: u64) -> RuleBody {
+pub(super) fn body(id: RuleId, rule: Rule, version: u64) -> RuleBody {
     let Rule { effect, roles, methods, path, note } = rule;
     RuleBody { id, effect, roles, methods, path, note, version }
 }

@@ -12,10 +12,10 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use commands::bus::Executed;
+use domain::RuleId;
 use domain::policy::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MethodSelector, PolicyCommand, Rule};
 use projections::permissions;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// The rules in force, in the order in which they were added. They have no other order: a deny
 /// rule wins over every allow rule.
@@ -35,7 +35,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 200, body = RuleBody), (status = 404)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Path(Id(rule_id)): Path<Id>,
+    Path(Id(rule_id)): Path<Id<RuleId>>,
     Params(NoParams {}): Params<NoParams>,
     at_least: AtLeast,
     if_none_match: IfNoneMatch,
@@ -67,7 +67,7 @@ pub(super) async fn add(
 #[utoipa::path(put, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 200, body = RuleBody), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
-    Path(Id(rule_id)): Path<Id>,
+    Path(Id(rule_id)): Path<Id<RuleId>>,
     if_match: IfMatch,
     command: Command,
     body: Body<RuleRequest>,
@@ -86,7 +86,7 @@ pub(super) async fn change(
 #[utoipa::path(delete, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 204), (status = 404), (status = 409)))]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
-    Path(Id(rule_id)): Path<Id>,
+    Path(Id(rule_id)): Path<Id<RuleId>>,
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
@@ -124,7 +124,7 @@ pub(in crate::routes) fn check_methods(methods: &[MethodSelector]) -> Result<(),
 async fn answer(
     app: &App,
     executed: &Executed,
-    rule_id: Uuid,
+    rule_id: RuleId,
     rule: Rule,
 ) -> Result<Response, Problem> {
     let written = policy::written(app, executed, async {

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
+use domain::ProductId;
 use domain::product::{MAX_CATEGORIES, MAX_VARIANTS};
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/api/v1/admin/products/{id}", tag = "staff", responses((status = 200, body = ProductBody), (status = 404)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Path(Id(product_id)): Path<Id>,
+    Path(Id(product_id)): Path<Id<ProductId>>,
     Params(NoParams {}): Params<NoParams>,
     at_least: AtLeast,
     if_none_match: IfNoneMatch,
@@ -60,7 +61,7 @@ pub(super) async fn create(
 #[utoipa::path(put, path = "/api/v1/admin/products/{id}", tag = "staff", responses((status = 200, body = ProductBody), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn revise(
     State(app): State<Arc<App>>,
-    Path(Id(product_id)): Path<Id>,
+    Path(Id(product_id)): Path<Id<ProductId>>,
     if_match: IfMatch,
     command: Command,
     body: Body<ProductRequest>,
@@ -74,7 +75,7 @@ pub(super) async fn revise(
 #[utoipa::path(post, path = "/api/v1/admin/products/{id}/publish", tag = "staff", responses((status = 200, body = ProductBody), (status = 404), (status = 409)))]
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
-    Path(Id(product_id)): Path<Id>,
+    Path(Id(product_id)): Path<Id<ProductId>>,
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
@@ -85,7 +86,7 @@ pub(super) async fn publish(
 #[utoipa::path(post, path = "/api/v1/admin/products/{id}/retire", tag = "staff", responses((status = 200, body = ProductBody), (status = 404)))]
 pub(super) async fn retire(
     State(app): State<Arc<App>>,
-    Path(Id(product_id)): Path<Id>,
+    Path(Id(product_id)): Path<Id<ProductId>>,
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {

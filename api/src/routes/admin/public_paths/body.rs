@@ -1,18 +1,18 @@
 use crate::application::policy::Written;
 use crate::openapi::schema::answers;
+use domain::PublicPathId;
 use domain::policy::{MAX_METHODS, MAX_PATTERN_CHARS, MethodSelector};
 use projections::permissions::PublicPathView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use uuid::Uuid;
 
 answers!(PublicPathBody);
 
 /// Paths that need no permission.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PublicPathBody {
-    pub(super) id: Uuid,
+    pub(super) id: PublicPathId,
     /// Methods in capitals, or `*`. HEAD follows GET.
     pub(super) methods: Vec<MethodSelector>,
     /// A regular expression over the whole canonical path, anchored by us.

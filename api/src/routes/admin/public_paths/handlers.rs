@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
+use domain::PublicPathId;
 use domain::policy::PolicyCommand;
 use projections::permissions;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/api/v1/admin/public-paths/{id}", tag = "permissions", responses((status = 200, body = PublicPathBody), (status = 404)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Path(Id(public_path_id)): Path<Id>,
+    Path(Id(public_path_id)): Path<Id<PublicPathId>>,
     Params(NoParams {}): Params<NoParams>,
     at_least: AtLeast,
     if_none_match: IfNoneMatch,
@@ -74,7 +75,7 @@ pub(super) async fn add(
 #[utoipa::path(delete, path = "/api/v1/admin/public-paths/{id}", tag = "permissions", responses((status = 204), (status = 404), (status = 409)))]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
-    Path(Id(public_path_id)): Path<Id>,
+    Path(Id(public_path_id)): Path<Id<PublicPathId>>,
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {

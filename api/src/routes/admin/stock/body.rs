@@ -1,11 +1,10 @@
 use crate::openapi::schema::answers;
 use domain::stock::{MAX_ON_HAND, MAX_RECEIVED};
-use domain::{Reason, Sku};
+use domain::{ProductId, Reason, Sku};
 use projections::stock::StockView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use uuid::Uuid;
 
 answers!(StockBody);
 
@@ -14,7 +13,7 @@ answers!(StockBody);
 pub(super) struct StockBody {
     pub(super) sku: Sku,
     /// The product that the SKU belongs to.
-    pub(super) product_id: Uuid,
+    pub(super) product_id: ProductId,
     /// Pieces in the house.
     pub(super) on_hand: u64,
     /// Pieces of these that are set aside for orders.

@@ -10,10 +10,9 @@ use crate::routes::users;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use commands::bus::Executed;
-use domain::RoleName;
 use domain::user::{User, UserCommand};
+use domain::{RoleName, UserId};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// The users, by number.
 #[utoipa::path(get, path = "/api/v1/admin/users", tag = "users", responses((status = 200, body = List<StaffUserBody>), (status = 422)))]
@@ -36,7 +35,7 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/api/v1/admin/users/{id}/roles", tag = "users", responses((status = 200, body = StaffUserBody), (status = 404), (status = 422)))]
 pub(super) async fn grant_role(
     State(app): State<Arc<App>>,
-    Path(Id(user_id)): Path<Id>,
+    Path(Id(user_id)): Path<Id<UserId>>,
     command: Command,
     body: Body<GrantRole>,
 ) -> Result<Response, Problem> {
@@ -50,7 +49,7 @@ pub(super) async fn grant_role(
     responses((status = 200, body = StaffUserBody), (status = 404), (status = 409)))]
 pub(super) async fn revoke_role(
     State(app): State<Arc<App>>,
-    Path(path): Path<(Id, RoleName)>,
+    Path(path): Path<(Id<UserId>, RoleName)>,
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
@@ -65,7 +64,7 @@ pub(super) async fn revoke_role(
         (status = 422)))]
 pub(super) async fn ban(
     State(app): State<Arc<App>>,
-    Path(Id(user_id)): Path<Id>,
+    Path(Id(user_id)): Path<Id<UserId>>,
     command: Command,
     body: Body<BanUser>,
 ) -> Result<Response, Problem> {
@@ -79,7 +78,7 @@ pub(super) async fn ban(
 #[utoipa::path(post, path = "/api/v1/admin/users/{id}/unban", tag = "users", responses((status = 200, body = StaffUserBody), (status = 404)))]
 pub(super) async fn unban(
     State(app): State<Arc<App>>,
-    Path(Id(user_id)): Path<Id>,
+    Path(Id(user_id)): Path<Id<UserId>>,
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
@@ -89,7 +88,7 @@ pub(super) async fn unban(
 }
 
 /// The user right after the command.
-async fn answer(app: &App, user_id: Uuid, executed: &Executed) -> Result<Response, Problem> {
+async fn answer(app: &App, user_id: UserId, executed: &Executed) -> Result<Response, Problem> {
     let user = executed.loaded::<User>(0);
     let created_at = accounts::created_at(app, user_id).await?;
     let body = StaffUserBody {
