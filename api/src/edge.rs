@@ -23,6 +23,10 @@ use tower::{Layer, Service};
 /// payment provider.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The same for one that only reads: nobody but the database is asked, and who waits longer waits for a connection
+/// that has died.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What the edge of one process needs.
 pub struct Edge {
     /// The clock and the source of ids.
@@ -57,7 +61,8 @@ pub fn wrap(
 }
 
 async fn time_out(request: Request, next: Next) -> Response {
-    tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
+    let patience = if request.method().is_safe() { READ_TIMEOUT } else { REQUEST_TIMEOUT };
+    tokio::time::timeout(patience, next.run(request))
         .await
         .unwrap_or_else(|_| Problem::timed_out().into_response())
 }

@@ -4,7 +4,7 @@
 //! "no". So the server ends sessions of clients that are gone, and a client drops a connection that is
 //! late: what a session was in the middle of is never known, and a fresh one costs a millisecond.
 //!
-//! Requests, workers, searches and reports have pools of their own, so that none can take the others' connections.
+//! Requests, workers, mails, searches and reports have pools of their own, so that none can take the others' connections.
 
 use anyhow::Context as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -15,8 +15,11 @@ use tokio::time::timeout;
 /// Connections for requests: reads and cold loads. Writes have one of their own, each projection too.
 pub const REQUEST_CONNECTIONS: u32 = 16;
 
-/// Connections for what works in the background: the tail, the relay, settlement, mails.
+/// Connections for what works in the background: the tail, the relay, settlement.
 pub const WORKER_CONNECTIONS: u32 = 8;
+
+/// Connections for mails: what waits for their table takes nobody else's.
+pub const MAIL_CONNECTIONS: u32 = 4;
 
 /// Connections for searches, which cost more than other reads and matter less than selling.
 pub const SEARCH_CONNECTIONS: u32 = 4;
@@ -67,6 +70,8 @@ pub struct Pools {
     pub requests: PgPool,
     /// For what works in the background.
     pub workers: PgPool,
+    /// For mails.
+    pub mails: PgPool,
     /// For whoever searches the catalogue.
     pub searches: PgPool,
     /// For whoever reads the whole journal.
@@ -82,6 +87,7 @@ impl Pools {
         Ok(Self {
             requests: open(REQUEST_CONNECTIONS, database, "gomall").await?,
             workers: open(WORKER_CONNECTIONS, database, "gomall worker").await?,
+            mails: open(MAIL_CONNECTIONS, database, "gomall mail").await?,
             searches: open(SEARCH_CONNECTIONS, database, "gomall search").await?,
             reports: open(REPORT_CONNECTIONS, database, "gomall report").await?,
         })

@@ -9,6 +9,7 @@ use domain::Position;
 use nats::RelayStatus;
 use nats::notify::NotifyStatus;
 use projections::Checkpoints;
+use sqlx::PgPool;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long requests' connections have to answer a look.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How long somebody may stand still while the journal is ahead before that is said: longer than a
 /// batch takes, and than a fail-over inside the shop.
 pub const STUCK_AFTER: Duration = Duration::from_secs(10);
@@ -26,16 +30,26 @@ pub const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// What stands still, in the words of `/readyz`.
 pub type Stuck = Vec<&'static str>;
 
+/// Who is looked at.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    /// The read models and the process managers, and the head of the journal.
+    pub(crate) checkpoints: Checkpoints,
+    /// How far this process has read.
+    pub(crate) tail: Tail,
+    /// The connections of requests.
+    pub(crate) requests: PgPool,
+    /// The relay of this process.
+    pub(crate) relay: watch::Receiver<RelayStatus>,
+    /// Its notifier.
+    pub(crate) notifier: watch::Receiver<NotifyStatus>,
+    /// Its writer.
+    pub(crate) writes: Arc<Counters>,
+}
+
 /// Looks until `stop`; whoever holds the receiver hears what stands still.
-pub(crate) async fn watch(
-    checkpoints: Checkpoints,
-    tail: Tail,
-    relay: watch::Receiver<RelayStatus>,
-    notifier: watch::Receiver<NotifyStatus>,
-    writes: Arc<Counters>,
-    stuck: watch::Sender<Stuck>,
-    stop: CancellationToken,
-) {
+pub(crate) async fn watch(watched: Watched, stuck: watch::Sender<Stuck>, stop: CancellationToken) {
+    let Watched { checkpoints, tail, requests, relay, notifier, writes } = watched;
     let mut stands = Stands::default();
     loop {
         if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
@@ -44,6 +58,11 @@ pub(crate) async fn watch(
         let head = *checkpoints.journal_head().borrow();
         let now = Instant::now();
         let mut found = Stuck::new();
+        // Requests have connections of their own, which may be dead while others live.
+        let answered = Position::new(u64::from(is_answered(&requests).await));
+        if stands.stands_still("requests", answered, Some(Position::FIRST), now) {
+            found.push("postgresql");
+        }
         // Nobody answers: then there is nothing to compare with either.
         if stands.stands_still(
             "postgresql",
@@ -81,8 +100,15 @@ pub(crate) async fn watch(
         if is_long(server) {
             found.push("mail_server");
         }
+        found.dedup();
         stuck.send_if_modified(|known| std::mem::replace(known, found.clone()) != found);
     }
+}
+
+/// Whether a request that came now would be answered: also lets the pool find connections that have died.
+async fn is_answered(requests: &PgPool) -> bool {
+    let asked = sqlx::query("select 1").execute(requests);
+    tokio::time::timeout(ANSWER_PATIENCE, asked).await.is_ok_and(|answered| answered.is_ok())
 }
 
 /// What somebody who follows the journal is called in `/readyz`.

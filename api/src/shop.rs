@@ -102,7 +102,7 @@ impl Shop {
             config.workers;
         let world = world();
         let database = pools::session(&config.database);
-        let Pools { requests: pool, workers: worker_pool, searches, reports } =
+        let Pools { requests: pool, workers: worker_pool, mails, searches, reports } =
             Pools::connect(&database).await?;
         check_schema(&pool).await?;
         let nats_client = nats::connect(&config.nats_url, "gomall").await?;
@@ -263,13 +263,13 @@ impl Shop {
             move |stop| unpaid::run(bus.clone(), provider.clone(), source.clone(), stop)
         });
         let directory = ReadModelDirectory {
-            pool: worker_pool.clone(),
+            pool: mails.clone(),
             checkpoints: checkpoints.clone(),
             vault: vault.clone(),
         };
         let mut notify = NotifyConfig::new(config.mail_sender, config.mailer);
         notify.stream = config.stream.clone();
-        let notifier = Arc::new(Notifier::new(worker_pool.clone(), directory, notify));
+        let notifier = Arc::new(Notifier::new(mails.clone(), directory, notify));
         let notify_status = notifier.status();
         supervisor.watch("notifier", notifies, {
             let (source, nats_client) = (Arc::clone(&source), nats_client.clone());
@@ -282,14 +282,15 @@ impl Shop {
         let other_history = tail.other_history();
         let (stuck, stands_still) = watch::channel(Stuck::new());
         supervisor.watch("progress", true, {
-            let (checkpoints, tail) = (checkpoints.clone(), tail.clone());
-            let (relay, writes) = (relay_status.clone(), Arc::clone(bus.counters()));
-            move |stop| {
-                let (relay, notifier) = (relay.clone(), notify_status.clone());
-                let (writes, stuck) = (Arc::clone(&writes), stuck.clone());
-                let (checkpoints, tail) = (checkpoints.clone(), tail.clone());
-                progress::watch(checkpoints, tail, relay, notifier, writes, stuck, stop)
-            }
+            let watched = progress::Watched {
+                checkpoints: checkpoints.clone(),
+                tail: tail.clone(),
+                requests: pool.clone(),
+                relay: relay_status.clone(),
+                notifier: notify_status,
+                writes: Arc::clone(bus.counters()),
+            };
+            move |stop| progress::watch(watched.clone(), stuck.clone(), stop)
         });
         let app = Arc::new(App {
             bus,

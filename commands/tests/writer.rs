@@ -109,7 +109,6 @@ async fn a_frozen_backend_is_left_and_ended_and_the_batch_is_there_once() {
 #[tokio::test]
 async fn a_server_that_is_told_to_only_read_says_so_at_once_over_a_few_connections() {
     let database = Database::new().await;
-    let journal = database.journal_with(database.options.clone(), SETTINGS, world().now);
     let name = database.options.get_database().expect("it has a name").to_owned();
     let sessions = async || {
         // What backends count comes in when they end or rest.
@@ -127,6 +126,7 @@ async fn a_server_that_is_told_to_only_read_says_so_at_once_over_a_few_connectio
         &format!("alter database \"{name}\" set default_transaction_read_only = on"),
     )
     .await;
+    let journal = database.journal_with(database.options.clone(), SETTINGS, world().now);
     let began = Instant::now();
     let mut tries = 0;
     while began.elapsed() < SETTINGS.give_up_after {
@@ -281,8 +281,20 @@ async fn a_batch_that_no_standby_has_is_not_acknowledged_by_being_found_here() {
         sqlx::query_scalar("select count(*) from events").fetch_one(&pool).await.expect("a query");
     assert_eq!(here, 2, "it is here, and could be lost");
     assert_eq!(journal.append(keyed()).await, Err(AppendError::Unreachable), "nor by its key");
+    let nothing_to_do = Append { expectations: vec![], events: vec![], keyed: None };
+    let told = journal.append(nothing_to_do).await;
+    assert_eq!(
+        told,
+        Err(AppendError::Unreachable),
+        "nor by a state in which there is nothing to do"
+    );
+    assert!(journal.counters().unanswered_for().is_some());
 
     set("reset synchronous_standby_names").await;
+    eventually("it is known to take commands, without one", async || {
+        journal.counters().unanswered_for().is_none()
+    })
+    .await;
     let mut outcome = journal.append(keyed()).await;
     while outcome == Err(AppendError::Unreachable) {
         outcome = journal.append(keyed()).await;

@@ -1,6 +1,7 @@
 //! What every answer has, whoever gave it.
 
 use super::harness::{Shop, new_uuid, request};
+use crate::edge::{READ_TIMEOUT, REQUEST_TIMEOUT};
 use crate::guard::TrustedProxies;
 use crate::limits::{Limits, Rate, Rates};
 use crate::telemetry::subscriber;
@@ -46,10 +47,14 @@ async fn a_panic_is_a_500_that_names_the_trace_and_nothing_else() {
 #[tokio::test(start_paused = true)]
 async fn a_route_that_does_not_answer_is_cut_off() {
     let shop = Shop::new();
-    shop.rules(&["public GET /slow"]);
-    let answer = shop.get("/slow", None).await;
-    assert_eq!((answer.status, answer.code()), (503, "timed_out"));
-    assert!(answer.headers.contains_key("retry-after"));
+    shop.rules(&["public * /slow"]);
+    for (method, patience) in [("GET", READ_TIMEOUT), ("POST", REQUEST_TIMEOUT)] {
+        let began = tokio::time::Instant::now();
+        let answer = shop.send(request(method, "/slow", None)).await;
+        assert_eq!((answer.status, answer.code()), (503, "timed_out"));
+        assert!(answer.headers.contains_key("retry-after"));
+        assert_eq!(began.elapsed().as_secs(), patience.as_secs(), "{method}");
+    }
 }
 
 #[tokio::test]

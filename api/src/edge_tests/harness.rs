@@ -17,7 +17,7 @@ use axum::body::Body as HttpBody;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use commands::bus::World;
 use cqrs_es::Aggregate;
 use domain::policy::{CompiledPolicy, Effect, MethodSelector, Policy, PolicyEvent, Rule};
@@ -154,7 +154,7 @@ impl Shop {
             .route("/who", get(who))
             .route("/members", get(async |member: Member| member.user_id.to_string()))
             .route("/panic", get(async || -> String { panic!("deliberately") }))
-            .route("/slow", get(std::future::pending::<String>))
+            .route("/slow", any(std::future::pending::<String>))
             .route("/foreign", get(async |_: axum::extract::Query<HashMap<String, u8>>| "fine"))
             .route("/endless", get(endless))
             .route("/api/v1/auth/login", post(who));

@@ -12,6 +12,9 @@ use tracing::warn;
 /// The longest that connecting may take: a host that swallows packets must not hold the writer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often the settings that promises rest on are asked for again, before a batch.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
 /// How long the server may take to end a backend that was left.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -28,9 +31,13 @@ pub(super) struct Session {
     pub(super) backend: Backend,
     /// Commits wait for a standby, so that what is found committed may still be on one host only.
     pub(super) waits_for_standby: bool,
-    /// It was one when the connection was made.
+    /// It was one when that was asked.
     pub(super) is_standby: bool,
     pub(super) opened: Instant,
+    /// When its settings were asked for.
+    looked: Instant,
+    /// What makes its acknowledgements worth less than they say.
+    pub(super) not_durable: Vec<&'static str>,
 }
 
 impl Session {
@@ -46,12 +53,25 @@ impl Session {
             if let Some(left) = left {
                 end(&mut connection, left).await?;
             }
-            Self::look(connection, clock).await
+            Self::look(connection, Instant::now(), clock).await
         };
         timeout(CONNECT_TIMEOUT, opening).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
-    async fn look(mut connection: PgConnection, clock: &Clock) -> Result<Self, sqlx::Error> {
+    /// The same session with what is to be known of it as it is now: settings change while one lasts.
+    pub(super) async fn looked_at(self, clock: &Clock) -> Result<Self, sqlx::Error> {
+        if self.looked.elapsed() < LOOK_INTERVAL {
+            return Ok(self);
+        }
+        let looking = Self::look(self.connection, self.opened, clock);
+        timeout(CONNECT_TIMEOUT, looking).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    async fn look(
+        mut connection: PgConnection,
+        opened: Instant,
+        clock: &Clock,
+    ) -> Result<Self, sqlx::Error> {
         let asked = Instant::now();
         let row = sqlx::query(
             "select pid, backend_start, clock_timestamp(), current_setting('fsync') = 'on', \
@@ -65,11 +85,15 @@ impl Session {
         let backend = Backend { pid: row.try_get(0)?, started: row.try_get(1)? };
         let (fsync, commit, standby): (bool, String, bool) =
             (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
-        if let Some(what) = not_durable(fsync, &commit, standby) {
-            warn!("acknowledged commands can be lost: {what}");
-        }
-        let is_standby = row.try_get(6)?;
-        Ok(Self { connection, backend, waits_for_standby: standby, is_standby, opened: asked })
+        Ok(Self {
+            connection,
+            backend,
+            waits_for_standby: standby,
+            is_standby: row.try_get(6)?,
+            opened,
+            looked: asked,
+            not_durable: not_durable(fsync, &commit, standby),
+        })
     }
 
     /// Waits until whatever is committed is on the standby that commits wait for. A batch that is found
@@ -103,15 +127,16 @@ impl Session {
 }
 
 /// What makes an acknowledgement worth less than it says.
-fn not_durable(fsync: bool, commit: &str, has_standby: bool) -> Option<&'static str> {
-    match (fsync, commit) {
-        (false, _) => Some("fsync is off, and a crash of the machine may damage the database"),
-        (_, "off") => Some("synchronous_commit is off, and a crash takes the last commits"),
-        (_, "local") if has_standby => {
+fn not_durable(fsync: bool, commit: &str, has_standby: bool) -> Vec<&'static str> {
+    let no_fsync = "fsync is off, and a crash of the machine may damage the database";
+    let commit = match commit {
+        "off" => Some("synchronous_commit is off, and a crash takes the last commits"),
+        "local" if has_standby => {
             Some("synchronous_commit is local, and a fail-over takes the last commits")
         }
         _ => None,
-    }
+    };
+    (!fsync).then_some(no_fsync).into_iter().chain(commit).collect()
 }
 
 async fn end(connection: &mut PgConnection, left: &Backend) -> Result<(), sqlx::Error> {
@@ -154,11 +179,13 @@ mod tests {
 
     #[test]
     fn what_makes_an_acknowledgement_worth_less_is_said() {
-        assert_eq!(not_durable(true, "on", false), None);
-        assert_eq!(not_durable(true, "remote_apply", true), None);
-        assert_eq!(not_durable(true, "local", false), None);
-        assert!(not_durable(true, "local", true).is_some());
-        assert!(not_durable(true, "off", false).is_some());
-        assert!(not_durable(false, "on", false).is_some());
+        let said = |fsync, commit, has_standby| not_durable(fsync, commit, has_standby).len();
+        assert_eq!(said(true, "on", false), 0);
+        assert_eq!(said(true, "remote_apply", true), 0);
+        assert_eq!(said(true, "local", false), 0);
+        assert_eq!(said(true, "local", true), 1);
+        assert_eq!(said(true, "off", false), 1);
+        assert_eq!(said(false, "on", false), 1);
+        assert_eq!(said(false, "off", false), 2);
     }
 }

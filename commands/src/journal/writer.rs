@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// How the writer behaves when the database is away.
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +69,13 @@ pub(super) async fn run(
         session: None,
         left: None,
         said: None,
+        weaknesses: vec![],
         turn: 0,
     };
+    // Now, so that what the database does not promise is said at the start, and not at the first command.
+    if let Ok(session) = writer.session().await {
+        writer.session = Some(session);
+    }
     let mut queue = Queue { jobs, aside: VecDeque::new() };
     loop {
         let position = tokio::select! {
@@ -84,6 +89,10 @@ pub(super) async fn run(
                     all.push(asked);
                 }
                 writer.give_turns(all, &mut queue).await
+            }
+            () = tokio::time::sleep(LONGEST_PAUSE), if writer.counters.unanswered_for().is_some() => {
+                writer.ask().await;
+                None
             }
         };
         if let Some(position) = position {
@@ -110,6 +119,8 @@ struct Writer {
     left: Option<Backend>,
     /// What was said of the last trouble, so that it is said once.
     said: Option<String>,
+    /// What was said of acknowledgements that are worth less than they say.
+    weaknesses: Vec<&'static str>,
     /// The number of the last turn.
     turn: u64,
 }
@@ -290,7 +301,7 @@ impl Writer {
         let appending = async {
             let answer = batch::send(&mut session.connection, &batch, false, &self.clock).await?;
             session.end_turn("commit").await?;
-            if session.waits_for_standby && answer.0.iter().any(is_old) {
+            if session.waits_for_standby && !answer.0.iter().any(has_written) {
                 session.confirm().await?;
             }
             Ok::<_, sqlx::Error>(answer)
@@ -307,12 +318,37 @@ impl Writer {
 
     /// The connection that there is, or a new one.
     async fn session(&mut self) -> Result<Session, sqlx::Error> {
-        if let Some(session) = self.session.take() {
-            return Ok(session);
-        }
-        let session = Session::open(&self.connect, &self.clock, self.left.as_ref()).await?;
+        let kept = match self.session.take() {
+            Some(session) => session.looked_at(&self.clock).await.ok(),
+            None => None,
+        };
+        let session = match kept {
+            Some(session) => session,
+            None => Session::open(&self.connect, &self.clock, self.left.as_ref()).await?,
+        };
         self.left = None;
+        if self.weaknesses != session.not_durable {
+            self.weaknesses.clone_from(&session.not_durable);
+            for what in &self.weaknesses {
+                warn!("acknowledged commands can be lost: {what}");
+            }
+        }
         Ok(session)
+    }
+
+    /// Asks the database for an answer when a batch was given up and nobody has come since: whether the trouble is
+    /// over must not wait for the next command.
+    async fn ask(&mut self) {
+        let Ok(mut session) = self.session().await else { return };
+        let patience = self.settings.append_timeout + ANSWER_MARGIN;
+        match timeout(patience, session.confirm()).await {
+            Ok(Ok(())) => {
+                self.session = Some(session);
+                self.counters.was_answered();
+            }
+            Ok(Err(_)) => {}
+            Err(_) => self.left = Some(session.backend),
+        }
     }
 
     /// Sends a part once, and keeps the connection if that is as good as before.
@@ -373,9 +409,11 @@ impl Writer {
     }
 }
 
-/// What another transaction has committed, and may be on one host only.
-fn is_old(outcome: &Appended) -> bool {
-    matches!(outcome, Appended::Replay(_))
+/// Whether the command made its transaction one that waits for the standby. What is found there otherwise, an
+/// outcome that is repeated or a state in which there is nothing to do, another transaction has committed, and it
+/// may be on one host only.
+fn has_written(outcome: &Appended) -> bool {
+    matches!(outcome, Appended::Done { positions: Some(_), .. })
 }
 
 async fn append(
@@ -384,7 +422,8 @@ async fn append(
     clock: &Clock,
 ) -> Result<(Vec<Appended>, Position), sqlx::Error> {
     let answer = batch::send(&mut session.connection, &part.batch, part.resent, clock).await?;
-    if part.resent || (session.waits_for_standby && answer.0.iter().any(is_old)) {
+    let has_waited = !session.waits_for_standby || answer.0.iter().any(has_written);
+    if part.resent || !has_waited {
         session.confirm().await?;
     }
     Ok(answer)
