@@ -15,13 +15,19 @@ pub(crate) const MAINTENANCE: &str = "postgres";
 const TEMPLATE_PATIENCE: Duration = Duration::from_secs(10);
 const TEMPLATE_POLL: Duration = Duration::from_millis(20);
 
-/// Without TLS: on loopback the offer would only cost a round trip per connection.
-pub(crate) fn url(port: u16, database: &str) -> String {
-    format!("postgres://{SUPERUSER}@127.0.0.1:{port}/{database}?sslmode=disable")
+/// Without TLS: on loopback the offer would only cost a round trip per connection. The password, if the cluster
+/// has one, is of characters that need no escape.
+pub(crate) fn url(port: u16, password: Option<&str>, database: &str) -> String {
+    let password = password.map(|password| format!(":{password}")).unwrap_or_default();
+    format!("postgres://{SUPERUSER}{password}@127.0.0.1:{port}/{database}?sslmode=disable")
 }
 
-pub(crate) async fn connect(port: u16, database: &str) -> Result<PgConnection, StackError> {
-    PgConnection::connect(&url(port, database))
+pub(crate) async fn connect(
+    port: u16,
+    password: Option<&str>,
+    database: &str,
+) -> Result<PgConnection, StackError> {
+    PgConnection::connect(&url(port, password, database))
         .await
         .doing(|| format!("connecting to the database {database}"))
 }

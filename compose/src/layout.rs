@@ -10,9 +10,9 @@
 //! `servers` is a link to a directory below `/var/lib/gomall` when the servers' account cannot
 //! enter the data directory, as below root's home.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Doing, StackError};
-use crate::privilege::Account;
+use crate::privilege::{Account, is_root};
 use crate::process::{POLL, ProcessId};
 use crate::servers::Progress;
 use crate::stack::fingerprint;
@@ -56,6 +56,16 @@ impl Ports {
         fs::write(&new, text).doing(doing)?;
         fs::rename(&new, data_dir.join("stack.json")).doing(doing)
     }
+}
+
+/// Makes a data directory that nobody else can look into, if there is none. The servers' account, where it is another
+/// one, has to pass through.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_data_dir(data_dir: &Path) -> io::Result<()> {
+    let mode = if is_root() { 0o711 } else { 0o700 };
+    DirBuilder::new().recursive(true).mode(mode).create(data_dir)
 }
 
 /// Takes a data directory for `owner`, for as long as the file stays open in any process.

@@ -50,7 +50,7 @@ pub mod testing;
 
 pub use cluster::NatsCluster;
 pub use error::StackError;
-pub use layout::living_owner;
+pub use layout::{living_owner, make_data_dir};
 pub use nats::Nats;
 pub use nats_users::NatsUsers;
 pub use postgres::Postgres;

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use sqlx::PgConnection;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
 use crate::databases::{self, Copying, MAINTENANCE, SUPERUSER};
@@ -37,7 +39,7 @@ const STOP_FAST: &Stop = &[
 const STOP_IMMEDIATE: &Stop =
     &[(Signal::QUIT, Duration::from_secs(3)), (Signal::KILL, Duration::from_millis(500))];
 
-/// A PostgreSQL server of our own: reachable over loopback TCP only, without a password.
+/// A PostgreSQL server of our own: reachable over loopback TCP only, with a password where one was given.
 ///
 /// All methods may be called from any runtime and any task.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub(crate) struct Cluster {
     pub(crate) servers: PathBuf,
     pub(crate) durability: Durability,
     pub(crate) max_connections: u16,
+    /// The superuser's, in letters, digits, `-` and `_`; none: whoever is on this machine is let in.
+    pub(crate) password: Option<String>,
 }
 
 enum Failure {
@@ -76,6 +80,7 @@ impl Postgres {
         if !cluster.data().exists() {
             cluster.init().await?;
         }
+        cluster.ask_for_password().await?;
         let settings = cluster.settings().await;
         let mut preferred = preferred_port;
         for _ in 0..ports::LOST_RACES {
@@ -100,7 +105,7 @@ impl Postgres {
     /// Where to connect to for a database, as every PostgreSQL client understands it. The user is
     /// the superuser.
     pub fn url(&self, database: &str) -> String {
-        databases::url(self.port, database)
+        databases::url(self.port, self.cluster.password.as_deref(), database)
     }
 
     /// The server's own log file.
@@ -213,7 +218,7 @@ impl Postgres {
     }
 
     async fn maintenance(&self) -> Result<PgConnection, StackError> {
-        databases::connect(self.port, MAINTENANCE).await
+        databases::connect(self.port, self.cluster.password.as_deref(), MAINTENANCE).await
     }
 }
 
@@ -269,6 +274,45 @@ impl Cluster {
         // `initdb` has flushed the files; without this a power cut could undo their new name.
         let synced = fs::File::open(&self.servers).and_then(|directory| directory.sync_all());
         synced.doing(doing)
+    }
+
+    /// Lets the cluster ask for its password before anybody can reach it. A cluster of an older build let in
+    /// everybody on this machine.
+    async fn ask_for_password(&self) -> Result<(), StackError> {
+        let Some(password) = &self.password else { return Ok(()) };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        assert!(password.chars().all(is_plain), "the caller makes it of plain characters");
+        let doing = || format!("protecting the database cluster {}", self.data().display());
+        let access = self.data().join("pg_hba.conf");
+        let digest = crate::stack::fingerprint(Path::new(password));
+        let wanted = format!(
+            "# Written by gomall, of password {digest}\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        );
+        if fs::read_to_string(&access).is_ok_and(|found| found == wanted) {
+            return Ok(());
+        }
+        // A server of one session, on its standard input.
+        let mut single = self.account.command(&self.installation.bin.join("postgres"));
+        single.args(["--single", "-D"]).arg(self.data()).arg(MAINTENANCE);
+        let statement = format!("alter role {SUPERUSER} password '{password}';\n");
+        let done = async {
+            let mut single = tokio::process::Command::from(single);
+            single.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+            let mut single = single.kill_on_drop(true).spawn()?;
+            if let Some(mut input) = single.stdin.take() {
+                input.write_all(statement.as_bytes()).await?;
+            }
+            single.wait_with_output().await
+        };
+        let output = tokio::time::timeout(READY_PATIENCE, done).await;
+        let output =
+            output.map_err(|_| std::io::ErrorKind::TimedOut.into()).flatten().doing(doing)?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).replace(password.as_str(), "…");
+            return Err(self.not_created(said));
+        }
+        // Its owner stays.
+        fs::write(&access, wanted).doing(doing)
     }
 
     /// The settings that differ from PostgreSQL's defaults, each as `name=value`.
@@ -338,7 +382,8 @@ impl Cluster {
         let deadline = Instant::now() + READY_PATIENCE;
         loop {
             let data_directory = async {
-                let mut connection = databases::connect(port, MAINTENANCE).await.ok()?;
+                let password = self.password.as_deref();
+                let mut connection = databases::connect(port, password, MAINTENANCE).await.ok()?;
                 let ask = sqlx::query_scalar::<_, String>("SHOW data_directory");
                 ask.fetch_one(&mut connection).await.ok()
             };

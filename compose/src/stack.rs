@@ -76,6 +76,8 @@ pub struct StackOptions {
     pub remove_data: bool,
     /// The broker's users; none: it asks nobody who they are.
     pub nats_users: Option<NatsUsers>,
+    /// The password of PostgreSQL's superuser, in letters, digits, `-` and `_`; none: it asks nobody who they are.
+    pub postgres_password: Option<String>,
 }
 
 impl StackOptions {
@@ -88,6 +90,7 @@ impl StackOptions {
             max_connections: CONNECTIONS,
             remove_data: false,
             nats_users: None,
+            postgres_password: None,
         }
     }
 
@@ -151,6 +154,7 @@ impl Stack {
             servers: servers.clone(),
             durability: options.durability,
             max_connections: options.max_connections,
+            password: options.postgres_password.clone(),
         };
         let home = Home {
             installation: for_nats,
@@ -229,7 +233,7 @@ impl Supervision {
         progress: Progress<'_>,
     ) -> Result<(Self, Account), StackError> {
         let doing = || format!("preparing {}", options.data_dir.display());
-        fs::create_dir_all(&options.data_dir).doing(doing)?;
+        layout::make_data_dir(&options.data_dir).doing(doing)?;
         let data_dir = options.data_dir.canonicalize().doing(doing)?;
         let owner = match options.owner {
             Owner::CurrentProcess => ProcessId::current().doing(doing)?,

@@ -142,7 +142,7 @@ impl TestStack {
     }
 
     async fn maintenance(&self) -> PgConnection {
-        databases::connect(self.ports.postgres, MAINTENANCE)
+        databases::connect(self.ports.postgres, None, MAINTENANCE)
             .await
             .expect("the shared PostgreSQL runs until the test run ends")
     }
@@ -152,7 +152,7 @@ impl TestStack {
         databases::create(&mut self.maintenance().await, &name, template, Copying::Files)
             .await
             .expect("a unique name on a cluster of our own");
-        let url = databases::url(self.ports.postgres, &name);
+        let url = databases::url(self.ports.postgres, None, &name);
         TestDatabase { name, url }
     }
 
@@ -167,7 +167,7 @@ impl TestStack {
         databases::create(connection, &unfinished, "template0", Copying::Files)
             .await
             .expect("it was just dropped");
-        prepare(databases::url(self.ports.postgres, &unfinished)).await;
+        prepare(databases::url(self.ports.postgres, None, &unfinished)).await;
         // Closed connections live on in the server for a moment; those that `prepare` has left
         // open would keep every copy from being made.
         let (from, to) = (databases::quote(&unfinished), databases::quote(name));

@@ -6,6 +6,8 @@ use async_nats::{Client, ConnectOptions};
 use compose::testing::scratch_dir;
 use compose::{NatsUsers, Stack, StackOptions};
 use futures::StreamExt;
+use sqlx::{Connection, PgConnection};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 async fn connect(url: &str) -> Client {
@@ -85,4 +87,34 @@ async fn an_analyst_reads_everything_and_can_do_nothing_else() {
     let notify = made.consumer_info("notify").await.expect("it is there");
     assert_eq!(notify.config.deliver_policy, DeliverPolicy::All, "and as it was");
     stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_with_a_password_lets_in_nobody_else_also_one_of_an_older_build() {
+    let directory = scratch_dir().join(format!("gomall-password-{}", std::process::id()));
+    let options = |password: Option<&str>, remove_data| StackOptions {
+        postgres_password: password.map(str::to_owned),
+        remove_data,
+        ..StackOptions::throwaway(&directory)
+    };
+    // As it was: whoever was on the machine was let in.
+    let stack = Stack::start(options(None, false), &|_| {}).await.expect("it starts");
+    stack.postgres.create_database("shop").await.expect("it is new");
+    stack.stop().await;
+    let mode = std::fs::metadata(&directory).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode & 0o066, 0, "nobody else lists it: {mode:o}");
+    for password in ["first-_1", "second"] {
+        let stack = Stack::start(options(Some(password), password == "second"), &|_| {})
+            .await
+            .expect("it starts");
+        let url = stack.postgres.url("shop");
+        PgConnection::connect(&url).await.expect("who has the password is let in");
+        let without = url.replace(&format!(":{password}@"), "@");
+        assert!(PgConnection::connect(&without).await.is_err(), "nobody is let in without");
+        let wrong = url.replace(password, "wrong");
+        assert!(PgConnection::connect(&wrong).await.is_err(), "nor with another");
+        stack.postgres.restart().await.expect("it starts again");
+        PgConnection::connect(&url).await.expect("it is as before");
+        stack.stop().await;
+    }
 }

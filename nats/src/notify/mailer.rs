@@ -152,7 +152,8 @@ impl Header for AutoSubmitted {
 
 /// Under another name first, so that nobody ever sees half a mail; a duplicate replaces the first.
 async fn file(folder: &std::path::Path, event_id: Uuid, mail: &Message) -> std::io::Result<()> {
-    tokio::fs::create_dir_all(folder).await?;
+    // Mails tell of people: nobody else on this machine looks into them.
+    tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
     let unfinished = folder.join(format!(".{event_id}.{}.part", std::process::id()));
     tokio::fs::write(&unfinished, mail.formatted()).await?;
     tokio::fs::rename(&unfinished, folder.join(format!("{event_id}.eml"))).await

@@ -10,6 +10,8 @@ use api::settings::ShopArgs;
 use api::shop::{Shop, Workers};
 use api::stop::told_to_stop;
 use compose::{NatsUsers, Stack, StackError, StackOptions};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
 use std::fs;
@@ -24,7 +26,7 @@ const DATABASE: &str = "gomall";
 pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let begun = Instant::now();
     let stop = told_to_stop()?;
-    fs::create_dir_all(&args.data_dir)
+    compose::make_data_dir(&args.data_dir)
         .with_context(|| format!("{} cannot be made", args.data_dir.display()))?;
     let data_dir = fs::canonicalize(&args.data_dir)?;
     // First of all: a port that is taken or a directory in use must be said at once.
@@ -48,8 +50,11 @@ pub(super) async fn run(args: DevArgs) -> anyhow::Result<()> {
         return shop_on(&servers, listener, &args, &data_dir, begun, stop).await;
     }
     let progress = |line: &str| println!("  {line}");
-    let nats_users = Some(nats_users(&data_dir)?);
-    let options = StackOptions { nats_users, ..StackOptions::durable(&data_dir) };
+    let options = StackOptions {
+        nats_users: Some(nats_users(&data_dir)?),
+        postgres_password: Some(postgres_password(&data_dir)?),
+        ..StackOptions::durable(&data_dir)
+    };
     let stack = tokio::select! {
         stack = Stack::start(options, &progress) => stack?,
         () = stop.cancelled() => return Ok(()),
@@ -128,17 +133,31 @@ async fn shop_on(
 
 /// The passwords of the broker's users, made at the first start: only the shop publishes to its stream.
 fn nats_users(data_dir: &Path) -> anyhow::Result<NatsUsers> {
-    let path = data_dir.join("nats-users.json");
-    if let Ok(text) = fs::read_to_string(&path)
-        && let Ok(users) = serde_json::from_str(&text)
-    {
-        return Ok(users);
-    }
     // A letter first: nats-server would take what begins like a number for one.
     let invent = || Ok::<_, anyhow::Error>(format!("p{}", invention::invent_password()?));
-    let users = NatsUsers { shop: invent()?, analyst: invent()? };
-    write_private(&path, &serde_json::to_string(&users)?)?;
-    Ok(users)
+    kept(&data_dir.join("nats-users.json"), || {
+        Ok(NatsUsers { shop: invent()?, analyst: invent()? })
+    })
+}
+
+/// The database's password, made at the first start: whoever is superuser there runs programs as we do.
+fn postgres_password(data_dir: &Path) -> anyhow::Result<String> {
+    kept(&data_dir.join("postgres-password.json"), invention::invent_password)
+}
+
+/// What an earlier start kept in a file, or what is made now and kept.
+fn kept<T: Serialize + DeserializeOwned>(
+    path: &Path,
+    make: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    if let Ok(text) = fs::read_to_string(path)
+        && let Ok(found) = serde_json::from_str(&text)
+    {
+        return Ok(found);
+    }
+    let made = make()?;
+    write_private(path, &serde_json::to_string(&made)?)?;
+    Ok(made)
 }
 
 /// Makes the administrator at the first start; the password that was invented for it, if one was.
@@ -150,7 +169,7 @@ async fn administrator(shop: &Shop, args: &DevArgs) -> anyhow::Result<Option<Str
     Ok((created && invented).then_some(password))
 }
 
-/// A file that only we can read: it names a database that asks for no password.
+/// A file that only we can read: it holds a password.
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut file = fs::OpenOptions::new()
         .write(true)
