@@ -304,9 +304,9 @@ impl Cluster {
             }
             single.wait_with_output().await
         };
-        let output = tokio::time::timeout(READY_PATIENCE, done).await;
-        let output =
-            output.map_err(|_| std::io::ErrorKind::TimedOut.into()).flatten().doing(doing)?;
+        let late = |_| Err(std::io::ErrorKind::TimedOut.into());
+        let output = tokio::time::timeout(READY_PATIENCE, done).await.unwrap_or_else(late);
+        let output = output.doing(doing)?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).replace(password.as_str(), "…");
             return Err(self.not_created(said));
