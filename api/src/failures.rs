@@ -28,6 +28,7 @@ impl From<Failure> for Problem {
             }
             Failure::NotFound => Self::not_found(),
             Failure::BadCredentials => Self::bad_credentials(),
+            Failure::TooManyAttempts { wait } => Self::too_many_attempts(wait),
             Failure::Unauthenticated(why) => Self::unauthenticated(why),
             Failure::Banned => Self::banned(),
             Failure::KeyReused => Self::idempotency_key_reused(),

@@ -11,7 +11,7 @@ pub use config::{Provider, ShopConfig, Workers};
 
 use crate::access::{self, JournalAccess};
 use crate::application::{App, InFlight};
-use crate::auth::{AccessTokens, Keys, Passwords, RefreshTokens};
+use crate::auth::{AccessTokens, Brake, Keys, Passwords, RefreshTokens};
 use crate::dead_letters;
 use crate::directory::ReadModelDirectory;
 use crate::guard::{AccessCache, LivePolicy};
@@ -305,6 +305,7 @@ impl Shop {
             passwords,
             access,
             policy,
+            brake: Brake::default(),
             provider,
             webhook_secret,
             in_flight: InFlight::default(),

@@ -8,6 +8,7 @@ use domain::user::User;
 use domain::{
     EmailAddress, Locale, Name, Position, RoleName, SessionId, StreamKey, Timestamp, UserId,
 };
+use std::net::IpAddr;
 
 /// How long a session lasts that is not refreshed.
 const SESSION_SECONDS: i64 = 30 * 24 * 60 * 60;
@@ -42,13 +43,23 @@ pub struct SignedIn {
     pub replayed: bool,
 }
 
-/// Makes an account with the role `customer` and signs it in.
+/// Makes an account with the role `customer` and signs it in, from this address.
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn register(app: &App, call: &Call, sign_up: SignUp) -> Result<SignedIn, Failure> {
+pub async fn register(
+    app: &App,
+    call: &Call,
+    sign_up: SignUp,
+    from: IpAddr,
+) -> Result<SignedIn, Failure> {
+    let email = sign_up.email.clone();
     let user_id = call.new_id("user", app.world);
-    let registered = match app.passwords.check_strength(&sign_up.password, "password") {
+    let name = sign_up.name.as_ref().map_or("", Name::as_str);
+    let known = [sign_up.email.as_str(), name];
+    let registered = match app.passwords.check_strength(&sign_up.password, &known, "password").await
+    {
+        Err(busy @ Failure::Overloaded) => return Err(busy),
         Ok(()) => {
             let number = app.user_numbers.next().await;
             let registration = Registration {
@@ -69,8 +80,10 @@ pub async fn register(app: &App, call: &Call, sign_up: SignUp) -> Result<SignedI
         }
     };
     if registered.replayed {
-        // The fingerprint leaves the password out; whoever has another one has another request.
-        let hash = password_hash(app, user_id, registered.state(0)).await?;
+        // The fingerprint leaves the password out; whoever has another one has another request. The one that
+        // counts is today's: a repetition lets in nobody whom a sign-in would not.
+        let now = app.bus.load::<User>(&user_id).await?;
+        let hash = password_hash(app, user_id, &now.state).await?;
         // Whoever has none any more has been erased.
         let hash = hash.ok_or(Failure::NotFound)?;
         if !app.passwords.verify(sign_up.password, Some(hash)).await? {
@@ -82,19 +95,22 @@ pub async fn register(app: &App, call: &Call, sign_up: SignUp) -> Result<SignedI
     let started = start_session(app, call, user_id, session_id).await?;
     let user = registered.loaded::<User>(0);
     let signed_in = signed_in(app, user_id, user, created_at, session_id, &started)?;
+    app.brake.note_place(&email, from);
     Ok(SignedIn { replayed: registered.replayed, ..signed_in })
 }
 
-/// Signs in.
+/// Signs in, from this address.
 ///
 /// # Errors
-/// [`Failure::BadCredentials`], [`Failure::Banned`].
+/// [`Failure::BadCredentials`], [`Failure::TooManyAttempts`], [`Failure::Banned`].
 pub async fn sign_in(
     app: &App,
     call: &Call,
     email: &EmailAddress,
     password: String,
+    from: IpAddr,
 ) -> Result<SignedIn, Failure> {
+    let attempt = app.brake.attempt(email, from)?;
     let found =
         registration::find_by_email(&app.pool, email).await.map_err(Failure::unavailable)?;
     let user = match found {
@@ -109,6 +125,7 @@ pub async fn sign_in(
     // Without a hash this takes as long as with one: how long it takes tells nobody who is here.
     let right = app.passwords.verify(password, hash).await?;
     let (user_id, user) = user.filter(|_| right).ok_or(Failure::BadCredentials)?;
+    attempt.was_right();
     if user.state.is_banned((app.world.now)()) {
         return Err(Failure::Banned);
     }

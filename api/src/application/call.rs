@@ -1,6 +1,7 @@
 //! Who asks for a use case, and under which key.
 
 use commands::bus::{Context, Plan, RequestKey, World};
+use domain::EmailAddress;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
@@ -63,6 +64,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// The same of somebody who is not signed in: two people who come to the same key do not meet under it.
+    #[must_use]
+    pub fn of(self, email: &EmailAddress) -> Self {
+        Self { key: self.key.map(|key| key.step(email.as_str())), ..self }
+    }
+
     /// An empty plan of this call.
     #[must_use]
     pub fn plan(&self) -> Plan {

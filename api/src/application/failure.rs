@@ -6,6 +6,7 @@ use commands::vault::VaultError;
 use domain::Rejection;
 use projections::QueryError;
 use std::error::Error;
+use std::time::Duration;
 
 /// The one error of this layer. Each edge has one map from it to what its callers understand.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,12 @@ pub enum Failure {
     /// E-mail address and password do not belong together.
     #[error("the credentials are wrong")]
     BadCredentials,
+    /// Too many wrong passwords were tried for this account.
+    #[error("too many attempts")]
+    TooManyAttempts {
+        /// When the next one may be made.
+        wait: Duration,
+    },
     /// Who asks is not known any more, for this reason.
     #[error("{0}")]
     Unauthenticated(&'static str),

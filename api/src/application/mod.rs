@@ -30,7 +30,7 @@ pub use call::{Call, CommandKey};
 pub use failure::Failure;
 pub use in_flight::InFlight;
 
-use crate::auth::{AccessTokens, Passwords, RefreshTokens};
+use crate::auth::{AccessTokens, Brake, Passwords, RefreshTokens};
 use crate::guard::{AccessCache, LivePolicy};
 use commands::bus::{Bus, Executed, Plan, World};
 use commands::journal::{JournalReader, Tail};
@@ -71,6 +71,8 @@ pub struct App {
     pub refresh_tokens: RefreshTokens,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// Brakes guessing passwords.
+    pub brake: Brake,
     /// The payment provider.
     pub provider: Arc<HttpProvider>,
     /// What the payment provider signs its notifications with; none are taken without.

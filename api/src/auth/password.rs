@@ -3,8 +3,7 @@
 use crate::application::Failure;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
-use std::collections::HashSet;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -23,9 +22,9 @@ const LANES: u32 = 1;
 /// 25 ms this is a queue of some 80 per core.
 const WAIT_FOR_CORE: Duration = Duration::from_secs(2);
 
-/// Lower case, one a line, all of at least [`DEFAULT_PASSWORD_MIN_CHARS`] characters.
-static COMMON: LazyLock<HashSet<&'static str>> =
-    LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
+/// A password that is guessed among the first so many is refused: the ten thousand that are used most, and a word of
+/// those, or of its owner's, with a few digits behind it.
+const FEWEST_GUESSES: u64 = 20_000;
 
 /// Hashes and checks passwords, on as many cores at once as there are and no more: each hash takes
 /// 19 MiB, and everything else must go on.
@@ -61,21 +60,40 @@ impl Passwords {
         Ok(Self { cores: Arc::new(Semaphore::new(cores.max(1))), min_chars, nobody })
     }
 
-    /// Accepts a new password, or says what is wrong with it, which was given as `field`.
+    /// Accepts a new password, or says what is wrong with it, which was given as `field`. It is guessed at with what
+    /// is known of its owner, who would use their own name.
     ///
     /// # Errors
-    /// [`Failure::Invalid`] with the code `weak_password`.
-    pub fn check_strength(&self, password: &str, field: &'static str) -> Result<(), Failure> {
+    /// [`Failure::Invalid`] with the code `weak_password`; [`Failure::Overloaded`].
+    pub async fn check_strength(
+        &self,
+        password: &str,
+        known: &[&str],
+        field: &'static str,
+    ) -> Result<(), Failure> {
         let (min, max) = (self.min_chars, PASSWORD_MAX_CHARS);
-        let message = match password.chars().count() {
-            length if length < min => format!("a password has at least {min} characters"),
-            length if length > max => format!("a password has at most {max} characters"),
-            _ if COMMON.contains(password.to_lowercase().as_str()) => {
-                "this password is among the first that anybody would try".to_owned()
+        let weak = |message: String| Failure::Invalid { field, code: "weak_password", message };
+        match password.chars().count() {
+            length if length < min => {
+                return Err(weak(format!("a password has at least {min} characters")));
             }
-            _ => return Ok(()),
-        };
-        Err(Failure::Invalid { field, code: "weak_password", message })
+            length if length > max => {
+                return Err(weak(format!("a password has at most {max} characters")));
+            }
+            _ => {}
+        }
+        let known: Vec<String> = known.iter().flat_map(|text| words(text)).collect();
+        let tried = password.to_owned();
+        let guesses = self.on_a_core(move || {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            Ok(zxcvbn::zxcvbn(&tried, &known).guesses())
+        });
+        if guesses.await? < FEWEST_GUESSES {
+            return Err(weak(
+                "this password is among the first that anybody would try for you".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// The password's hash, in PHC form.
@@ -87,11 +105,14 @@ impl Passwords {
     }
 
     /// Whether `password` is the one that `stored` is the hash of. Without a stored hash it never
-    /// is, and it takes as long to say so.
+    /// is, and it takes as long to say so. One that is too long to be anybody's is not hashed.
     ///
     /// # Errors
     /// [`Failure::Overloaded`] when too many wait already; [`Failure::Internal`] when `stored` is no hash.
     pub async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, Failure> {
+        if password.chars().count() > PASSWORD_MAX_CHARS {
+            return Ok(false);
+        }
         let nobody = Arc::clone(&self.nobody);
         self.on_a_core(move || {
             let stored = stored.as_deref().unwrap_or(&nobody);
@@ -122,6 +143,16 @@ impl Passwords {
         let result = done.await.map_err(HashError::from);
         result.and_then(|result| result.map_err(HashError::from)).map_err(Failure::internal)
     }
+}
+
+/// What somebody would make a password of: an address or a name as it is, in one word, and its words.
+fn words(text: &str) -> Vec<String> {
+    let text = text.to_lowercase();
+    let before_at = text.split('@').next().unwrap_or_default();
+    let joined = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect();
+    let mut words = vec![text.clone(), joined(&text), before_at.to_owned(), joined(before_at)];
+    words.extend(text.split(|c: char| !c.is_alphanumeric()).map(str::to_owned));
+    words
 }
 
 fn argon2() -> Result<Argon2<'static>, argon2::password_hash::Error> {
@@ -173,36 +204,44 @@ mod tests {
         assert!(passwords.hash("correct horse".into()).await.is_ok());
     }
 
-    #[test]
-    fn a_weak_password_is_refused_with_what_is_wrong() {
+    #[tokio::test]
+    async fn a_weak_password_is_refused_with_what_is_wrong() {
         let passwords = passwords(1);
-        for weak in
-            ["", "short", "1234567", &"x".repeat(129), "password", "PASSWORD1", "qwertyuiop"]
-        {
-            let failure = passwords.check_strength(weak, "password").expect_err(weak);
+        let known = ["ada.lovelace@example.com", "Ada King"];
+        for weak in [
+            "",
+            "short",
+            "1234567",
+            &"x".repeat(129),
+            "password",
+            "PASSWORD1",
+            "qwertyuiop",
+            "iloveyou1",
+            "ada.lovelace@example.com",
+            "adalovelace",
+            "Lovelace1",
+            "ADAKING1",
+            "aaaaaaaaaaaa",
+            "12345678910",
+        ] {
+            let failure = passwords.check_strength(weak, &known, "password").await;
             assert!(
-                matches!(failure, Failure::Invalid { code: "weak_password", .. }),
+                matches!(failure, Err(Failure::Invalid { code: "weak_password", .. })),
                 "{weak}: {failure:?}"
             );
         }
-        for strong in ["ein Satz", "πßäöü漢字e", &"ä".repeat(128), "correct horse battery"]
+        let long = "ä".repeat(60) + &"ö+7".repeat(20);
+        for strong in ["ein Satz mit Wörtern", "πßäöü漢字e", &long, "correct horse battery"]
         {
-            assert!(passwords.check_strength(strong, "password").is_ok(), "{strong}");
+            assert!(passwords.check_strength(strong, &known, "password").await.is_ok(), "{strong}");
         }
     }
 
-    #[test]
-    fn the_list_of_common_passwords_is_well_kept() {
-        assert!(COMMON.len() >= 300, "{}", COMMON.len());
-        let lines: Vec<_> = include_str!("common_passwords.txt").lines().collect();
-        assert!(lines.is_sorted(), "sorted, so that a change shows as one line");
-        assert_eq!(lines.len(), COMMON.len(), "no line twice");
-        for line in lines {
-            assert!(
-                line.chars().count() >= DEFAULT_PASSWORD_MIN_CHARS,
-                "{line} is too short anyway"
-            );
-            assert_eq!(line, line.to_lowercase());
-        }
+    #[tokio::test]
+    async fn what_is_too_long_to_be_a_password_is_not_hashed() {
+        let passwords = passwords(1);
+        let _busy = Arc::clone(&passwords.cores).acquire_owned().await.expect("a free core");
+        let verdict = passwords.verify("x".repeat(129), None).await;
+        assert!(matches!(verdict, Ok(false)), "it needs no core: {verdict:?}");
     }
 }

@@ -12,7 +12,7 @@
 //! 4. the address is not banned, else 403 `banned`;
 //! 5. a token that is presented is good, else 401 `unauthenticated` (on the paths where tokens
 //!    are given out a bad one counts as none);
-//! 6. the user is within the limits, else 429, and not banned, else 403 `banned`;
+//! 6. the user is not banned, else 403 `banned`, and within the limits, else 429;
 //! 7. no deny rule matches, and a public path or an allow rule does, else 401 for the anonymous
 //!    and 403 `forbidden` for everybody else.
 //!
@@ -28,7 +28,7 @@ mod policy;
 pub use access::{AccessCache, AccessSource, SessionAccess, Unavailable, UserAccess};
 pub use address::{Origin, Peer, TrustedProxies};
 pub use caller::{Caller, Member};
-pub use permission::Permission;
+pub use permission::{ClientAddress, Permission};
 pub use policy::LivePolicy;
 
 use crate::edge::Edge;
@@ -187,8 +187,10 @@ async fn member(
         .tokens
         .verify(token, now)
         .map_err(|bad| Problem::unauthenticated(format!("The {bad}.")))?;
+    let member = standing(edge, claims.user_id, claims.session_id, now).await?;
+    // After that: a token that has ended is nobody's, and spends nobody's allowance.
     allowance.take_for_user(claims.user_id)?;
-    standing(edge, claims.user_id, claims.session_id, now).await
+    Ok(member)
 }
 
 /// What a user may do now, in a session that is live.

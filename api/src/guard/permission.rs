@@ -77,6 +77,23 @@ impl Permission {
 
 impl Takes for Permission {}
 
+/// Where a request comes from, behind our own proxies.
+pub struct ClientAddress(
+    /// The address that limits and bans count.
+    pub IpAddr,
+);
+
+impl Takes for ClientAddress {}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let admitted: Option<&Admitted> = parts.extensions.get();
+        admitted.map(|admitted| Self(admitted.address)).ok_or_else(|| Problem::internal(&Unguarded))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Permission {
     type Rejection = Problem;
 

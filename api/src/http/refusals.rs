@@ -3,6 +3,7 @@
 use super::problem::{FieldError, Problem};
 use axum::http::StatusCode;
 use std::error::Error;
+use std::time::Duration;
 
 /// How long a caller should wait after a 503 that usually passes at once.
 const RETRY_SOON_SECONDS: u64 = 1;
@@ -152,6 +153,14 @@ impl Problem {
     pub fn method_not_allowed() -> Self {
         let detail = "The path does not answer this method; see the Allow header.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    }
+
+    /// 429: too many wrong passwords for one account; the next attempt may be made after `wait`.
+    #[must_use]
+    pub fn too_many_attempts(wait: Duration) -> Self {
+        let detail = "Too many wrong passwords were tried for this account. Wait, or sign in where you did before.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail)
+            .retry_after(wait.as_secs() + 1)
     }
 
     /// 429: too many requests; `retry_after_seconds` is when the next one may pass.

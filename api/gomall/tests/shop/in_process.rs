@@ -66,6 +66,9 @@ async fn migrate(url: String) {
     connection.close().await.expect("the database is up");
 }
 
+/// Where the tests sign in from.
+const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_task_that_ends_is_shown_and_started_again_and_the_shop_goes_on() {
     const VITAL: [&str; 2] = ["tail", "writer"];
@@ -157,17 +160,18 @@ async fn a_customer_signs_up_fills_a_cart_and_orders_without_any_edge() {
         name: None,
         locale: Locale::parse("en").expect("a language"),
     };
-    let signed_up = accounts::register(app, &call(None, Some("1")), sign_up()).await;
+    let signed_up = accounts::register(app, &call(None, Some("1")), sign_up(), HERE).await;
     let signed_up = signed_up.expect("a fresh address");
-    let again = accounts::register(app, &call(None, Some("1")), sign_up()).await;
+    let again = accounts::register(app, &call(None, Some("1")), sign_up(), HERE).await;
     let again = again.expect("a repetition");
     assert_eq!((again.replayed, again.user_id), (true, signed_up.user_id));
-    let taken = accounts::register(app, &call(None, None), sign_up()).await.map(drop);
+    let taken = accounts::register(app, &call(None, None), sign_up(), HERE).await.map(drop);
     assert!(
         matches!(&taken, Err(Failure::Execute(_) | Failure::Refused(_))),
         "somebody has it: {taken:?}"
     );
-    let wrong = accounts::sign_in(app, &call(None, None), &email, "another one".to_owned()).await;
+    let wrong =
+        accounts::sign_in(app, &call(None, None), &email, "another one".to_owned(), HERE).await;
     assert!(matches!(wrong.map(drop), Err(Failure::BadCredentials)));
 
     let user_id = signed_up.user_id;
@@ -217,7 +221,7 @@ async fn a_writer_that_hears_no_answer_is_said_to_stand_still() {
             name: None,
             locale: Locale::parse("en").expect("a language"),
         };
-        accounts::register(&app, &call(None, None), sign_up).await.map(drop)
+        accounts::register(&app, &call(None, None), sign_up, HERE).await.map(drop)
     });
     eventually("it is said", || async { stuck.borrow().contains(&"writer").then_some(()) }).await;
     lock.rollback().await.expect("the database is up");

@@ -2,7 +2,7 @@ use super::body::{LoginBody, RefreshBody, RegisterBody, SignedIn};
 use crate::application::App;
 use crate::application::accounts::{self, SignUp};
 use crate::auth::ACCESS_TOKEN_SECONDS;
-use crate::guard::Member;
+use crate::guard::{ClientAddress, Member};
 use crate::http::{Body, Command, Json, MAX_SIGN_IN_BYTES, Position, Problem, Replayed};
 use crate::routes::{NoParams, users};
 use axum::extract::State;
@@ -16,26 +16,29 @@ use std::sync::Arc;
 pub(super) async fn register(
     State(app): State<Arc<App>>,
     headers: http::HeaderMap,
+    ClientAddress(address): ClientAddress,
     command: Command,
     body: Body<RegisterBody, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
     let RegisterBody { email, password, name, locale } = body.value;
     let locale = locale.unwrap_or_else(|| preferred_locale(&headers));
     let sign_up = SignUp { email, password, name, locale };
-    let signed_in = accounts::register(&app, &command.call(body.fingerprint), sign_up).await?;
+    let call = command.call(body.fingerprint).of(&sign_up.email);
+    let signed_in = accounts::register(&app, &call, sign_up, address).await?;
     Ok((StatusCode::CREATED, answer(&app, signed_in).await?).into_response())
 }
 
 /// Signs in.
-#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", responses((status = 200, body = SignedIn), (status = 401), (status = 403)))]
+#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", responses((status = 200, body = SignedIn), (status = 401), (status = 403), (status = 429)))]
 pub(super) async fn login(
     State(app): State<Arc<App>>,
+    ClientAddress(address): ClientAddress,
     command: Command,
     body: Body<LoginBody, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
     let LoginBody { email, password } = body.value;
-    let call = command.call(body.fingerprint);
-    let signed_in = accounts::sign_in(&app, &call, &email, password).await?;
+    let call = command.call(body.fingerprint).of(&email);
+    let signed_in = accounts::sign_in(&app, &call, &email, password, address).await?;
     answer(&app, signed_in).await
 }
 

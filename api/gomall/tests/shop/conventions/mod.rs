@@ -104,6 +104,8 @@ async fn who_comes_in_is_decided_before_anything_else() {
     sessions::refresh_tokens_rotate(&scene).await;
     sessions::who_signs_out_is_out_at_once(&scene).await;
     sessions::the_language_is_the_users_else_the_browsers(&scene).await;
+    sessions::guessing_a_password_is_braked(&scene).await;
+    sessions::the_anonymous_do_not_meet_under_one_key(&scene).await;
     limits::who_asks_too_often_is_told_when_to_come_back(&scene).await;
 }
 

@@ -108,3 +108,48 @@ fn pair(signed_in: &Value) -> (Value, impl Fn(&Scene) -> Person + use<>) {
     let person = move |scene: &Scene| scene.visitor.with_token(Some(&access));
     (signed_in["refresh_token"].clone(), person)
 }
+
+/// Guessing one account's password takes longer each time; its own place, and others, do not wait.
+pub(crate) async fn guessing_a_password_is_braked(scene: &Scene) {
+    let (email, other) = (format!("{}@example.com", key()), format!("{}@example.com", key()));
+    let guess = async |email: &str| {
+        let account = json!({"email": email, "password": "a wrong password"});
+        scene.visitor.post("/api/v1/auth/login", &account).await
+    };
+    let mut refused = 0;
+    for _ in 0..12 {
+        let answer = guess(&email).await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            answer.refused(429, "too_many_attempts");
+            let wait: u64 = answer.header("retry-after").expect("a wait").parse().expect("seconds");
+            assert!((1..=901).contains(&wait), "{wait}");
+            refused += 1;
+        } else {
+            answer.refused(401, "bad_credentials");
+        }
+    }
+    assert!((1..=7).contains(&refused), "{refused}");
+    guess(&other).await.refused(401, "bad_credentials");
+}
+
+/// Two people who come to the same key have two requests; one of them with another body is refused.
+pub(crate) async fn the_anonymous_do_not_meet_under_one_key(scene: &Scene) {
+    let key_of_both = key();
+    let send = async |body: &Value| {
+        let headers = [("idempotency-key", key_of_both.as_str())];
+        scene.visitor.send(Method::POST, "/api/v1/auth/register", &headers, Some(body)).await
+    };
+    let account = |name: &str| json!({"email": format!("{name}-{key_of_both}@example.com"), "password": "a quite long password"});
+    let (ada, bob) = (send(&account("ada")).await, send(&account("bob")).await);
+    let ids = [&ada, &bob].map(|answer| answer.expect(StatusCode::CREATED)["user"]["id"].clone());
+    assert_ne!(ids[0], ids[1]);
+    let again = send(&account("ada")).await;
+    assert_eq!(again.expect(StatusCode::CREATED)["user"]["id"], ids[0]);
+    for (member, value) in
+        [("password", "another long password"), ("name", "Ada"), ("locale", "zh")]
+    {
+        let mut changed = account("ada");
+        changed[member] = json!(value);
+        send(&changed).await.refused(422, "idempotency_key_reused");
+    }
+}
