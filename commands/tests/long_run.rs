@@ -106,10 +106,10 @@ async fn a_transaction_that_stands_still_keeps_nobody_from_writing_or_reading() 
     let database = Database::new().await;
     let journal = database.journal();
     let mut idle = PgConnection::connect_with(&database.options).await.expect("it is up");
-    let mut standing = idle.begin().await.expect("it is up");
+    let mut transaction = idle.begin().await.expect("it is up");
     // It has a snapshot, a row of its own and a number of its own: gaps for whoever counts those.
     sqlx::query("create table standing_still as select txid_current(), count(*) from events")
-        .execute(&mut *standing)
+        .execute(&mut *transaction)
         .await
         .expect("it may create");
     let cancel = CancellationToken::new();
@@ -127,7 +127,7 @@ async fn a_transaction_that_stands_still_keeps_nobody_from_writing_or_reading() 
             tail.read_after(Cursor::at(position.previous()), 10).await.expect("it is readable");
         assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [position]);
     }
-    standing.rollback().await.expect("it is up");
+    transaction.rollback().await.expect("it is up");
     cancel.cancel();
 }
 

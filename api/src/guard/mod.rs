@@ -188,11 +188,11 @@ async fn member(
         .verify(token, now)
         .map_err(|bad| Problem::unauthenticated(format!("The {bad}.")))?;
     allowance.take_for_user(claims.user_id)?;
-    standing(edge, claims.user_id, claims.session_id, now).await
+    live_member(edge, claims.user_id, claims.session_id, now).await
 }
 
 /// What a user may do now, in a session that is live.
-async fn standing(
+async fn live_member(
     edge: &Edge,
     user_id: UserId,
     session_id: SessionId,
