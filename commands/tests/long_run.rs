@@ -10,7 +10,8 @@ use domain::{Cursor, EventSource, Position};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::time::Duration;
-use support::{Database, append, new_id, product, usd};
+use support::{Database, append, product};
+use testkit::{new_id, usd};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 

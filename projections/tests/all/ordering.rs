@@ -1,7 +1,7 @@
 //! A poison event holds back what depends on it, and nothing else.
 
 use crate::rebuild::rebuild_now;
-use crate::support::{History, Running, Source, database, options};
+use crate::support::{Running, Source, options};
 use crate::trail::{self, Trail};
 use compose::testing::eventually;
 use domain::Position;
@@ -14,13 +14,14 @@ use proptest::test_runner::{Config, TestRunner};
 use sqlx::PgPool;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use testkit::{Journal, pool};
 
 /// Random histories; each costs a database and some retries of a second.
 const HISTORIES: usize = 3;
 
 struct Scene {
     pool: PgPool,
-    history: History,
+    history: Journal,
     source: Arc<Source>,
     trail: &'static Trail,
     projections: &'static [&'static dyn Projection],
@@ -28,10 +29,10 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let pool = database().await;
+        let pool = pool().await;
         trail::create_table(&pool).await;
         let (trail, projections) = Trail::leak();
-        let (history, source) = (History::default(), Arc::default());
+        let (history, source) = (Journal::default(), Arc::default());
         Self { pool, history, source, trail, projections }
     }
 
@@ -45,9 +46,9 @@ impl Scene {
     fn steps(&mut self, streams: impl IntoIterator<Item = u64>) {
         let before = self.history.head();
         for stream in streams {
-            trail::step(&mut self.history, stream);
+            trail::step(&self.history, stream);
         }
-        self.source.append(self.history.after(before));
+        self.source.journal.append(self.history.after(before));
     }
 
     async fn status(&self) -> (Status, Position) {
