@@ -234,9 +234,10 @@ pub(crate) async fn an_address_is_banned_whoever_comes_from_it(scene: &Scene) {
     {
         from(address).await.refused(403, "banned");
     }
-    for address in ["203.0.114.7", "203.0.113.7, 198.51.100.1", "127.0.0.1", "nonsense", "::1"] {
+    for address in ["203.0.114.7", "203.0.113.7, 198.51.100.1", "127.0.0.1", "::1"] {
         from(address).await.expect(StatusCode::OK);
     }
+    from("nonsense").await.refused(400, "malformed_forwarded_for");
     let lifted = scene.admin.delete(&format!("/api/v1/admin/bans/{id}")).await;
     lifted.expect(StatusCode::NO_CONTENT);
     from("203.0.113.7").await.expect(StatusCode::OK);
