@@ -78,22 +78,11 @@ fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> DirectoryErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use compose::testing::TestStack;
-    use sqlx::postgres::PgConnectOptions;
-    use std::str::FromStr;
     use tokio_util::sync::CancellationToken;
-
-    async fn migrate(url: String) {
-        let pool = PgPool::connect(&url).await.expect("the template database is up");
-        commands::MIGRATOR.run(&pool).await.expect("the migrations apply to an empty database");
-        pool.close().await;
-    }
 
     #[tokio::test]
     async fn whoever_waits_as_a_dead_letter_is_not_taken_for_erased() {
-        let database = TestStack::shared().await.database_from("api", migrate).await;
-        let connect = PgConnectOptions::from_str(database.url()).expect("compose gives valid URLs");
-        let pool = PgPool::connect_with(connect.clone()).await.expect("it is up");
+        let pool = testkit::pool().await;
         let execute = async |statement: &str| {
             sqlx::query(statement).execute(&pool).await.expect("it is valid");
         };
@@ -107,7 +96,7 @@ mod tests {
         ))
         .await;
         let stop = CancellationToken::new();
-        let checkpoints = Checkpoints::start(connect, stop.clone());
+        let checkpoints = Checkpoints::start((*pool.connect_options()).clone(), stop.clone());
         let directory =
             ReadModelDirectory { vault: Vault::new(pool.clone()), pool: pool.clone(), checkpoints };
         let later =

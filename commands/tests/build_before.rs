@@ -4,7 +4,8 @@ mod support;
 
 use commands::journal::{Appended, FirstOutcome, Keyed};
 use domain::Position;
-use support::{Database, append, new_id};
+use support::{Database, append};
+use testkit::new_id;
 use uuid::Uuid;
 
 /// Status, first position, fingerprint and head, as that build reads them.

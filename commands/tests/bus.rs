@@ -15,7 +15,8 @@ use domain::{
 };
 use serde_json::json;
 use std::sync::Arc;
-use support::{Database, context, later, new_id, product, reason, sku, usd, world};
+use support::{Database, context, later, product, world};
+use testkit::{new_id, reason, sku, usd};
 
 fn add(
     owner_id: UserId,
@@ -216,7 +217,7 @@ async fn the_frames_own_framework_runs_on_the_journal() {
     let framework: CqrsFramework<StockItem, _> = CqrsFramework::new(store, vec![], facts);
     let product_id = new_id();
     framework.execute("CQRS", StockCommand::Open { product_id }).await.expect("fresh");
-    let receive = StockCommand::Receive { quantity: 5, reason: reason() };
+    let receive = StockCommand::Receive { quantity: 5, reason: reason("test") };
     framework.execute("CQRS", receive).await.expect("it exists");
     let quantity = Quantity::new(6).expect("in range");
     let too_many =
@@ -261,7 +262,7 @@ async fn book(buses: &[Arc<Bus>], clients: usize, pieces: usize) -> Vec<u64> {
         clerks.spawn(async move {
             let mut versions = vec![];
             while versions.len() < pieces {
-                let receive = StockCommand::Receive { quantity: 1, reason: reason() };
+                let receive = StockCommand::Receive { quantity: 1, reason: reason("test") };
                 let plan = Plan::new(&context()).step::<StockItem>(&sku("HOT"), receive);
                 match bus.execute(plan).await {
                     Ok(done) => versions.push(done.version(0)),
@@ -305,7 +306,7 @@ async fn what_a_plan_was_made_on_and_has_changed_is_told_from_an_item_that_was_f
     let product_id = product(&here, "A", usd(100), 5).await;
     let seen = here.peek::<Product>(&product_id).await.expect("readable");
     let receive = |bus| {
-        let command = StockCommand::Receive { quantity: 1, reason: reason() };
+        let command = StockCommand::Receive { quantity: 1, reason: reason("test") };
         let plan = Plan::new(&context()).step::<StockItem>(&sku("A"), command);
         let plan = plan.unchanged::<Product>(&product_id, seen.head);
         async move { Bus::execute(bus, plan).await }

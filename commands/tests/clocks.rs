@@ -5,7 +5,8 @@ mod support;
 
 use commands::journal::{Appended, Keyed};
 use std::time::Duration;
-use support::{Database, append, new_id};
+use support::{Database, append};
+use testkit::new_id;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -8,7 +8,8 @@ use domain::stock::{StockCommand, StockItem};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{Database, append, context, new_id, sku};
+use support::{Database, append, context};
+use testkit::{new_id, sku};
 
 /// `GOMALL_DROP_SECONDS` makes it as long as one likes; by default every client gives up a few times.
 #[tokio::test]

@@ -11,7 +11,8 @@ use domain::{Cursor, EventSource, Filter, Position, RecordedEvent, SourceError};
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{Database, append, new_id, product, usd};
+use support::{Database, append, product};
+use testkit::{new_id, usd};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -149,7 +150,7 @@ async fn keys_that_were_answered_for_and_lost_are_known_once() {
         let key = RequestKey { key: new_id(), fingerprint: [7; 32] };
         let open = StockCommand::Open { product_id: new_id() };
         let plan = Plan::new(&support::context())
-            .step::<StockItem>(&support::sku(sku), open)
+            .step::<StockItem>(&testkit::sku(sku), open)
             .keyed(Some(key));
         (key.key, bus.execute(plan).await.expect("it is new").positions.expect("it did something"))
     };

@@ -11,7 +11,8 @@ use futures::TryStreamExt;
 use sqlx::postgres::PgPoolOptions;
 use std::collections::HashSet;
 use std::time::Duration;
-use support::{Database, append, new_id};
+use support::{Database, append};
+use testkit::new_id;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

@@ -10,7 +10,8 @@ use domain::{Cursor, EventSource, Position};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::time::Duration;
-use support::{Database, append, new_id, product, usd};
+use support::{Database, append, product};
+use testkit::{new_id, usd};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -106,10 +107,10 @@ async fn a_transaction_that_stands_still_keeps_nobody_from_writing_or_reading() 
     let database = Database::new().await;
     let journal = database.journal();
     let mut idle = PgConnection::connect_with(&database.options).await.expect("it is up");
-    let mut standing = idle.begin().await.expect("it is up");
+    let mut transaction = idle.begin().await.expect("it is up");
     // It has a snapshot, a row of its own and a number of its own: gaps for whoever counts those.
     sqlx::query("create table standing_still as select txid_current(), count(*) from events")
-        .execute(&mut *standing)
+        .execute(&mut *transaction)
         .await
         .expect("it may create");
     let cancel = CancellationToken::new();
@@ -127,7 +128,7 @@ async fn a_transaction_that_stands_still_keeps_nobody_from_writing_or_reading() 
             tail.read_after(Cursor::at(position.previous()), 10).await.expect("it is readable");
         assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), [position]);
     }
-    standing.rollback().await.expect("it is up");
+    transaction.rollback().await.expect("it is up");
     cancel.cancel();
 }
 

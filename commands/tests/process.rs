@@ -2,19 +2,15 @@
 
 mod support;
 
-use commands::journal::{JournalReader, Tail};
 use compose::testing::eventually;
-use domain::{Position, RecordedEvent};
+use domain::RecordedEvent;
 use follow::process::{self, Change, Next, Process, Timer};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::{Database, append};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use support::{Database, Running, append};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// How long after its event a timer is due.
 const AFTER: Duration = Duration::from_millis(700);
@@ -71,26 +67,10 @@ impl Toy {
         fired.iter().map(|(key, of)| (key.clone(), attempts(of))).collect()
     }
 
-    /// A process of its own, with its own eyes on the journal.
-    async fn start(&self, database: &Database) -> (CancellationToken, JoinHandle<()>) {
-        let stop = CancellationToken::new();
-        let reader = JournalReader::new(database.pool.clone(), watch::channel(Position::START).1);
-        let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
-        let run = process::run(
-            Arc::new(self.clone()),
-            database.pool.clone(),
-            Arc::new(tail),
-            stop.clone(),
-        );
-        (stop, tokio::spawn(run))
+    async fn start(&self, database: &Database) -> Running {
+        let (toy, pool) = (Arc::new(self.clone()), database.pool.clone());
+        database.process(|tail, stop| process::run(toy, pool, tail, stop)).await
     }
-}
-
-async fn left(database: &Database) -> i64 {
-    sqlx::query_scalar("select count(*) from process_timers")
-        .fetch_one(&database.pool)
-        .await
-        .expect("a query")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,7 +94,7 @@ async fn a_timer_fires_once_over_all_processes_and_in_time_unless_it_is_cleared(
         }
     }
     eventually("all have fired", async || {
-        (toy.fired().len() == set.len() && left(&database).await == 0).then_some(())
+        (toy.fired().len() == set.len() && database.timers().await == 0).then_some(())
     })
     .await;
     // Nobody fires one that is over.
@@ -125,9 +105,8 @@ async fn a_timer_fires_once_over_all_processes_and_in_time_unless_it_is_cleared(
         let late = fired[&id][0].0 - set_at;
         assert!(late <= AFTER + LATE, "{id} fired {late:?} after it was set");
     }
-    for (stop, task) in running {
-        stop.cancel();
-        task.await.expect("it does not panic");
+    for process in running {
+        process.stop().await;
     }
 }
 
@@ -139,13 +118,12 @@ async fn a_timer_that_is_not_done_fires_again_and_one_that_is_at_work_is_left_al
     let journal = database.journal();
     journal.append(append("a", 1, None).0).await.expect("the journal is up");
     eventually("it is done", async || {
-        (toy.fired().contains_key("a") && left(&database).await == 0).then_some(())
+        (toy.fired().contains_key("a") && database.timers().await == 0).then_some(())
     })
     .await;
     assert_eq!(toy.fired()["a"], [0, 1, 2, 3]);
-    for (stop, task) in running {
-        stop.cancel();
-        task.await.expect("it does not panic");
+    for process in running {
+        process.stop().await;
     }
 }
 
@@ -154,7 +132,7 @@ async fn a_slow_timer_keeps_its_own_place_and_no_other() {
     const SLOW: usize = 40;
     let database = Database::new().await;
     let toy = Toy { slow_for: Duration::from_millis(2_900), ..Toy::default() };
-    let (stop, task) = toy.start(&database).await;
+    let running = toy.start(&database).await;
     let journal = database.journal();
     for number in 0..SLOW {
         journal.append(append(&format!("slow-{number}"), 1, None).0).await.expect("it is up");
@@ -181,15 +159,14 @@ async fn a_slow_timer_keeps_its_own_place_and_no_other() {
     eventually("it has fired", async || toy.fired().contains_key("fast").then_some(())).await;
     assert!(due.elapsed() < LATE, "{:?}", due.elapsed());
     assert!(!toy.fired().contains_key("slow-39"), "the others are at work");
-    stop.cancel();
-    task.await.expect("it does not panic");
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_at_work_when_its_process_died_is_done_by_another() {
     let database = Database::new().await;
     let hangs = Toy { works_for: Duration::from_secs(600), ..Toy::default() };
-    let (_stop, first) = hangs.start(&database).await;
+    let first = hangs.start(&database).await;
     let journal = database.journal();
     journal.append(append("a", 1, None).0).await.expect("the journal is up");
     eventually("it is at work", async || {
@@ -201,15 +178,14 @@ async fn what_was_at_work_when_its_process_died_is_done_by_another() {
     })
     .await;
     // As kill -9 would: nothing is finished.
-    first.abort();
+    first.task.abort();
     sqlx::query("update process_timers set due_at = due_at - interval '13 seconds'")
         .execute(&database.pool)
         .await
         .expect("its lease is over");
     let toy = Toy::default();
-    let (stop, task) = toy.start(&database).await;
-    eventually("it is done", async || (left(&database).await == 0).then_some(())).await;
+    let running = toy.start(&database).await;
+    eventually("it is done", async || (database.timers().await == 0).then_some(())).await;
     assert_eq!(toy.fired()["a"], [1]);
-    stop.cancel();
-    task.await.expect("it does not panic");
+    running.stop().await;
 }

@@ -11,7 +11,8 @@ use domain::tag::EMAIL as EMAIL_TAG;
 use domain::user::{User, UserCommand};
 use domain::{EmailAddress, Locale, Profile, RoleName, Tag, UserId};
 use std::sync::Arc;
-use support::{Database, context, new_id};
+use support::{Database, context};
+use testkit::new_id;
 use uuid::Uuid;
 
 const EMAIL: &str = "ada@example.com";

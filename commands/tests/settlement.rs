@@ -2,17 +2,15 @@
 
 mod support;
 
-use commands::journal::{Append, Appended, Expectation, JournalReader, NewEvent, Tail};
+use commands::journal::{Append, Appended, Expectation, NewEvent};
 use commands::payments::{Charge, PaymentProvider, ProviderAnswer, settlement};
 use compose::testing::eventually;
 use domain::payment::PaymentEvent;
-use domain::{PaymentId, Position, StreamKey, encode_event};
+use domain::{PaymentId, StreamKey, encode_event};
 use sqlx::PgPool;
 use std::sync::Arc;
-use support::{Database, new_id, usd};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use support::{Database, Running};
+use testkit::{new_id, usd};
 use uuid::Uuid;
 
 /// A provider that is away: nothing here is about its answers.
@@ -32,26 +30,10 @@ impl PaymentProvider for Away {
     }
 }
 
-/// A process that settles payments, on its own connections.
-struct Settling {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Settling {
-    async fn start(database: &Database) -> Self {
-        let stop = CancellationToken::new();
-        let reader = JournalReader::new(database.pool.clone(), watch::channel(Position::START).1);
-        let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
-        let bus = Arc::new(database.bus());
-        let run = settlement::run(bus, Arc::new(Away), Arc::new(tail), stop.clone());
-        Self { stop, task: tokio::spawn(run) }
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.task.await.expect("it does not panic");
-    }
+/// A process that settles payments.
+async fn settling(database: &Database) -> Running {
+    let bus = Arc::new(database.bus());
+    database.process(|tail, stop| settlement::run(bus, Arc::new(Away), tail, stop)).await
 }
 
 /// What goes wrong is in the tests' hands: an event of a payment as the first or next of its stream.
@@ -113,7 +95,7 @@ async fn a_payment_that_cannot_be_read_waits_and_the_others_go_on() {
     record(&database, damaged, 2, Some(first), "{}").await;
     record(&database, healthy, 1, None, &requested()).await;
 
-    let settling = Settling::start(&database).await;
+    let running = settling(&database).await;
     shows(&database.pool, IN_THE_AIR, &healthy.to_string()).await;
     shows(&database.pool, LETTERS, "settlement.1 failed 1, settlement.2 waiting 0").await;
 
@@ -137,7 +119,7 @@ async fn a_payment_that_cannot_be_read_waits_and_the_others_go_on() {
     retry().await;
     shows(&database.pool, LETTERS, "").await;
     shows(&database.pool, IN_THE_AIR, &healthy.to_string()).await;
-    settling.stop().await;
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -146,7 +128,7 @@ async fn payments_of_a_history_that_is_gone_are_not_settled_and_the_others_are()
     let (kept, lost) = (new_id(), new_id());
     record(&database, kept, 1, None, &requested()).await;
     record(&database, lost, 1, None, &requested()).await;
-    let settling = Settling::start(&database).await;
+    let running = settling(&database).await;
     shows(&database.pool, IN_THE_AIR, &format!("{kept}, {lost}")).await;
 
     // The rows are ahead of the journal, as when a memory was taken in after a fail-over.
@@ -158,7 +140,7 @@ async fn payments_of_a_history_that_is_gone_are_not_settled_and_the_others_are()
     let new = new_id();
     record(&database, new, 1, None, &requested()).await;
     shows(&database.pool, IN_THE_AIR, &format!("{kept}, {new}")).await;
-    settling.stop().await;
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -175,12 +157,12 @@ async fn what_a_newer_build_wrote_is_taken_in_once_a_build_knows_it() {
             .expect("nobody protects it");
     };
     version("99").await;
-    let older = Settling::start(&database).await;
+    let older = settling(&database).await;
     shows(&database.pool, LETTERS, "settlement.1 failed 1, settlement.2 failed 1").await;
     older.stop().await;
 
     version("1").await;
-    let newer = Settling::start(&database).await;
+    let newer = settling(&database).await;
     shows(&database.pool, LETTERS, "settlement.2 failed 1").await;
     shows(&database.pool, IN_THE_AIR, &new.to_string()).await;
     newer.stop().await;

@@ -15,7 +15,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{Database, context, fingerprints, later, new_id, reason, sku, world};
+use support::{Database, context, fingerprints, later, world};
+use testkit::{new_id, reason, sku};
 use uuid::Uuid;
 
 const SKU: &str = "LONG";
@@ -33,7 +34,7 @@ async fn ask(bus: &Bus, command: StockCommand) {
 }
 
 fn receive(quantity: u32) -> StockCommand {
-    StockCommand::Receive { quantity, reason: reason() }
+    StockCommand::Receive { quantity, reason: reason("test") }
 }
 
 /// A stream of `events` events.
@@ -96,7 +97,7 @@ async fn assert_taken(database: &Database, right: &Loaded<StockItem>) {
 fn any_command() -> impl Strategy<Value = StockCommand> {
     prop_oneof![
         (1..9_u32).prop_map(receive),
-        (-3..3_i64).prop_map(|delta| StockCommand::Adjust { delta, reason: reason() }),
+        (-3..3_i64).prop_map(|delta| StockCommand::Adjust { delta, reason: reason("test") }),
         (1..4_u128, 1..5_u32).prop_map(|(order, quantity)| StockCommand::Reserve {
             sku: sku(SKU),
             order_id: Uuid::from_u128(order).into(),

@@ -15,7 +15,8 @@ use std::process::Command;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
-use support::{Database, append, new_id, world};
+use support::{Database, append, world};
+use testkit::new_id;
 use uuid::Uuid;
 
 /// Impatient, so that a test need not wait.

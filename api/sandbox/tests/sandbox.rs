@@ -12,7 +12,8 @@ use domain::{Currency, Money, PaymentId};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::{Closed, captured, charge, database, declined, new_id, sandbox, start};
+use support::{Closed, captured, charge, declined, sandbox, start};
+use testkit::{database, new_id};
 
 #[tokio::test]
 async fn each_token_has_its_outcome_and_a_question_finds_the_same() {

@@ -187,14 +187,14 @@ async fn member(
         .tokens
         .verify(token, now)
         .map_err(|bad| Problem::unauthenticated(format!("The {bad}.")))?;
-    let member = standing(edge, claims.user_id, claims.session_id, now).await?;
+    let member = live_member(edge, claims.user_id, claims.session_id, now).await?;
     // After that: a token that has ended is nobody's, and spends nobody's allowance.
     allowance.take_for_user(claims.user_id)?;
     Ok(member)
 }
 
 /// What a user may do now, in a session that is live.
-async fn standing(
+async fn live_member(
     edge: &Edge,
     user_id: UserId,
     session_id: SessionId,

@@ -1,6 +1,6 @@
 //! A permission that outlives its request's beginning.
 
-use super::{Caller, judge, standing};
+use super::{Caller, judge, live_member};
 use crate::edge::Edge;
 use crate::http::{Problem, RequestPath, Unguarded};
 use crate::openapi::takes::Takes;
@@ -68,7 +68,7 @@ impl Permission {
             return Err(Problem::banned());
         }
         if let Caller::Member(member) = &self.caller {
-            let member = standing(edge, member.user_id, member.session_id, now).await?;
+            let member = live_member(edge, member.user_id, member.session_id, now).await?;
             self.caller = Caller::Member(member);
         }
         judge(&policy, &self.caller, &self.method, &self.path)

@@ -37,7 +37,7 @@ struct Parts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
     #[serde(flatten)]
-    place: Place,
+    location: Location,
     code: &'static str,
     message: String,
 }
@@ -45,7 +45,7 @@ pub struct FieldError {
 /// Where it is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Place {
+enum Location {
     /// A JSON pointer (RFC 6901) into the body.
     Pointer(String),
     /// A query parameter's or a header's name.
@@ -56,14 +56,14 @@ impl FieldError {
     /// `message` about the member of the body that `pointer` names; the root is `""`.
     #[must_use]
     pub fn at(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { place: Place::Pointer(pointer.into()), code, message: message.into() }
+        Self { location: Location::Pointer(pointer.into()), code, message: message.into() }
     }
 
     /// `message` about the query parameter or header `name`.
     #[must_use]
     pub fn parameter(name: impl Into<String>, message: impl Into<String>) -> Self {
-        let place = Place::Parameter(name.into());
-        Self { place, code: "invalid_parameter", message: message.into() }
+        let location = Location::Parameter(name.into());
+        Self { location, code: "invalid_parameter", message: message.into() }
     }
 }
 
@@ -86,10 +86,10 @@ impl Problem {
     /// 422 about the body; the problem's code is the error's.
     #[must_use]
     pub fn field(error: FieldError) -> Self {
-        let (Place::Pointer(place) | Place::Parameter(place)) = &error.place;
-        let detail = match place.as_str() {
+        let (Location::Pointer(name) | Location::Parameter(name)) = &error.location;
+        let detail = match name.as_str() {
             "" => format!("The body: {}.", error.message),
-            place => format!("{place}: {}.", error.message),
+            name => format!("{name}: {}.", error.message),
         };
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.code, detail);
         problem.0.errors.push(error);

@@ -4,7 +4,7 @@
 //! The domain is handed these rules when the policy is made, at the first start; it knows none of
 //! our paths by itself but those without which nobody could repair a policy.
 
-use super::resource::{ANY, Access, DefaultPublicPath, DefaultRule, GET, POST, allow, public};
+use super::resource::{ANY, DefaultPublicPath, DefaultRule, Defaults, GET, POST, allow, public};
 use cqrs_es::Aggregate;
 use domain::policy::{Policy, PolicyEvent, PublicPath, Rule};
 use domain::{PublicPathId, RuleId};
@@ -12,7 +12,7 @@ use domain::{PublicPathId, RuleId};
 /// What is about several resources, or about paths that no resource here answers. Shops have had
 /// these rules since their first start; a resource that comes to such a path takes its rule along,
 /// with its number.
-pub(super) const COMMON: Access = Access {
+pub(super) const COMMON: Defaults = Defaults {
     rules: &[
         allow(1, "admin", ANY, "/.*", "Administrators may do everything."),
         allow(
@@ -56,7 +56,8 @@ pub(super) const COMMON: Access = Access {
 /// The rules, by fixed ids and in the order of their numbers: who adds them again changes nothing.
 #[must_use]
 pub fn rules() -> Vec<(RuleId, Rule)> {
-    let mut rules: Vec<&DefaultRule> = super::access().flat_map(|access| access.rules).collect();
+    let mut rules: Vec<&DefaultRule> =
+        super::defaults().flat_map(|defaults| defaults.rules).collect();
     rules.sort_by_key(|rule| rule.number);
     rules.into_iter().map(DefaultRule::rule).collect()
 }
@@ -64,7 +65,7 @@ pub fn rules() -> Vec<(RuleId, Rule)> {
 /// The paths that need no permission, by fixed ids and in the order of their numbers.
 #[must_use]
 pub fn public_paths() -> Vec<(PublicPathId, PublicPath)> {
-    let entries = super::access().flat_map(|access| access.public_paths);
+    let entries = super::defaults().flat_map(|defaults| defaults.public_paths);
     let mut entries: Vec<&DefaultPublicPath> = entries.collect();
     entries.sort_by_key(|entry| entry.number);
     entries.into_iter().map(DefaultPublicPath::entry).collect()

@@ -23,7 +23,7 @@ pub mod webhooks;
 
 use crate::application::App;
 use crate::http::Limit;
-use resource::{Access, Resource};
+use resource::{Defaults, Resource};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -54,9 +54,9 @@ pub fn all() -> OpenApiRouter<Arc<App>> {
 }
 
 /// What a new shop allows, resource by resource.
-fn access() -> impl Iterator<Item = Access> {
-    let apart = [root::ACCESS, default_policy::COMMON];
-    resources().map(|resource| resource.access).chain(apart)
+fn defaults() -> impl Iterator<Item = Defaults> {
+    let apart = [root::DEFAULTS, default_policy::COMMON];
+    resources().map(|resource| resource.defaults).chain(apart)
 }
 
 /// No parameters, or no members of the body.

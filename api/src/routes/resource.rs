@@ -16,19 +16,19 @@ pub(super) struct Resource {
     /// Its routes.
     pub(super) routes: fn() -> OpenApiRouter<Arc<App>>,
     /// What a new shop allows of them.
-    pub(super) access: Access,
+    pub(super) defaults: Defaults,
 }
 
 /// What a new shop allows. Whatever nothing here names is for administrators.
 #[derive(Clone, Copy)]
-pub(super) struct Access {
+pub(super) struct Defaults {
     /// Who may do what.
     pub(super) rules: &'static [DefaultRule],
     /// What everybody may do without a permission.
     pub(super) public_paths: &'static [DefaultPublicPath],
 }
 
-impl Access {
+impl Defaults {
     /// Nothing that is not allowed elsewhere.
     pub(super) const NONE: Self = Self { rules: &[], public_paths: &[] };
 }

@@ -17,7 +17,8 @@ mod support;
 
 use check::{Tally, check, missing};
 use run::run;
-use support::{Database, new_id};
+use support::Database;
+use testkit::new_id;
 
 /// What is tried at least, in a few seconds.
 const CASES: u64 = 3;

@@ -3,13 +3,14 @@
 use super::line::Line;
 use super::reference::{Asked, Seen, refusal};
 use super::script::{Action, Body, CLIENTS, IfMatch, Key, PROCESSES, SKUS, receive, script};
-use crate::support::{Database, context, fingerprints, new_id, sku, world};
+use crate::support::{Database, context, fingerprints, world};
 use commands::bus::{Bus, ExecuteError, Executed, Plan, RequestKey};
 use commands::journal::{Journal, JournalReader, WriterSettings};
 use domain::stock::{StockCommand, StockItem};
 use domain::{Cursor, EventSource, RecordedEvent};
 use std::sync::{Arc, RwLock};
 use std::task::Poll;
+use testkit::{new_id, sku};
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 

@@ -1,10 +1,10 @@
 //! What clients do, drawn from a seed: who asks which process for what, and what goes wrong.
 
-use crate::support::{reason, sku};
 use domain::stock::StockCommand;
 use domain::{OrderId, Quantity, Timestamp};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use testkit::{reason, sku};
 use uuid::Uuid;
 
 /// Journals with a bus each, as if they were processes.
@@ -119,12 +119,12 @@ fn any_command(random: &mut StdRng, item: usize) -> StockCommand {
             until: Timestamp::EPOCH,
         },
         5 => StockCommand::Commit { order_id },
-        6 | 7 => StockCommand::Release { order_id, reason: reason() },
+        6 | 7 => StockCommand::Release { order_id, reason: reason("test") },
         8 => receive(random.random_range(0..=4)),
-        _ => StockCommand::Adjust { delta: random.random_range(-4..=2), reason: reason() },
+        _ => StockCommand::Adjust { delta: random.random_range(-4..=2), reason: reason("test") },
     }
 }
 
 pub(crate) fn receive(quantity: u32) -> StockCommand {
-    StockCommand::Receive { quantity, reason: reason() }
+    StockCommand::Receive { quantity, reason: reason("test") }
 }

@@ -17,7 +17,8 @@ use domain::payment::{
 use domain::stock::{StockCommand, StockItem};
 use domain::{Money, OrderId, PaymentId, StreamKey};
 use shop::{PRICE, Shop, action, captured, codes, eur, unreadable};
-use support::{context, new_id, reason, sku, usd};
+use support::context;
+use testkit::{new_id, reason, sku, usd};
 
 /// How the shop hears of it.
 #[derive(Debug, Clone, Copy)]
@@ -149,7 +150,7 @@ async fn money_that_comes_second_is_orphaned_and_keeps_no_order_waiting() {
 async fn money_for_an_order_that_lost_its_stock_is_orphaned_and_never_pays_later() {
     let shop = Shop::new().await;
     let ids = shop.paying().await;
-    let release = StockCommand::Release { order_id: ids.0, reason: reason() };
+    let release = StockCommand::Release { order_id: ids.0, reason: reason("test") };
     let plan = commands::bus::Plan::new(&context()).step::<StockItem>(&sku("MUG"), release);
     shop.bus.execute(plan).await.expect("a piece is set aside");
     for _ in 0..2 {

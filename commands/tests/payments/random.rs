@@ -1,7 +1,7 @@
 //! Anything in any order, from several sides at once.
 
 use crate::shop::{PRICE, Shop, action, captured, eur, unreadable};
-use crate::support::{context, new_id, usd};
+use crate::support::context;
 use commands::bus::ExecuteError;
 use commands::payments::{self, ProviderAnswer};
 use domain::{OrderId, PaymentId};
@@ -10,6 +10,7 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use std::sync::Arc;
+use testkit::{new_id, usd};
 use uuid::Uuid;
 
 /// Orders that are paid at random.

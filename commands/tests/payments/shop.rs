@@ -1,20 +1,17 @@
 //! An order to pay, a provider that says what the test wants, and what must hold afterwards.
 
-use crate::support::{Database, context, later, new_id, product, sku, usd};
+use crate::support::{Database, Running, context, later, product};
 use commands::bus::{Bus, ExecuteError, Executed, Plan, RequestKey};
 use commands::checkout::unpaid;
-use commands::journal::{JournalReader, Tail};
 use commands::payments::{self, Charge, PaymentProvider, ProviderAnswer, settlement};
 use compose::testing::eventually;
 use domain::order::{Order, OrderCommand, OrderLine, OrderStatus, Totals};
 use domain::payment::{Payment, PaymentStatus};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Money, Name, OrderId, PaymentId, Position, Quantity, Rejection, Sealed, Timestamp};
+use domain::{Money, OrderId, PaymentId, Rejection, Sealed, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use testkit::{name, new_id, quantity, sku, usd};
 
 /// What every order here costs, in cents.
 pub(crate) const PRICE: i64 = 990;
@@ -104,7 +101,7 @@ impl Shop {
         let line = OrderLine {
             sku: sku("MUG"),
             product_id: new_id(),
-            name: Name::parse("Mug").expect("valid"),
+            name: name("Mug"),
             picture: None,
             quantity: 1,
             unit_price: usd(PRICE),
@@ -128,7 +125,7 @@ impl Shop {
         let reserve = StockCommand::Reserve {
             sku: sku("MUG"),
             order_id,
-            quantity: Quantity::new(1).expect("valid"),
+            quantity: quantity(1),
             until: later(),
         };
         let plan = Plan::new(&context())
@@ -200,24 +197,15 @@ impl Shop {
     }
 
     /// A process that gives up orders which nobody pays, with its own memory and eyes.
-    pub(crate) async fn give_up_unpaid(&self) -> (CancellationToken, JoinHandle<()>) {
-        let stop = CancellationToken::new();
-        let reader =
-            JournalReader::new(self.database.pool.clone(), watch::channel(Position::START).1);
-        let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
+    pub(crate) async fn give_up_unpaid(&self) -> Running {
         let (bus, provider) = (Arc::new(self.database.bus()), Arc::new(self.provider.clone()));
-        let run = unpaid::run(bus, provider, Arc::new(tail), stop.clone());
-        (stop, tokio::spawn(run))
+        self.database.process(|tail, stop| unpaid::run(bus, provider, tail, stop)).await
     }
 
     /// Starts settlement; it ends with the test.
     pub(crate) async fn settle(&self) {
-        let stop = CancellationToken::new();
-        let (_nobody, hints) = watch::channel(Position::START);
-        let reader = JournalReader::new(self.database.pool.clone(), hints);
-        let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
-        let provider = Arc::new(self.provider.clone());
-        tokio::spawn(settlement::run(Arc::clone(&self.bus), provider, Arc::new(tail), stop));
+        let (bus, provider) = (Arc::clone(&self.bus), Arc::new(self.provider.clone()));
+        self.database.process(|tail, stop| settlement::run(bus, provider, tail, stop)).await;
     }
 
     /// Waits until the payment has this status and is not looked after any more.

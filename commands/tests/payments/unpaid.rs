@@ -1,7 +1,7 @@
 //! Orders that nobody pays are given up: once, whole, and never one that is paid.
 
 use crate::shop::{PRICE, Shop, action, captured};
-use crate::support::{Database, context, new_id, sku, usd, world};
+use crate::support::{Database, context, world};
 use commands::payments::{self, ProviderAnswer};
 use compose::testing::eventually;
 use domain::cart::Cart;
@@ -10,6 +10,7 @@ use domain::payment::PaymentStatus;
 use domain::stock::StockItem;
 use domain::{OrderId, Timestamp};
 use std::time::Duration;
+use testkit::{new_id, sku, usd};
 
 /// A moment that is nearly over.
 fn soon() -> Timestamp {
@@ -67,17 +68,9 @@ async fn three_processes_give_an_unpaid_order_up_once_and_release_and_restore_al
     // Nobody gives one up that is given up, or paid.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(cancellations(&shop.database).await, ORDERS as i64);
-    eventually("no timer is left", async || {
-        let left: i64 = sqlx::query_scalar("select count(*) from process_timers")
-            .fetch_one(&shop.database.pool)
-            .await
-            .expect("a query");
-        (left == 0).then_some(())
-    })
-    .await;
-    for (stop, task) in running {
-        stop.cancel();
-        task.await.expect("it does not panic");
+    eventually("no timer is left", async || shop.database.timers().await == 0).await;
+    for process in running {
+        process.stop().await;
     }
 }
 
@@ -149,9 +142,8 @@ async fn money_in_the_same_second_pays_or_goes_back_and_nothing_is_half_done() {
     let stock =
         shop.bus.load::<StockItem>(&sku("MUG")).await.expect("the journal is readable").state;
     assert_eq!(stock.reserved, 0);
-    for (stop, task) in running {
-        stop.cancel();
-        task.await.expect("it does not panic");
+    for process in running {
+        process.stop().await;
     }
 }
 
@@ -164,9 +156,9 @@ async fn processes_that_die_anywhere_leave_no_order_half_given_up() {
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     for life in 0..12_u64 {
-        let (_stop, task) = shop.give_up_unpaid().await;
+        let running = shop.give_up_unpaid().await;
         tokio::time::sleep(Duration::from_millis(5 * life * life)).await;
-        task.abort();
+        running.task.abort();
         // Nobody waits for the leases of the dead here.
         sqlx::query("update process_timers set due_at = clock_timestamp()")
             .execute(&shop.database.pool)

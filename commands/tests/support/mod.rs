@@ -3,14 +3,19 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use commands::bus::{Bus, Context, FingerprintKey, Plan, World};
-use commands::journal::{Append, Expectation, Journal, NewEvent, WriterSettings};
-use compose::testing::{TestDatabase, TestStack};
+use commands::journal::{
+    Append, Expectation, Journal, JournalReader, NewEvent, Tail, WriterSettings,
+};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Description, Money, Name, ProductId, Reason, Sku, StreamKey, Timestamp};
+use domain::{Description, Money, Position, ProductId, StreamKey, Timestamp};
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use std::str::FromStr;
+use sqlx::postgres::PgConnectOptions;
+use std::sync::Arc;
+use testkit::{name, new_id, reason, sku};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// The real clock and real ids: these tests are the composition root of their process.
@@ -24,27 +29,16 @@ pub(crate) fn fingerprints() -> FingerprintKey {
     FingerprintKey::new(&[7; 32])
 }
 
-pub(crate) fn new_id<Id: From<Uuid>>() -> Id {
-    (world().new_id)().into()
-}
-
 pub(crate) struct Database {
     pub(crate) pool: PgPool,
     pub(crate) options: PgConnectOptions,
-    _database: TestDatabase,
 }
 
 impl Database {
     pub(crate) async fn new() -> Self {
-        let stack = TestStack::shared().await;
-        let database = stack.database_from("commands", migrate).await;
-        let options = PgConnectOptions::from_str(database.url()).expect("compose gives valid URLs");
-        let pool = PgPoolOptions::new()
-            .max_connections(8)
-            .connect_with(options.clone())
-            .await
-            .expect("the test's database is up");
-        Self { pool, options, _database: database }
+        let pool = testkit::pool().await;
+        let options = PgConnectOptions::clone(&pool.connect_options());
+        Self { pool, options }
     }
 
     pub(crate) fn journal(&self) -> Journal {
@@ -63,6 +57,26 @@ impl Database {
 
     pub(crate) fn bus(&self) -> Bus {
         Bus::new(self.journal(), world(), fingerprints())
+    }
+
+    /// A process of its own, with its own eyes on the journal: nobody tells it of anything.
+    pub(crate) async fn process<R: Future<Output = ()> + Send + 'static>(
+        &self,
+        run: impl FnOnce(Arc<Tail>, CancellationToken) -> R,
+    ) -> Running {
+        let stop = CancellationToken::new();
+        let reader = JournalReader::new(self.pool.clone(), watch::channel(Position::START).1);
+        let tail = Tail::start(reader, stop.clone()).await.expect("the journal is readable");
+        let task = tokio::spawn(run(Arc::new(tail), stop.clone()));
+        Running { stop, task }
+    }
+
+    /// How many timers are left.
+    pub(crate) async fn timers(&self) -> i64 {
+        sqlx::query_scalar("select count(*) from process_timers")
+            .fetch_one(&self.pool)
+            .await
+            .expect("a query")
     }
 
     /// All events as `(position, stream, sequence, event id)`, in order.
@@ -89,10 +103,17 @@ impl Database {
     }
 }
 
-async fn migrate(url: String) {
-    let pool = PgPool::connect(&url).await.expect("the template database is up");
-    commands::MIGRATOR.run(&pool).await.expect("the migrations apply to an empty database");
-    pool.close().await;
+/// A process at work; it goes on when this is dropped.
+pub(crate) struct Running {
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("it does not panic");
+    }
 }
 
 pub(crate) fn context() -> Context {
@@ -125,25 +146,13 @@ pub(crate) fn append(id: &str, sequence: u64, head: Option<Uuid>) -> (Append, Uu
     (Append { expectations, events: vec![event], keyed: None }, event_id)
 }
 
-pub(crate) fn sku(text: &str) -> Sku {
-    Sku::parse(text).expect("a valid SKU")
-}
-
-pub(crate) fn usd(cents: i64) -> Money {
-    Money::new(cents, domain::Currency::USD).expect("in range")
-}
-
-pub(crate) fn reason() -> Reason {
-    Reason::parse("test").expect("valid")
-}
-
 /// A published product with one variant and stock.
 pub(crate) async fn product(bus: &Bus, sku_text: &str, price: Money, stock: u32) -> ProductId {
     let product_id: ProductId = new_id();
     let number = i32::try_from(product_id.uuid().as_u128() & 0x3fff_ffff).expect("30 bits") + 1;
     let variant = Variant { sku: sku(sku_text), number, name: None };
     let create = ProductCommand::Create {
-        name: Name::parse("Thing").expect("valid"),
+        name: name("Thing"),
         description: Description::parse("").expect("valid"),
         picture: None,
         categories: vec![],
@@ -155,7 +164,7 @@ pub(crate) async fn product(bus: &Bus, sku_text: &str, price: Money, stock: u32)
         .step::<StockItem>(&sku(sku_text), StockCommand::Open { product_id })
         .step::<StockItem>(
             &sku(sku_text),
-            StockCommand::Receive { quantity: stock, reason: reason() },
+            StockCommand::Receive { quantity: stock, reason: reason("test") },
         );
     bus.execute(plan).await.expect("a fresh product can be created");
     product_id

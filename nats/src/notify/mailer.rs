@@ -1,6 +1,6 @@
 //! Hands a mail to whoever delivers it.
 
-use super::{Letter, OrderMail};
+use super::{MailText, OrderMail};
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp;
@@ -110,12 +110,12 @@ impl Mailer {
     }
 }
 
-/// Writes a letter out as a mail. The error says what is wrong without saying with whom.
+/// Writes a text as a mail. The error says what is wrong without saying with whom.
 pub(super) fn compose(
     sender: &Sender,
     message_id: &str,
     order: &OrderMail,
-    letter: Letter,
+    text: MailText,
 ) -> Result<Message, String> {
     let address: Address =
         order.email.as_str().parse().map_err(|_| "the address cannot be written".to_owned())?;
@@ -123,12 +123,12 @@ pub(super) fn compose(
     Message::builder()
         .from(sender.0.clone())
         .to(Mailbox::new(name, address))
-        .subject(letter.subject)
+        .subject(text.subject)
         .message_id(Some(message_id.to_owned()))
         .date_now()
         .header(AutoSubmitted)
         .header(ContentType::TEXT_PLAIN)
-        .body(letter.text)
+        .body(text.text)
         .map_err(|_| "the mail cannot be written".to_owned())
 }
 

@@ -5,7 +5,7 @@ use super::ledger::{self, Mail, Taken, Unsent};
 use super::mailboxes::Mailboxes;
 use super::mailer::{self, Undelivered};
 use super::places::{Place, Places};
-use super::{Directory, MailKind, Mailer, Sender, letter};
+use super::{Directory, MailKind, Mailer, Sender, mail_text};
 use crate::consumer::{Consumer, ConsumerConfig, Delivery, Handler, Settled};
 use crate::stream::StreamConfig;
 use async_nats::Client;
@@ -281,8 +281,8 @@ impl<D: Directory> Notifier<D> {
             Ok(Err(error)) => return Err(Unsendable::Unknown(error.to_string())),
             Err(_) => return Err(Unsendable::Unknown("the directory took too long".to_owned())),
         };
-        let letter = letter(mail.kind, &order);
-        let message = mailer::compose(&self.config.sender, &mail.message_id, &order, letter)
+        let text = mail_text(mail.kind, &order);
+        let message = mailer::compose(&self.config.sender, &mail.message_id, &order, text)
             .map_err(Unsendable::Refused)?;
         let address = order.email.as_str();
         self.mailboxes.offer(address).map_err(|pause| Unsendable::Resting { pause })?;

@@ -28,7 +28,7 @@ use sqlx::PgPool;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use sync::Standing;
+use sync::Comparison;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -235,7 +235,7 @@ impl<S: EventSource> Relay<S> {
     async fn hold(&self, memory: &mut Memory) -> Trouble {
         loop {
             let trouble = match self.synchronize(memory).await {
-                Ok(Standing::Copy(copy)) => {
+                Ok(Comparison::Copy(copy)) => {
                     let name = &self.config.stream.name;
                     let noted = crate::epoch::note_published(&self.pool, name);
                     if let Err(error) = within(noted).await {
@@ -244,7 +244,7 @@ impl<S: EventSource> Relay<S> {
                     memory.suspect = None;
                     self.publish(copy, memory).await
                 }
-                Ok(Standing::Diverged(divergence)) => Trouble::Diverged(divergence),
+                Ok(Comparison::Diverged(divergence)) => Trouble::Diverged(divergence),
                 Err(trouble) => trouble,
             };
             let Trouble::Diverged(divergence) = trouble else { return trouble };
@@ -280,7 +280,7 @@ impl<S: EventSource> Relay<S> {
         publisher.run(copy, || memory.works()).await
     }
 
-    async fn synchronize(&self, memory: &mut Memory) -> Result<Standing, Trouble> {
+    async fn synchronize(&self, memory: &mut Memory) -> Result<Comparison, Trouble> {
         self.connected().await?;
         let epoch = within(crate::epoch::current(&self.pool)).await?;
         let may_refill = memory.refilled.is_none_or(|at| at.elapsed() >= REFILL_INTERVAL);
@@ -292,11 +292,11 @@ impl<S: EventSource> Relay<S> {
             may_refill,
             suspect: memory.suspect,
         };
-        let standing = synchronizer.run().await?;
-        if matches!(&standing, Standing::Copy(copy) if copy.refilled) {
+        let comparison = synchronizer.run().await?;
+        if matches!(&comparison, Comparison::Copy(copy) if copy.refilled) {
             memory.refilled = Some(Instant::now());
         }
-        Ok(standing)
+        Ok(comparison)
     }
 
     /// Waits for a connection. Requests made without one would be kept by the client and reach the

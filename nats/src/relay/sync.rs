@@ -21,7 +21,7 @@ const COMPARED_NEWEST: u64 = 2 * super::publish::MAX_IN_FLIGHT;
 const ASKED_AT_ONCE: usize = 64;
 
 /// What the comparison showed.
-pub(super) enum Standing {
+pub(super) enum Comparison {
     /// The stream is the beginning of the journal, up to a position.
     Copy(Copy),
     /// It is not.
@@ -72,16 +72,16 @@ pub(super) struct Synchronizer<'a, S> {
 }
 
 impl<S: EventSource> Synchronizer<'_, S> {
-    pub(super) async fn run(&self) -> Result<Standing, Trouble> {
+    pub(super) async fn run(&self) -> Result<Comparison, Trouble> {
         let first = self.first().await?;
         match existing(self.jetstream, &self.config.name).await.map_err(trouble)? {
-            None => self.create(first, false).await.map(Standing::Copy),
+            None => self.create(first, false).await.map(Comparison::Copy),
             Some(stream) => {
-                let standing = self.compare(&stream, first).await?;
-                if matches!(&standing, Standing::Copy(copy) if !copy.refilled) {
+                let comparison = self.compare(&stream, first).await?;
+                if matches!(&comparison, Comparison::Copy(copy) if !copy.refilled) {
                     self.correct(&stream).await;
                 }
-                Ok(standing)
+                Ok(comparison)
             }
         }
     }
@@ -95,31 +95,31 @@ impl<S: EventSource> Synchronizer<'_, S> {
         Ok(first.first().map_or(Position::FIRST, |event| event.position))
     }
 
-    async fn compare(&self, stream: &Stream, first: Position) -> Result<Standing, Trouble> {
+    async fn compare(&self, stream: &Stream, first: Position) -> Result<Comparison, Trouble> {
         let info = stream.cached_info();
         if let Some(stream_epoch) = foreign_epoch(info, self.epoch) {
             let (journal_epoch, stream_epoch) = (self.epoch, stream_epoch.to_owned());
             let foreign = Divergence::ForeignEpoch { journal_epoch, stream_epoch };
-            return Ok(Standing::Diverged(foreign));
+            return Ok(Comparison::Diverged(foreign));
         }
         let last = Position::new(info.state.last_sequence);
         let mut cursor = Cursor::at(last);
         if last >= first {
             let Some(journal) = self.source.event_at(last).await? else {
-                return Ok(Standing::Diverged(Divergence::Ahead { stream_position: last }));
+                return Ok(Comparison::Diverged(Divergence::Ahead { stream_position: last }));
             };
             cursor = Cursor::behind(&journal);
             let newest = first.max(last.next().minus(COMPARED_NEWEST))..=last;
             let suspect = self.suspect.filter(|suspect| (first..=last).contains(suspect));
             for positions in suspect.map(|at| at..=at).into_iter().chain([newest]) {
                 if let Some(divergence) = divergence(self.source, stream, positions).await? {
-                    return Ok(Standing::Diverged(divergence));
+                    return Ok(Comparison::Diverged(divergence));
                 }
             }
         }
         let missing = missing(info, first);
         if missing == 0 && last.next() >= first {
-            return Ok(Standing::Copy(self.copy(info, cursor, first)));
+            return Ok(Comparison::Copy(self.copy(info, cursor, first)));
         }
         if self.may_refill || last.next() < first {
             tracing::warn!(
@@ -127,14 +127,14 @@ impl<S: EventSource> Synchronizer<'_, S> {
                 nats.messages_missing = missing,
                 "the stream has lost messages and is filled again from the journal"
             );
-            return self.recreate(first).await.map(Standing::Copy);
+            return self.recreate(first).await.map(Comparison::Copy);
         }
         tracing::error!(
             nats.stream = %self.config.name,
             nats.messages_missing = missing,
             "the stream has lost messages again, soon after it was filled; somebody deletes them"
         );
-        Ok(Standing::Copy(self.copy(info, cursor, first)))
+        Ok(Comparison::Copy(self.copy(info, cursor, first)))
     }
 
     async fn create(&self, first: Position, refilled: bool) -> Result<Copy, Trouble> {

@@ -1,4 +1,4 @@
-use crate::support::{Shop, new_id};
+use crate::support::Shop;
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream;
 use domain::{Position, RecordedEvent};
@@ -8,19 +8,20 @@ use nats::{RelayState, write_public_event};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use testkit::new_id;
 use uuid::Uuid;
 
 #[tokio::test]
 async fn a_true_copy_is_one_also_while_it_is_behind_and_with_stubs() {
     let shop = Shop::open().await;
     assert!(audit(&shop).await.is_copy(), "an empty journal needs no stream");
-    shop.journal.append_many(300);
+    shop.append_many(300);
     let large = format!(r#"{{"payment_id":"{}"}}"#, "x".repeat(shop.client.max_payload()));
-    shop.journal.append(new_id(), "OrderPaid", &large);
+    shop.append(new_id(), "OrderPaid", &large);
     let relay = shop.start_relay();
     shop.reaches(301).await;
     drop(relay);
-    shop.journal.append_many(5);
+    shop.append_many(5);
     let report = audit(&shop).await;
     assert!(report.is_copy(), "{report}");
     assert_eq!((report.compared, report.stubs, report.lag()), (301, 1, 5));
@@ -60,7 +61,7 @@ async fn what_is_missing_in_front_is_found_and_filled() {
 async fn a_truncated_stream_is_behind_and_is_caught_up() {
     let shop = Shop::open().await;
     imitation(&shop, 12).await;
-    shop.journal.append_many(8);
+    shop.append_many(8);
     let before = audit(&shop).await;
     assert!(before.is_copy());
     assert_eq!(before.lag(), 8);
@@ -70,7 +71,7 @@ async fn a_truncated_stream_is_behind_and_is_caught_up() {
 #[tokio::test]
 async fn a_wiped_stream_is_found_and_filled() {
     let shop = Shop::open().await;
-    shop.journal.append_many(20);
+    shop.append_many(20);
     let before = audit(&shop).await;
     assert_eq!(before.differences, [Difference::NoStream]);
     assert_eq!(before.lag(), 20);
@@ -93,9 +94,9 @@ async fn an_emptied_stream_is_found_and_filled() {
 #[tokio::test]
 async fn torn_messages_are_found_and_replaced() {
     let shop = Shop::open().await;
-    shop.journal.append_many(20);
+    shop.append_many(20);
     let stream = empty(&shop).await;
-    for event in shop.journal.all() {
+    for event in shop.journal.events() {
         let (mut headers, mut body) = message_of(&event);
         match event.position.get() {
             3 => body.truncate(body.len() / 2),
@@ -120,13 +121,13 @@ async fn a_fork_is_found_and_ends_in_a_new_epoch() {
     let shop = Shop::open().await;
     imitation(&shop, 30).await;
     // Restored from a backup, gone on differently, and not as far.
-    let fork = shop.with_journal(&shop.journal.restored(25));
-    fork.journal.append_many(3);
+    let fork = shop.with_journal(&shop.journal.part(..=25));
+    fork.append_many(3);
     let before = audit(&fork).await;
     let other = |position: u64| Difference::OtherEvent {
         position: Position::new(position),
-        journal_event: fork.journal.all()[position as usize - 1].event_id,
-        stream_event: Some(shop.journal.all()[position as usize - 1].event_id),
+        journal_event: fork.journal.events()[position as usize - 1].event_id,
+        stream_event: Some(shop.journal.events()[position as usize - 1].event_id),
     };
     let ahead = Difference::NotInJournal { from: Position::new(29), to: Position::new(30) };
     assert_eq!(before.differences, [other(26), other(27), other(28), ahead]);
@@ -138,8 +139,8 @@ async fn a_fork_is_found_and_ends_in_a_new_epoch() {
 async fn of_many_differences_the_first_are_listed_and_all_are_counted() {
     let shop = Shop::open().await;
     imitation(&shop, 100).await;
-    let fork = shop.with_journal(&shop.journal.restored(0));
-    fork.journal.append_many(100);
+    let fork = shop.with_journal(&shop.journal.part(..=0));
+    fork.append_many(100);
     let report = audit(&fork).await;
     assert_eq!((report.foreign, report.differences.len()), (100, MAX_DIFFERENCES));
     assert!(report.to_string().contains("100 of another history"), "{report}");
@@ -150,7 +151,7 @@ async fn an_emptied_stream_that_was_ahead_is_no_copy() {
     let shop = Shop::open().await;
     let stream = imitation(&shop, 30).await;
     stream.purge().await.expect("nothing denies it");
-    let behind = shop.with_journal(&shop.journal.restored(25));
+    let behind = shop.with_journal(&shop.journal.part(..=25));
     let before = audit(&behind).await;
     assert_eq!(
         before.differences.last(),
@@ -174,8 +175,8 @@ async fn another_epoch_is_found_and_filled_anew() {
 async fn a_repair_that_was_cut_off_after_it_began_an_epoch_begins_no_other() {
     let shop = Shop::open().await;
     imitation(&shop, 20).await;
-    let fork = shop.with_journal(&shop.journal.restored(15));
-    fork.journal.append_many(5);
+    let fork = shop.with_journal(&shop.journal.part(..=15));
+    fork.append_many(5);
     nats::epoch::begin_anew(&fork.pool).await.expect("a new one");
     let before = audit(&fork).await;
     assert_eq!(before.foreign, 5);
@@ -186,8 +187,8 @@ async fn a_repair_that_was_cut_off_after_it_began_an_epoch_begins_no_other() {
 async fn a_repair_cut_off_anywhere_can_be_repeated() {
     let shop = Shop::open().await;
     imitation(&shop, 200).await;
-    let fork = shop.with_journal(&shop.journal.restored(150));
-    fork.journal.append_many(400);
+    let fork = shop.with_journal(&shop.journal.part(..=150));
+    fork.append_many(400);
     let auditor = auditor(&fork);
     for cut_after_ms in [0, 2, 5, 10, 20, 40, 80] {
         let report = audit_of(&auditor, &fork).await;
@@ -204,28 +205,28 @@ async fn a_repair_cut_off_anywhere_can_be_repeated() {
 async fn a_running_relay_that_has_stopped_fills_the_repaired_stream() {
     let shop = Shop::open().await;
     imitation(&shop, 30).await;
-    let fork = shop.with_journal(&shop.journal.restored(25));
-    fork.journal.append_many(10);
+    let fork = shop.with_journal(&shop.journal.part(..=25));
+    fork.append_many(10);
     let mut relay = fork.start_relay();
     relay.is(|state| matches!(state, RelayState::Diverged(_))).await;
     let before = audit(&fork).await;
     repaired(&fork, before, NEW_EPOCH).await;
     relay.publishes().await;
-    fork.journal.append_many(10);
+    fork.append_many(10);
     fork.is_published().await;
 }
 
 #[tokio::test]
 async fn an_audit_does_not_mind_a_relay_that_publishes_meanwhile() {
     let shop = Arc::new(Shop::open().await);
-    shop.journal.append_many(400);
+    shop.append_many(400);
     let _relay = shop.start_relay();
     shop.reaches(400).await;
     let appending = tokio::spawn({
         let shop = Arc::clone(&shop);
         async move {
             loop {
-                shop.journal.append_many(10);
+                shop.append_many(10);
                 tokio::task::yield_now().await;
             }
         }
@@ -256,7 +257,7 @@ async fn repaired(shop: &Shop, found: Report, new_epoch: bool) {
     assert!(config.deny_delete && config.deny_purge);
 }
 
-fn auditor(shop: &Shop) -> Auditor<crate::support::Journal> {
+fn auditor(shop: &Shop) -> Auditor<testkit::Journal> {
     let (journal, pool) = (Arc::clone(&shop.journal), shop.pool.clone());
     Auditor::new(journal, pool, shop.client.clone(), shop.stream.clone())
 }
@@ -265,7 +266,7 @@ async fn audit(shop: &Shop) -> Report {
     audit_of(&auditor(shop), shop).await
 }
 
-async fn audit_of(auditor: &Auditor<crate::support::Journal>, shop: &Shop) -> Report {
+async fn audit_of(auditor: &Auditor<testkit::Journal>, shop: &Shop) -> Report {
     auditor.audit(shop.journal.head(), |_| {}).await.expect("the servers run")
 }
 
@@ -275,9 +276,9 @@ async fn epoch(shop: &Shop) -> Uuid {
 
 /// Appends so many events and publishes them as a relay does, to a stream that denies nothing.
 async fn imitation(shop: &Shop, count: u64) -> stream::Stream {
-    shop.journal.append_many(count);
+    shop.append_many(count);
     let stream = empty(shop).await;
-    for event in shop.journal.all() {
+    for event in shop.journal.events() {
         let (headers, body) = message_of(&event);
         publish(shop, &event, headers, body).await;
     }

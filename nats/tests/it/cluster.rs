@@ -1,12 +1,13 @@
 //! A stream with three replicas, on a cluster of the test's own that loses one node after the other.
 
 use crate::consumer::{Seen, append_paid, start};
-use crate::support::{Shop, database};
+use crate::support::Shop;
 use compose::NatsCluster;
 use compose::testing::eventually;
 use nats::StreamConfig;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use testkit::pool;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 const NODES: usize = 3;
@@ -20,7 +21,7 @@ const APPEND_INTERVAL: Duration = Duration::from_millis(20);
 async fn each_of_three_nodes_is_killed_in_turn_and_nothing_is_lost_or_doubled() {
     let cluster = compose::testing::private_cluster().await;
     let stream = StreamConfig { replicas: NODES, ..StreamConfig::default() };
-    let shop = Shop::on(database().await, &cluster.url(), stream).await;
+    let shop = Shop::on(pool().await, &cluster.url(), stream).await;
     let mut relay = shop.start_relay();
     let seen = Arc::new(Seen::default());
     let consumer = start(&shop, &seen);
@@ -47,7 +48,7 @@ async fn each_of_three_nodes_is_killed_in_turn_and_nothing_is_lost_or_doubled() 
     eprintln!("publishing stood still for {stalls:?}; {} events", shop.journal.head());
 
     shop.is_published().await;
-    let events = shop.journal.all();
+    let events = shop.journal.events();
     let wanted = events.iter().filter(|event| event.event_type == "OrderPaid");
     let wanted: Vec<u64> = wanted.map(|event| event.position.get()).collect();
     eventually("the consumer has everything", async || {

@@ -1,9 +1,10 @@
-use crate::support::{Journal, Shop, new_id};
+use crate::support::Shop;
 use async_nats::jetstream::stream;
 use compose::testing::eventually;
 use nats::consumer::{Consumer, ConsumerConfig, Delivery, Handler, Settled};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use testkit::{Journal, new_id};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -74,8 +75,8 @@ pub(crate) fn start(shop: &Shop, seen: &Arc<Seen>) -> Working {
 pub(crate) fn append_paid(shop: &Shop, count: u64) -> Vec<u64> {
     (0..count)
         .map(|_| {
-            shop.journal.append_many(1);
-            shop.journal.append(new_id(), "OrderPaid", "{}").position.get()
+            shop.append_many(1);
+            shop.append(new_id(), "OrderPaid", "{}").position.get()
         })
         .collect()
 }
@@ -146,7 +147,7 @@ async fn what_a_stream_lacks_in_front_comes_from_the_journal() {
         ..stream::Config::default()
     };
     shop.jetstream.create_stream(config).await.expect("nobody else made it");
-    for event in shop.journal.all().iter().skip(30) {
+    for event in shop.journal.events().iter().skip(30) {
         let mut body = Vec::new();
         nats::write_public_event(event, &mut body);
         let subject = shop.stream.subject(&event.aggregate_type, &event.event_type);
@@ -173,7 +174,7 @@ async fn events_of_a_history_that_took_the_place_of_another_are_handled_below_th
     drop(relay);
 
     // The standby that took over had only thirty events, and has ten others by now.
-    let fork = shop.with_journal(&shop.journal.restored(30));
+    let fork = shop.with_journal(&shop.journal.part(..=30));
     let new = append_paid(&fork, 3);
     nats::epoch::begin_anew(&fork.pool).await.expect("the repair");
     fork.jetstream.delete_stream(&fork.stream.name).await.expect("the repair");
@@ -228,7 +229,7 @@ async fn an_oversized_event_is_handed_over_whole() {
     let shop = Shop::open().await;
     let _relay = shop.start_relay();
     let large = format!(r#"{{"payment_id":"{}"}}"#, "x".repeat(shop.client.max_payload()));
-    shop.journal.append(new_id(), "OrderPaid", &large);
+    shop.append(new_id(), "OrderPaid", &large);
     let seen = Arc::new(Seen::default());
     let working = start(&shop, &seen);
     eventually("it is handled", async || seen.positions() == [1]).await;

@@ -1,10 +1,11 @@
 //! What happens when servers go away, on a stack of the test's own.
 
-use crate::support::{Shop, migrate};
+use crate::support::Shop;
 use compose::Durability;
 use compose::testing::eventually;
 use nats::{RelayState, StreamConfig};
 use sqlx::PgPool;
+use testkit::migrate;
 
 #[tokio::test]
 async fn nats_may_stop_crash_or_lose_everything_and_the_stream_catches_up() {
@@ -15,17 +16,17 @@ async fn nats_may_stop_crash_or_lose_everything_and_the_stream_catches_up() {
     let pool = PgPool::connect(&url).await.expect("it was just made");
     let shop = Shop::on(pool, &stack.nats.url(), StreamConfig::default()).await;
     let mut relay = shop.start_relay();
-    shop.journal.append_many(300);
+    shop.append_many(300);
     shop.is_published().await;
 
     stack.nats.stop().await;
-    shop.journal.append_many(300);
+    shop.append_many(300);
     relay.is(|state| *state == RelayState::Waiting).await;
     stack.nats.start().await.expect("the same ports");
     shop.is_published().await;
 
     stack.nats.kill9().await;
-    shop.journal.append_many(300);
+    shop.append_many(300);
     stack.nats.start().await.expect("the same ports");
     shop.is_published().await;
 

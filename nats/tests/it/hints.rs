@@ -1,7 +1,8 @@
-use crate::support::{Shop, database};
+use crate::support::Shop;
 use compose::testing::eventually;
 use domain::Position;
 use nats::Hints;
+use testkit::pool;
 
 async fn open(shop: &Shop) -> Hints {
     let opened = Hints::open(shop.client.clone(), &shop.stream, shop.pool.clone());
@@ -46,7 +47,7 @@ async fn a_burst_of_hints_ends_with_the_last() {
 async fn hints_of_another_shop_on_the_same_name_wake_nobody() {
     let shop = Shop::open().await;
     let mut stranger = shop.with_journal(&shop.journal);
-    stranger.pool = database().await;
+    stranger.pool = pool().await;
     // Both databases were made from one template.
     nats::epoch::begin_anew(&stranger.pool).await.expect("a journal of its own");
     let (ours, theirs) = (open(&shop).await, open(&stranger).await);

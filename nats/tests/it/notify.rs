@@ -1,5 +1,5 @@
 use crate::smtp_sink::{Mood, Sink};
-use crate::support::{Running, Shop, new_id};
+use crate::support::{Running, Shop};
 use compose::testing::eventually;
 use domain::order::{OrderEvent, OrderLine, PaymentEnd, Totals};
 use domain::{
@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use testkit::new_id;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -131,14 +132,14 @@ impl Office {
 
     fn place(&self) -> OrderId {
         let order = new_id();
-        self.shop.journal.append(order, "OrderPlaced", PLACED);
+        self.shop.append(order, "OrderPlaced", PLACED);
         order
     }
 
     fn payment_ended(&self, order: OrderId, end: PaymentEnd) {
         let event = OrderEvent::OrderPaymentEnded { payment_id: new_id(), end };
         let payload = encode_event(&event).expect("it can be written");
-        self.shop.journal.append(order, "OrderPaymentEnded", &payload);
+        self.shop.append(order, "OrderPaymentEnded", &payload);
     }
 
     async fn count(&self, state: &str) -> i64 {
@@ -203,10 +204,10 @@ async fn each_step_of_an_order_sends_its_mail_to_the_customer() {
     let sink = Sink::start().await;
     let worker = office.start(smtp(&sink));
     let order = office.place();
-    office.shop.journal.append(order, "OrderPaymentStarted", "{}");
+    office.shop.append(order, "OrderPaymentStarted", "{}");
     office.payment_ended(order, PaymentEnd::Declined);
     office.payment_ended(order, PaymentEnd::Failed);
-    office.shop.journal.append(order, "OrderPaid", r#"{"payment_id":"p"}"#);
+    office.shop.append(order, "OrderPaid", r#"{"payment_id":"p"}"#);
     office.settle(3).await;
     assert_eq!(
         subjects(&sink),
@@ -222,7 +223,7 @@ async fn each_step_of_an_order_sends_its_mail_to_the_customer() {
         assert_eq!(mail.header("Auto-Submitted"), Some("auto-generated"));
         assert!(mail.text.contains("Hello Ada,"), "{}", mail.text);
     }
-    let confirmation = office.shop.journal.all()[0].event_id;
+    let confirmation = office.shop.journal.events()[0].event_id;
     let message_id = format!("<{confirmation}@shop.test>");
     assert!(sink.mails().iter().any(|mail| mail.header("Message-ID") == Some(&message_id)));
     assert!(!office.rows().await.contains("example.com"), "no address is kept");
@@ -302,7 +303,7 @@ async fn a_mail_server_that_says_later_is_asked_again_and_no_mail_is_given_up() 
     let recipient = address(order);
     sink.set_mood(Mood::Refusing { recipient, answer: "450 greylisted, try later" });
     let worker = office.start(smtp(&sink));
-    office.shop.journal.append(order, "OrderPlaced", PLACED);
+    office.shop.append(order, "OrderPlaced", PLACED);
     office.place();
     office.settle(1).await;
     eventually("it is tried more often than a refusal is", async || sink.tries() > 10).await;
@@ -324,7 +325,7 @@ async fn a_full_mailbox_stands_in_nobodys_way_however_many_mails_wait_for_it() {
     sink.set_mood(Mood::Refusing { recipient, answer: "452 4.2.2 mailbox full" });
     let worker = office.start(smtp(&sink));
     for _ in 0..MANY {
-        office.shop.journal.append(full, "OrderPlaced", PLACED);
+        office.shop.append(full, "OrderPlaced", PLACED);
     }
     for _ in 0..5 {
         office.place();
@@ -351,7 +352,7 @@ async fn a_mailbox_at_which_the_server_hangs_up_stands_in_nobodys_way() {
     sink.set_mood(Mood::Refusing { recipient, answer: "421 4.7.0 closing the connection" });
     let worker = office.start(smtp(&sink));
     for _ in 0..3 {
-        office.shop.journal.append(bad, "OrderPlaced", PLACED);
+        office.shop.append(bad, "OrderPlaced", PLACED);
     }
     eventually("the bad one is tried", async || sink.tries() > 0).await;
     for _ in 0..20 {
@@ -407,7 +408,7 @@ async fn a_mail_that_was_given_up_in_the_middle_answers_for_no_other() {
     sink.set_mood(Mood::Late { recipients, after, others });
     let worker = office.start_with(smtp(&sink), lease);
     for order in &late {
-        office.shop.journal.append(*order, "OrderPlaced", PLACED);
+        office.shop.append(*order, "OrderPlaced", PLACED);
     }
     for _ in 0..40 {
         office.place();
@@ -431,7 +432,7 @@ async fn mailboxes_that_never_answer_stand_in_nobodys_way() {
     sink.set_mood(Mood::Late { recipients, after, others: "250 accepted" });
     let worker = office.start_with(smtp(&sink), lease);
     for order in &late {
-        office.shop.journal.append(*order, "OrderPlaced", PLACED);
+        office.shop.append(*order, "OrderPlaced", PLACED);
     }
     eventually("all of them were tried", async || sink.tries() >= 12).await;
     // While they are tried again and again, whoever orders hears of it soon.
@@ -457,7 +458,7 @@ async fn mailboxes_that_hang_for_long_stand_aside() {
     // Each of them would hang for the ten seconds that a mail server has for an answer.
     let worker = office.start_with(smtp(&sink), Duration::from_secs(60));
     for order in &late {
-        office.shop.journal.append(*order, "OrderPlaced", PLACED);
+        office.shop.append(*order, "OrderPlaced", PLACED);
     }
     // The first time, and when they are tried again and the server may seem to be away.
     for tries in [0, 120] {
@@ -524,7 +525,7 @@ async fn a_mailbox_that_stays_full_for_too_long_is_a_dead_letter() {
     let journal = Arc::clone(&office.shop.journal);
     let task =
         tokio::spawn(Arc::new(notifier).run(journal, office.shop.client.clone(), stop.clone()));
-    office.shop.journal.append(order, "OrderPlaced", PLACED);
+    office.shop.append(order, "OrderPlaced", PLACED);
     eventually("it is given up", async || office.letters().await == "notify.1 failed 1 smtp 452")
         .await;
     assert!(sink.tries() > 1, "it was tried for a while");
@@ -544,7 +545,7 @@ async fn a_mail_that_is_refused_for_good_is_a_dead_letter_until_it_is_taken_or_g
         || Mood::Refusing { recipient: address(order), answer: "550 5.1.1 no such user" };
     sink.set_mood(refusing());
     let worker = office.start(smtp(&sink));
-    office.shop.journal.append(order, "OrderPlaced", PLACED);
+    office.shop.append(order, "OrderPlaced", PLACED);
     office.place();
     office.settle(1).await;
     let letters = async |expected: &str| {
@@ -569,7 +570,7 @@ async fn a_mail_that_is_refused_for_good_is_a_dead_letter_until_it_is_taken_or_g
 
     // One that was given up is not offered again.
     sink.set_mood(refusing());
-    office.shop.journal.append(order, "OrderPaid", r#"{"payment_id":"x"}"#);
+    office.shop.append(order, "OrderPaid", r#"{"payment_id":"x"}"#);
     letters("notify.3 failed 1 smtp 550").await;
     let tries = sink.tries();
     office.decide("status = 'given_up', retry = true").await;
@@ -585,7 +586,7 @@ async fn an_erased_person_gets_no_mail() {
     let order = new_id();
     office.people.erased.lock().expect("not poisoned").insert(order);
     let worker = office.start(smtp(&sink));
-    office.shop.journal.append(order, "OrderPlaced", PLACED);
+    office.shop.append(order, "OrderPlaced", PLACED);
     office.place();
     office.settle(1).await;
     eventually("it is recorded", async || office.count("skipped").await == 1).await;
@@ -660,7 +661,7 @@ async fn a_mail_that_is_being_sent_is_not_touched_by_another_worker() {
     office.place();
     sink.accepted().await;
 
-    let event = PublicEvent::try_from(&*office.shop.journal.all()[0]).expect("JSON");
+    let event = PublicEvent::try_from(&*office.shop.journal.events()[0]).expect("JSON");
     let other = office.notifier(smtp(&sink), Duration::from_secs(10));
     let settled = other.handle(&Delivery { event, delivered: 1 }).await;
     assert_eq!(settled, Settled::Done, "it is in the queue");
@@ -680,7 +681,7 @@ async fn a_folder_holds_one_whole_file_for_each_mail() {
     let worker = office.start(Mailer::Folder(folder.clone()));
     let order = office.place();
     office.settle(1).await;
-    let event_id = office.shop.journal.all()[0].event_id;
+    let event_id = office.shop.journal.events()[0].event_id;
     let text = std::fs::read_to_string(folder.join(format!("{event_id}.eml"))).expect("the mail");
     assert!(text.contains(&address(order)) && text.contains("Your order 7"), "{text}");
     assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 1);
@@ -697,7 +698,7 @@ fn settings_that_cannot_be_used_are_refused_without_repeating_them() {
 
 #[tokio::test]
 async fn mails_about_events_that_the_journal_lost_are_listed() {
-    let pool = crate::support::database().await;
+    let pool = testkit::pool().await;
     let [kept, recorded, forgotten]: [OrderId; 3] = std::array::from_fn(|_| new_id());
     let rows = [
         "insert into events (position, aggregate_type, aggregate_id, sequence, event_type, \

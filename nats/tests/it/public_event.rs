@@ -1,6 +1,7 @@
-use crate::support::{event, new_id};
+use crate::support::event;
 use nats::{PublicEvent, write_public_event};
 use serde_json::{Value, json};
+use testkit::new_id;
 use uuid::Uuid;
 
 fn written(event: &domain::RecordedEvent) -> Value {
@@ -26,7 +27,7 @@ fn an_event_is_a_cloud_event_with_exactly_the_documented_members() {
             "source": "/gomall",
             "type": "gomall.order.OrderPaid.v1",
             "subject": format!("order/{order}"),
-            "time": "1970-01-01T00:00:07.000Z",
+            "time": "2027-01-15T08:00:07.000Z",
             "datacontenttype": "application/json",
             "position": 7,
             "sequence": 7,
@@ -112,7 +113,7 @@ fn every_event_of_version_one_goes_out_in_the_bytes_that_streams_hold() {
         let data = if has_sealed { data.to_string() } else { stored.to_owned() };
         let (id, order) = (recorded.event_id, &recorded.aggregate_id);
         let expected = format!(
-            r#"{{"specversion":"1.0","id":"{id}","source":"/gomall","type":"gomall.order.{event_type}.v{version}","subject":"order/{order}","time":"1970-01-01T00:00:01.000Z","datacontenttype":"application/json","position":1,"sequence":1,"actor":null,"correlationid":null,"causationid":null,"traceparent":null,"data":{data}}}"#,
+            r#"{{"specversion":"1.0","id":"{id}","source":"/gomall","type":"gomall.order.{event_type}.v{version}","subject":"order/{order}","time":"2027-01-15T08:00:01.000Z","datacontenttype":"application/json","position":1,"sequence":1,"actor":null,"correlationid":null,"causationid":null,"traceparent":null,"data":{data}}}"#,
         );
         assert_eq!(String::from_utf8(body).ok(), Some(expected), "{name}");
     }

@@ -1,24 +1,25 @@
-use crate::support::{Shop, database, event, new_id};
+use crate::support::{Shop, event};
 use async_nats::jetstream::stream;
 use compose::testing::{TestStack, eventually};
 use domain::Position;
 use nats::{RelayState, RelayStatus};
 use std::time::{Duration, Instant};
+use testkit::{new_id, pool};
 
 #[tokio::test]
 async fn message_n_is_event_n() {
     let shop = Shop::open().await;
-    shop.journal.append_many(1500);
+    shop.append_many(1500);
     let mut relay = shop.start_relay();
     shop.is_published().await;
-    shop.journal.append_many(3);
+    shop.append_many(3);
     shop.is_published().await;
 
     let stream = shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");
     let config = &stream.cached_info().config;
     assert!(config.deny_delete && config.deny_purge && config.max_messages == -1);
     let message = stream.direct_get(2).await.expect("the second message");
-    let event = &shop.journal.all()[1];
+    let event = &shop.journal.events()[1];
     assert_eq!(message.subject.as_str(), format!("{}.order.OrderAddressChanged", shop.stream.name));
     let aggregate = message.headers.get(nats::stream::AGGREGATE_ID_HEADER).expect("a header");
     assert_eq!(aggregate.as_str(), event.aggregate_id);
@@ -33,7 +34,7 @@ async fn message_n_is_event_n() {
 async fn a_relay_that_was_killed_anywhere_is_continued_by_the_next() {
     let shop = Shop::open().await;
     for kill_at in [1, 600, 601, 1700] {
-        shop.journal.append_many(600);
+        shop.append_many(600);
         let relay = shop.start_relay();
         eventually("it got so far", async || shop.published().await >= Some(kill_at)).await;
         drop(relay);
@@ -47,13 +48,13 @@ async fn two_relays_that_both_publish_give_every_event_once_and_in_order() {
     let shop = Shop::open().await;
     // Leases do not reach from one database into the other, so nothing but the stream keeps these
     // two apart. Both databases are copies of one, so the epoch is the same.
-    let other = Shop { pool: database().await, ..shop.with_journal(&shop.journal) };
+    let other = Shop { pool: pool().await, ..shop.with_journal(&shop.journal) };
     let mut relays = [shop.start_relay(), other.start_relay()];
     for relay in &mut relays {
         relay.publishes().await;
     }
     for _ in 0..20 {
-        shop.journal.append_many(100);
+        shop.append_many(100);
         tokio::task::yield_now().await;
     }
     shop.is_published().await;
@@ -86,7 +87,7 @@ async fn kill() -> Duration {
     let mut first = shop.start_relay();
     first.publishes().await;
     let second = shop.start_relay();
-    shop.journal.append_many(10);
+    shop.append_many(10);
     shop.is_published().await;
     assert_eq!(second.status.borrow().state, RelayState::Standby);
     let killed = Instant::now();
@@ -105,7 +106,7 @@ async fn a_relay_whose_session_is_cut_is_followed_within_two_seconds_and_does_no
     for cut in 0..4 {
         let mut standby = shop.start_relay();
         standby.is(|state| *state == RelayState::Standby).await;
-        shop.journal.append_many(200);
+        shop.append_many(200);
         let killed = Instant::now();
         eventually("the holder's session is ended", async || end_session(&shop).await).await;
         if cut % 2 == 0 {
@@ -168,7 +169,7 @@ async fn hang() -> Duration {
     let mut second = shop.start_relay();
     second.is(|state| *state == RelayState::Standby).await;
     // Caught in the middle of its work.
-    shop.journal.append_many(600);
+    shop.append_many(600);
     shop.reaches(50).await;
     hang.send(()).expect("it listens");
     let hung = Instant::now();
@@ -180,7 +181,7 @@ async fn hang() -> Duration {
     assert_eq!(standing_by.published_position, None, "what it knew is not current any more");
     drop(standing_by);
     for _ in 0..5 {
-        shop.journal.append_many(100);
+        shop.append_many(100);
         shop.is_published().await;
     }
     // As a rule the second one, unless a busy machine kept it from its heartbeat.
@@ -197,7 +198,7 @@ async fn hang() -> Duration {
 /// Appends an event and checks that it is published soon enough, and everything before it too; how
 /// long that took.
 async fn next_is_published(shop: &Shop, killed: Instant) -> Duration {
-    shop.journal.append_many(1);
+    shop.append_many(1);
     shop.reaches(shop.journal.head().get()).await;
     let took = killed.elapsed();
     assert!(took <= TAKE_OVER_WHEN_BUSY, "took {took:?}");
@@ -221,7 +222,7 @@ async fn end_session(shop: &Shop) -> bool {
 #[tokio::test]
 async fn a_deleted_stream_is_filled_again_without_anything_new_to_publish() {
     let shop = Shop::open().await;
-    shop.journal.append_many(700);
+    shop.append_many(700);
     let _relay = shop.start_relay();
     shop.is_published().await;
     shop.jetstream.delete_stream(&shop.stream.name).await.expect("it is there");
@@ -231,15 +232,15 @@ async fn a_deleted_stream_is_filled_again_without_anything_new_to_publish() {
 #[tokio::test]
 async fn a_stream_that_is_behind_is_caught_up() {
     let shop = Shop::open().await;
-    let backup = shop.with_journal(&shop.journal.restored(0));
-    backup.journal.append_many(40);
-    for event in backup.journal.all() {
-        shop.journal.push(domain::RecordedEvent::clone(&event));
+    let backup = shop.with_journal(&shop.journal.part(..=0));
+    backup.append_many(40);
+    for event in backup.journal.events() {
+        shop.journal.append([event]);
     }
     let relay = backup.start_relay();
     backup.is_published().await;
     drop(relay);
-    shop.journal.append_many(60);
+    shop.append_many(60);
     let _relay = shop.start_relay();
     shop.is_published().await;
 }
@@ -247,7 +248,7 @@ async fn a_stream_that_is_behind_is_caught_up() {
 #[tokio::test]
 async fn a_stream_that_lost_its_first_messages_is_filled_again_and_configured_again() {
     let shop = Shop::open().await;
-    shop.journal.append_many(50);
+    shop.append_many(50);
     let _relay = shop.start_relay();
     shop.is_published().await;
     let mut stream = shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");
@@ -269,9 +270,9 @@ async fn a_stream_that_lost_its_first_messages_is_filled_again_and_configured_ag
 #[tokio::test]
 async fn a_stream_that_was_emptied_is_filled_again() {
     let shop = Shop::open().await;
-    shop.journal.append_many(20);
+    shop.append_many(20);
     let stream = shop.make_by_hand().await.expect("nobody else made it");
-    for event in shop.journal.all() {
+    for event in shop.journal.events() {
         shop.put(event.event_id).await;
     }
     stream.purge().await.expect("nothing denies it");
@@ -289,7 +290,7 @@ async fn a_stream_that_was_emptied_is_filled_again() {
 async fn a_journal_that_was_cut_in_front_gives_a_stream_that_begins_there() {
     let shop = Shop::open().await;
     for position in 101..=120 {
-        shop.journal.push(event(position, new_id(), "OrderPaid", "{}"));
+        shop.journal.append([event(position, new_id(), "OrderPaid", "{}").into()]);
     }
     let _relay = shop.start_relay();
     shop.is_published().await;
@@ -301,13 +302,13 @@ async fn a_journal_that_was_cut_in_front_gives_a_stream_that_begins_there() {
 async fn a_journal_that_is_cut_in_front_leaves_its_stream_unless_that_has_holes() {
     for hole in [None, Some(110)] {
         let shop = Shop::open().await;
-        shop.journal.append_many(120);
+        shop.append_many(120);
         shop.fill_by_hand(|_| false).await;
         let stream = async || shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");
         if let Some(hole) = hole {
             stream().await.delete_message(hole).await.expect("nothing denies it yet");
         }
-        let cut = shop.with_journal(&shop.journal.cut_in_front(101));
+        let cut = shop.with_journal(&shop.journal.part(101..));
         let mut relay = cut.start_relay();
         relay.publishes().await;
         cut.reaches(120).await;
@@ -321,10 +322,10 @@ async fn a_journal_that_is_cut_in_front_leaves_its_stream_unless_that_has_holes(
 #[tokio::test]
 async fn an_event_that_is_too_large_goes_out_as_a_stub_at_its_position() {
     let shop = Shop::open().await;
-    shop.journal.append_many(1);
+    shop.append_many(1);
     let large = format!(r#"{{"payment_id":"{}"}}"#, "x".repeat(shop.client.max_payload()));
-    let large = shop.journal.append(new_id(), "OrderPaid", &large);
-    shop.journal.append_many(1);
+    let large = shop.append(new_id(), "OrderPaid", &large);
+    shop.append_many(1);
     let _relay = shop.start_relay();
     eventually("all three are published", async || shop.published().await == Some(3)).await;
     let stream = shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");
@@ -338,11 +339,11 @@ async fn an_event_that_is_too_large_goes_out_as_a_stub_at_its_position() {
 #[tokio::test]
 async fn a_journal_that_cannot_be_read_for_a_while_is_read_later() {
     let shop = Shop::open().await;
-    shop.journal.append_many(5);
+    shop.append_many(5);
     let mut relay = shop.start_relay();
     shop.is_published().await;
     shop.journal.set_broken(true);
-    shop.journal.append_many(5);
+    shop.append_many(5);
     relay.is(|state| *state == RelayState::Waiting).await;
     shop.journal.set_broken(false);
     shop.is_published().await;
@@ -351,8 +352,8 @@ async fn a_journal_that_cannot_be_read_for_a_while_is_read_later() {
 #[tokio::test]
 async fn a_gap_in_the_journal_is_never_published_over() {
     let shop = Shop::open().await;
-    shop.journal.append_many(5);
-    shop.journal.push(event(7, new_id(), "OrderPaid", "{}"));
+    shop.append_many(5);
+    shop.journal.append([event(7, new_id(), "OrderPaid", "{}").into()]);
     let mut relay = shop.start_relay();
     // It finds the gap before it hears that what comes in front of it is stored.
     eventually("what is in front of the gap is published", async || {

@@ -1,19 +1,16 @@
-//! A small journal in memory, and what every test here needs from the servers.
+//! What every test here needs from the servers.
 
 use async_nats::jetstream::context::CreateStreamError;
 use async_nats::jetstream::{self, Context, stream};
 use async_nats::{Client, HeaderMap};
 use compose::testing::{TestStack, eventually};
-use domain::{Cursor, EventSource, OrderId, Position, RecordedEvent, SourceError};
+use domain::{OrderId, Position, RecordedEvent};
 use follow::elections::Elections;
 use nats::{Relay, RelayConfig, RelayState, RelayStatus, StreamConfig, write_public_event};
 use sqlx::PgPool;
-use sqlx::migrate::Migrator;
-use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use time::OffsetDateTime;
+use testkit::{Journal, new_id, pool, recorded};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -21,141 +18,14 @@ use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A journal in memory.
-pub(crate) struct Journal {
-    events: Mutex<Vec<Arc<RecordedEvent>>>,
-    head: watch::Sender<Position>,
-    broken: AtomicBool,
-}
-
-impl Journal {
-    pub(crate) fn new() -> Arc<Self> {
-        let (head, broken) = (watch::Sender::new(Position::START), AtomicBool::new(false));
-        Arc::new(Self { events: Mutex::default(), head, broken })
-    }
-
-    /// The same history up to a position, as a restored backup has it.
-    pub(crate) fn restored(&self, until: u64) -> Arc<Self> {
-        let journal = Self::new();
-        for event in self.all().iter().filter(|event| event.position.get() <= until) {
-            journal.push(RecordedEvent::clone(event));
-        }
-        journal
-    }
-
-    /// The same history from a position on, as it is left when what came before was cut away.
-    pub(crate) fn cut_in_front(&self, first: u64) -> Arc<Self> {
-        let journal = Self::new();
-        for event in self.all().iter().filter(|event| event.position.get() >= first) {
-            journal.push(RecordedEvent::clone(event));
-        }
-        journal
-    }
-
-    pub(crate) fn push(&self, event: RecordedEvent) {
-        let mut events = self.events.lock().expect("no test panics while it holds the lock");
-        self.head.send_replace(event.position);
-        events.push(Arc::new(event));
-    }
-
-    /// Takes another event to stand at a position.
-    pub(crate) fn replace(&self, position: u64) {
-        let mut events = self.events.lock().expect("no test panics while it holds the lock");
-        let index = usize::try_from(position - 1).expect("journals are short here");
-        events[index] = Arc::new(event(position, new_id(), "OrderAddressChanged", "{}"));
-    }
-
-    /// Appends an event about an order, and returns it.
-    pub(crate) fn append(&self, order: OrderId, event_type: &str, payload: &str) -> RecordedEvent {
-        let event = event(self.head().next().get(), order, event_type, payload);
-        self.push(event.clone());
-        event
-    }
-
-    /// Appends so many events that send no mail.
-    pub(crate) fn append_many(&self, count: u64) {
-        for _ in 0..count {
-            self.append(new_id(), "OrderAddressChanged", "{}");
-        }
-    }
-
-    pub(crate) fn head(&self) -> Position {
-        *self.head.borrow()
-    }
-
-    pub(crate) fn all(&self) -> Vec<Arc<RecordedEvent>> {
-        self.events.lock().expect("no test panics while it holds the lock").clone()
-    }
-
-    pub(crate) fn set_broken(&self, broken: bool) {
-        self.broken.store(broken, Ordering::Relaxed);
-    }
-}
-
-impl EventSource for Journal {
-    async fn read_after(
-        &self,
-        after: Cursor,
-        limit: usize,
-    ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
-        let there = self.stored(after.position..=after.position).await?;
-        let is_other = |event: &Arc<RecordedEvent>| {
-            after.event_id.is_some_and(|believed| believed != event.event_id)
-        };
-        if there.first().is_some_and(is_other) || after.position > self.head() {
-            return Err(SourceError::OtherHistory(after));
-        }
-        let events = self.events.lock().expect("no test panics while it holds the lock");
-        let first = events.partition_point(|event| event.position <= after.position);
-        Ok(events[first..].iter().take(limit).cloned().collect())
-    }
-
-    async fn stored(
-        &self,
-        positions: RangeInclusive<Position>,
-    ) -> Result<Vec<Arc<RecordedEvent>>, SourceError> {
-        if self.broken.load(Ordering::Relaxed) {
-            return Err(SourceError::unavailable("the test broke it"));
-        }
-        let events = self.events.lock().expect("no test panics while it holds the lock");
-        let wanted = events.iter().filter(|event| positions.contains(&event.position));
-        Ok(wanted.cloned().collect())
-    }
-
-    async fn wait_after(&self, after: Position) {
-        let mut head = self.head.subscribe();
-        let more = head.wait_for(|head| *head > after);
-        let _more_or_poll = tokio::time::timeout(Duration::from_millis(200), more).await;
-    }
-}
-
-/// An id that no other test has.
-#[expect(clippy::disallowed_methods, reason = "a test is its own composition root")]
-pub(crate) fn new_id<Id: From<Uuid>>() -> Id {
-    Uuid::now_v7().into()
-}
-
+/// An event of an order.
 pub(crate) fn event(
     position: u64,
     order: OrderId,
     event_type: &str,
     payload: &str,
 ) -> RecordedEvent {
-    let event_id = new_id();
-    RecordedEvent {
-        position: Position::new(position),
-        aggregate_type: "order".into(),
-        aggregate_id: order.to_string(),
-        sequence: position,
-        event_type: event_type.into(),
-        event_version: "1".into(),
-        payload: payload.into(),
-        metadata: format!(
-            r#"{{"event_id":"{event_id}","actor":"user:{order}","correlation_id":"{order}"}}"#
-        ),
-        event_id,
-        recorded_at: OffsetDateTime::UNIX_EPOCH + time::Duration::seconds_f64(position as f64),
-    }
+    recorded(Position::new(position), "order", order, event_type, payload)
 }
 
 /// A journal, a database and a stream of a test's own.
@@ -183,7 +53,7 @@ impl Shop {
     pub(crate) async fn open() -> Self {
         let stack = TestStack::shared().await;
         let stream = StreamConfig::named(&stack.unique("journal"));
-        Self::on(database().await, &stack.nats_url(), stream).await
+        Self::on(pool().await, &stack.nats_url(), stream).await
     }
 
     pub(crate) async fn on(pool: PgPool, nats_url: &str, stream: StreamConfig) -> Self {
@@ -193,7 +63,7 @@ impl Shop {
         })
         .await;
         let jetstream = jetstream::new(client.clone());
-        Self { journal: Journal::new(), pool, client, jetstream, stream }
+        Self { journal: Arc::default(), pool, client, jetstream, stream }
     }
 
     /// Another process of the same shop, or of one with another journal.
@@ -204,6 +74,23 @@ impl Shop {
             client: self.client.clone(),
             jetstream: self.jetstream.clone(),
             stream: self.stream.clone(),
+        }
+    }
+
+    /// Appends an event about an order, and returns it.
+    pub(crate) fn append(
+        &self,
+        order: OrderId,
+        event_type: &str,
+        payload: &str,
+    ) -> Arc<RecordedEvent> {
+        self.journal.record_raw("order", order, event_type, payload)
+    }
+
+    /// Appends so many events that send no mail.
+    pub(crate) fn append_many(&self, count: u64) {
+        for _ in 0..count {
+            self.append(new_id(), "OrderAddressChanged", "{}");
         }
     }
 
@@ -249,7 +136,7 @@ impl Shop {
     /// Makes the stream, with foreign messages where `is_foreign` says so and the journal's elsewhere.
     pub(crate) async fn fill_by_hand(&self, is_foreign: impl Fn(u64) -> bool) {
         self.make_by_hand().await.expect("nobody else made it");
-        for event in self.journal.all() {
+        for event in self.journal.events() {
             let ours = (!is_foreign(event.position.get())).then_some(event.event_id);
             self.put(ours.unwrap_or_else(new_id)).await;
         }
@@ -275,7 +162,7 @@ impl Shop {
     pub(crate) async fn check_copy(&self) {
         let stream = self.jetstream.get_stream(&self.stream.name).await.expect("a stream");
         let state = &stream.cached_info().state;
-        let events = self.journal.all();
+        let events = self.journal.events();
         assert_eq!(state.messages, events.len() as u64, "no message is missing or too many");
         for event in events {
             let message =
@@ -306,19 +193,4 @@ impl Running {
     pub(crate) async fn publishes(&mut self) {
         self.is(|state| *state == RelayState::Publishing).await;
     }
-}
-
-/// A database with this crate's tables.
-pub(crate) async fn database() -> PgPool {
-    let stack = TestStack::shared().await;
-    let database = stack.database_from("publication", async |url| migrate(&url).await).await;
-    PgPool::connect(database.url()).await.expect("it was just made")
-}
-
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
-
-pub(crate) async fn migrate(url: &str) {
-    let pool = PgPool::connect(url).await.expect("it was just made");
-    MIGRATIONS.run(&pool).await.expect("the migrations run on an empty database");
-    pool.close().await;
 }

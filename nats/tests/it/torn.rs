@@ -2,13 +2,14 @@
 //!
 //! What a server has in memory beside its files is gone as well, so it is killed, not stopped.
 
-use crate::support::{Shop, database};
+use crate::support::Shop;
 use compose::testing::eventually;
 use compose::{Durability, Nats};
 use nats::StreamConfig;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use testkit::pool;
 
 /// Ends in the middle of a message, which takes some hundred bytes.
 const TORN_BYTES: u64 = 1_003;
@@ -33,18 +34,18 @@ enum Damage {
 #[tokio::test]
 async fn a_store_that_is_torn_when_the_broker_comes_back_becomes_the_copy_again() {
     let stack = compose::testing::private(Durability::Volatile).await;
-    let shop = Shop::on(database().await, &stack.nats.url(), StreamConfig::default()).await;
+    let shop = Shop::on(pool().await, &stack.nats.url(), StreamConfig::default()).await;
     for damage in
         [Damage::Cut, Damage::Garbage, Damage::Zeroes, Damage::Within, Damage::Tail, Damage::Empty]
     {
         let relay = shop.start_relay();
-        shop.journal.append_many(200);
+        shop.append_many(200);
         is_copy(&shop).await;
         stack.nats.kill9().await;
         damage.inflict(&stack.nats, &shop.stream.name);
         stack.nats.start().await.expect("it comes up with what is left");
         // Nothing tells the relay but the stream itself.
-        shop.journal.append_many(1);
+        shop.append_many(1);
         is_copy(&shop).await;
         drop(relay);
     }

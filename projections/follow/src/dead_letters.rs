@@ -63,7 +63,7 @@ impl<'a> Subject<'a> {
 
 /// What became of an event that cannot be taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Buried {
+pub enum DeadLettered {
     /// Somebody gave it up before: it has no effect, and keeps nobody from going on.
     LeftOut,
     /// Its ordering key is parked.
@@ -147,16 +147,16 @@ pub async fn hold(
 
 /// Decides about an event that cannot be taken in, within the caller's transaction, and keeps the
 /// letter that belongs to the decision. The caller moves the checkpoint past it, or, when it
-/// [`Buried::Blocks`], lets nothing pass.
+/// [`DeadLettered::Blocks`], lets nothing pass.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn bury(
+pub async fn dead_letter(
     conn: &mut PgConnection,
     consumer: &str,
     subject: &Subject<'_>,
     reason: &str,
-) -> Result<Buried, sqlx::Error> {
+) -> Result<DeadLettered, sqlx::Error> {
     // Decisions of people are among the live letters, also for a rebuild.
     let given_up: bool = sqlx::query_scalar(
         "select exists (select from public.dead_letters \
@@ -168,9 +168,9 @@ pub async fn bury(
     .await?;
     if given_up {
         keep(conn, consumer, subject, Kept::GivenUp, reason).await?;
-        return Ok(Buried::LeftOut);
+        return Ok(DeadLettered::LeftOut);
     }
-    let Some(ordering_key) = subject.ordering_key else { return Ok(Buried::Blocks) };
+    let Some(ordering_key) = subject.ordering_key else { return Ok(DeadLettered::Blocks) };
     // An event of a parked key comes here only for want of room, or when it is tried again.
     let blocks: bool = sqlx::query_scalar(&format!(
         "select count(distinct lane) >= $3 or coalesce(bool_or(lane = $2), false) \
@@ -182,10 +182,10 @@ pub async fn bury(
     .fetch_one(&mut *conn)
     .await?;
     if blocks {
-        return Ok(Buried::Blocks);
+        return Ok(DeadLettered::Blocks);
     }
     keep(conn, consumer, subject, Kept::Failed, reason).await?;
-    Ok(Buried::Parked)
+    Ok(DeadLettered::Parked)
 }
 
 /// Keeps the letter of an event that could not be taken in; counts the attempt.
@@ -287,16 +287,16 @@ pub async fn remove(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn bury_again(
+pub async fn dead_letter_again(
     conn: &mut PgConnection,
     consumer: &str,
     subject: &Subject<'_>,
     wanted: &Wanted,
     reason: &str,
 ) -> Result<bool, sqlx::Error> {
-    match bury(conn, consumer, subject, reason).await? {
-        Buried::LeftOut | Buried::Parked => Ok(true),
-        Buried::Blocks => {
+    match dead_letter(conn, consumer, subject, reason).await? {
+        DeadLettered::LeftOut | DeadLettered::Parked => Ok(true),
+        DeadLettered::Blocks => {
             // It waits for what it waited for: the consumer as a whole, perhaps.
             let asked = Subject { ordering_key: wanted.ordering_key.as_deref(), ..*subject };
             keep(conn, consumer, &asked, Kept::Failed, reason).await?;

@@ -51,14 +51,14 @@ struct Shared {
 
 #[derive(Default)]
 struct Offices {
-    standing: BTreeMap<Office, Standing>,
+    candidacies: BTreeMap<Office, Candidacy>,
     /// Whose locks are to be given back.
     resigned: Vec<Office>,
 }
 
 /// How an office stands in this process.
 #[derive(Default)]
-struct Standing {
+struct Candidacy {
     /// The lock is ours until the lease goes, or the session.
     held: Option<CancellationToken>,
     waiting: VecDeque<oneshot::Sender<Lease>>,
@@ -180,8 +180,8 @@ impl Drop for Lease {
         // Otherwise the lock went with its session.
         if !self.lost.is_cancelled() {
             self.lost.cancel();
-            if let Some(standing) = offices.standing.get_mut(&self.office) {
-                standing.held = None;
+            if let Some(candidacy) = offices.candidacies.get_mut(&self.office) {
+                candidacy.held = None;
             }
             offices.resigned.push(self.office.clone());
             self.shared.changed.notify_one();
@@ -193,18 +193,18 @@ impl Shared {
     /// What to ask the database for, and what to give back before.
     fn open_questions(&self) -> (Vec<Office>, Vec<Office>) {
         let mut offices = self.lock();
-        offices.standing.retain(|_, standing| {
-            standing.waiting.retain(|waiting| !waiting.is_closed());
-            standing.held.is_some() || !standing.waiting.is_empty()
+        offices.candidacies.retain(|_, candidacy| {
+            candidacy.waiting.retain(|waiting| !waiting.is_closed());
+            candidacy.held.is_some() || !candidacy.waiting.is_empty()
         });
-        let asked = offices.standing.iter().filter(|(_, standing)| standing.held.is_none());
+        let asked = offices.candidacies.iter().filter(|(_, candidacy)| candidacy.held.is_none());
         let asked = asked.map(|(office, _)| office.clone()).collect();
         (asked, std::mem::take(&mut offices.resigned))
     }
 
     fn ask(&self, office: Office) -> oneshot::Receiver<Lease> {
         let (tell, told) = oneshot::channel();
-        self.lock().standing.entry(office).or_default().waiting.push_back(tell);
+        self.lock().candidacies.entry(office).or_default().waiting.push_back(tell);
         self.changed.notify_one();
         told
     }
@@ -212,9 +212,9 @@ impl Shared {
     fn elect(shared: &Arc<Self>, office: Office) {
         let lost = CancellationToken::new();
         let mut offices = shared.lock();
-        let standing = offices.standing.entry(office.clone()).or_default();
-        standing.held = Some(lost.clone());
-        let waiting = standing.waiting.pop_front();
+        let candidacy = offices.candidacies.entry(office.clone()).or_default();
+        candidacy.held = Some(lost.clone());
+        let waiting = candidacy.waiting.pop_front();
         drop(offices);
         let lease = Lease { office, lost, shared: Arc::clone(shared) };
         if let Some(waiting) = waiting {
@@ -227,8 +227,8 @@ impl Shared {
         self.is_answered.store(false, Ordering::Relaxed);
         let mut offices = self.lock();
         offices.resigned.clear();
-        for standing in offices.standing.values_mut() {
-            if let Some(lost) = standing.held.take() {
+        for candidacy in offices.candidacies.values_mut() {
+            if let Some(lost) = candidacy.held.take() {
                 lost.cancel();
             }
         }

@@ -4,7 +4,7 @@ use super::{Progress, Rebuild, RebuildError, STEP_TIMEOUT, Stage};
 use crate::ordering;
 use crate::projection::{ApplyError, Projection};
 use domain::{Cursor, EventSource, RecordedEvent, SourceError, batch_is_full};
-use follow::dead_letters::{self, Buried, Subject};
+use follow::dead_letters::{self, DeadLettered, Subject};
 use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -85,7 +85,7 @@ async fn apply(
         };
         match now {
             [only] => {
-                bury(projection, conn, only, error).await?;
+                dead_letter(projection, conn, only, error).await?;
                 rest = later;
             }
             _ => most = before(now, &error).unwrap_or(now.len() / 2),
@@ -103,7 +103,7 @@ fn before(events: &[Arc<RecordedEvent>], error: &ApplyError) -> Option<usize> {
 
 /// Keeps an event that cannot be applied as a dead letter; what would park the whole projection
 /// ends the rebuild.
-async fn bury(
+async fn dead_letter(
     projection: &dyn Projection,
     conn: &mut PgConnection,
     event: &RecordedEvent,
@@ -113,9 +113,9 @@ async fn bury(
     let key = projection.ordering_key(event);
     let subject = Subject::of(event, key.as_deref());
     let mut transaction = conn.begin().await?;
-    match dead_letters::bury(&mut transaction, projection.name(), &subject, &reason).await? {
-        Buried::LeftOut | Buried::Parked => Ok(transaction.commit().await?),
-        Buried::Blocks => {
+    match dead_letters::dead_letter(&mut transaction, projection.name(), &subject, &reason).await? {
+        DeadLettered::LeftOut | DeadLettered::Parked => Ok(transaction.commit().await?),
+        DeadLettered::Blocks => {
             transaction.rollback().await?;
             Err(ApplyError::Event { position: event.position, reason }.into())
         }

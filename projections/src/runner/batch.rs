@@ -7,7 +7,7 @@ use crate::ordering;
 use crate::projection::{ApplyError, Projection};
 use crate::status::Status;
 use domain::{Cursor, RecordedEvent};
-use follow::dead_letters::{self, Buried, Kept, Subject};
+use follow::dead_letters::{self, DeadLettered, Kept, Subject};
 use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 
@@ -102,13 +102,13 @@ async fn blame(
         return Ok(Outcome::Split { events: batch.events.len() / 2 });
     };
     match batch.events.iter().take_while(|event| event.position < culprit.position).count() {
-        0 => bury(projection, conn, batch, culprit, &error.public_reason()).await,
+        0 => dead_letter(projection, conn, batch, culprit, &error.public_reason()).await,
         before => Ok(Outcome::Split { events: before }),
     }
 }
 
 /// Makes the next event that concerns the projection a dead letter, and parks what it has to.
-async fn bury(
+async fn dead_letter(
     projection: &'static dyn Projection,
     conn: &mut PgConnection,
     batch: &Batch<'_>,
@@ -126,12 +126,14 @@ async fn bury(
     }
     let (consumer, key) = (projection.name(), projection.ordering_key(event));
     let subject = Subject::of(event, key.as_deref());
-    let outcome = match dead_letters::bury(&mut transaction, consumer, &subject, reason).await? {
-        Buried::LeftOut | Buried::Parked => {
+    let outcome = match dead_letters::dead_letter(&mut transaction, consumer, &subject, reason)
+        .await?
+    {
+        DeadLettered::LeftOut | DeadLettered::Parked => {
             row.set(Cursor::behind(event));
             Outcome::Applied { row: row.clone() }
         }
-        Buried::Blocks => {
+        DeadLettered::Blocks => {
             let subject = Subject::of(event, None);
             dead_letters::keep(&mut transaction, consumer, &subject, Kept::Failed, reason).await?;
             // Directly before it, which is where a retry looks for it.

@@ -79,7 +79,7 @@ async fn try_event(
     let own = projection.ordering_key(event);
     let subject = Subject::of(event, own.as_deref());
     let (consumer, reason) = (projection.name(), error.public_reason());
-    Ok(dead_letters::bury_again(conn, consumer, &subject, wanted, &reason).await?)
+    Ok(dead_letters::dead_letter_again(conn, consumer, &subject, wanted, &reason).await?)
 }
 
 async fn read<S: EventSource>(

@@ -1,9 +1,7 @@
 //! The rows depend on the events, not on how they were cut into batches.
 
 use crate::catalogue::{created, variant};
-use crate::support::{
-    History, all_rows, apply_all, database, id, name, quantity, reason, sku, usd,
-};
+use crate::support::{all_rows, apply_all};
 use domain::cart::CartEvent;
 use domain::order::{OrderEvent, OrderLine, Totals};
 use domain::payment::PaymentEvent;
@@ -19,6 +17,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use testkit::{Journal, id, name, pool, quantity, reason, sku, usd};
 
 /// Random histories; each costs four databases, so there are few, but long ones.
 const HISTORIES: usize = 6;
@@ -41,7 +40,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// Records what the step means, opening every stream before its first use.
-pub(crate) fn happen(history: &mut History, step: &Step) {
+pub(crate) fn happen(history: &Journal, step: &Step) {
     let Step { what, who, amount } = *step;
     let number = i32::from(who) + 1;
     let (code, pieces, cents) = (format!("SKU-{who}"), u32::from(amount), i64::from(amount) * 10);
@@ -50,7 +49,7 @@ pub(crate) fn happen(history: &mut History, step: &Step) {
     let order: OrderId = id(300 + u128::from(who));
     let payment: PaymentId = id(400 + u128::from(amount));
     let user: UserId = id(500 + u128::from(who));
-    let first = |history: &History, stream: &str| {
+    let first = |history: &Journal, stream: &str| {
         history.after(Position::START).all(|event| event.aggregate_id != stream)
     };
     let until = Timestamp::EPOCH;
@@ -71,7 +70,7 @@ pub(crate) fn happen(history: &mut History, step: &Step) {
                     name: name(&format!("Revised thing {amount}")),
                     description: "Word ".repeat(amount.into()),
                     picture: None,
-                    categories: vec![crate::support::slug(&format!("category-{}", amount % 3))],
+                    categories: vec![testkit::slug(&format!("category-{}", amount % 3))],
                     variants: vec![
                         variant(&code, number),
                         variant(&format!("SKU-{who}-{amount}"), 100 * number + i32::from(amount)),
@@ -228,12 +227,12 @@ async fn batches_of_any_size_give_the_same_rows() {
     let mut filled = BTreeSet::new();
     for _ in 0..HISTORIES {
         let steps = steps().new_tree(&mut runner).expect("nothing is filtered").current();
-        let mut history = History::default();
-        steps.iter().for_each(|step| happen(&mut history, step));
+        let history = Journal::default();
+        steps.iter().for_each(|step| happen(&history, step));
 
         let mut first = None;
         for batch_events in [1, 2, 7, 1_000] {
-            let pool = database().await;
+            let pool = pool().await;
             apply_all(&pool, &history, batch_events).await;
             let rows = all_rows(&pool).await;
             pool.close().await;

@@ -1,7 +1,8 @@
-use crate::support::{History, given, id, name, quantity, sku, usd};
+use crate::support::given;
 use domain::CartId;
 use domain::cart::CartEvent;
 use projections::carts::{self, CartView};
+use testkit::{Journal, id, name, quantity, sku, usd};
 
 fn added(what: &str, pieces: u32, cents: i64) -> CartEvent {
     CartEvent::ItemAdded {
@@ -23,8 +24,8 @@ fn lines(cart: &CartView) -> Vec<(&str, u32, i64)> {
 
 #[tokio::test]
 async fn a_cart_shows_its_lines_as_they_were_last_written() {
-    let mut history = History::default();
-    let mut cart = |event| history.record("cart", id::<CartId>(1), &event);
+    let history = Journal::default();
+    let cart = |event| history.record("cart", id::<CartId>(1), &event);
     cart(CartEvent::CartOpened { owner_id: id(1) });
     cart(added("MOUSE", 1, 880));
     cart(added("NOTEBOOK", 2, 990));
@@ -47,7 +48,7 @@ async fn a_cart_shows_its_lines_as_they_were_last_written() {
 
 #[tokio::test]
 async fn a_cart_is_empty_after_its_checkout_and_keeps_its_version() {
-    let mut history = History::default();
+    let history = Journal::default();
     history.record("cart", id::<CartId>(1), &CartEvent::CartOpened { owner_id: id(1) });
     history.record("cart", id::<CartId>(1), &added("MOUSE", 1, 880));
     history.record("cart", id::<CartId>(1), &CartEvent::CartCheckedOut { order_id: id(2) });
@@ -59,7 +60,7 @@ async fn a_cart_is_empty_after_its_checkout_and_keeps_its_version() {
 
 #[tokio::test]
 async fn an_owner_who_never_added_anything_has_no_row() {
-    let pool = given(&History::default()).await;
+    let pool = given(&Journal::default()).await;
     assert_eq!(carts::by_owner(&pool, id(1)).await.expect("a query"), None);
     let empty = CartView::empty(id(1));
     assert_eq!((empty.version, empty.total()), (0, Ok(None)));

@@ -1,10 +1,11 @@
-use crate::support::{History, given, id, name, reason, sku, slug, usd};
+use crate::support::given;
 use domain::product::{ProductEvent, ProductStatus, Variant};
 use domain::stock::StockEvent;
 use domain::{Currency, Money, ProductId, Timestamp};
 use projections::catalogue::{self, ProductFilter, ProductSort, ProductView};
 use projections::{Limit, QueryError};
 use sqlx::PgPool;
+use testkit::{Journal, id, name, reason, sku, slug, usd};
 
 pub(crate) fn variant(code: &str, number: i32) -> Variant {
     Variant { sku: sku(code), number, name: None }
@@ -21,10 +22,10 @@ pub(crate) fn created(title: &str, category: &str, variants: Vec<Variant>) -> Pr
 }
 
 /// A published product with one variant, whose id, SKU and number go together.
-pub(crate) fn sell(history: &mut History, number: i32, title: &str, category: &str, cents: i64) {
+pub(crate) fn sell(history: &Journal, number: i32, title: &str, category: &str, cents: i64) {
     let product_id = id(u128::from(number.unsigned_abs()));
     let code = format!("SKU-{number}");
-    let mut product = |event| history.record("product", product_id, &event);
+    let product = |event| history.record("product", product_id, &event);
     product(created(title, category, vec![variant(&code, number)]));
     product(ProductEvent::ProductPriced { sku: sku(&code), price: usd(cents) });
     product(ProductEvent::ProductPublished {});
@@ -34,8 +35,8 @@ pub(crate) fn sell(history: &mut History, number: i32, title: &str, category: &s
 }
 
 /// The sample catalogue of the shop.
-pub(crate) fn sample() -> History {
-    let mut history = History::default();
+pub(crate) fn sample() -> Journal {
+    let history = Journal::default();
     for (number, title, category, cents) in [
         (1, "Notebook", "Sticker", 990),
         (2, "Mouse-Pad", "Sticker", 880),
@@ -45,7 +46,7 @@ pub(crate) fn sample() -> History {
         (6, "T-Shirt", "T-Shirt", 180),
         (7, "Mascot", "Sticker", 480),
     ] {
-        sell(&mut history, number, title, category, cents);
+        sell(&history, number, title, category, cents);
     }
     history
 }
@@ -65,7 +66,7 @@ async fn product(pool: &PgPool, number: i32) -> ProductView {
 
 #[tokio::test]
 async fn a_product_shows_its_variants_with_price_and_stock() {
-    let mut history = History::default();
+    let history = Journal::default();
     history.record(
         "product",
         id::<ProductId>(1),
@@ -106,8 +107,8 @@ async fn a_product_shows_its_variants_with_price_and_stock() {
 async fn stock_follows_every_kind_of_booking() {
     let order_id = id(9);
     let until = Timestamp::EPOCH;
-    let mut history = History::default();
-    let mut stock = |event| history.record("stock", "MOUSE", &event);
+    let history = Journal::default();
+    let stock = |event| history.record("stock", "MOUSE", &event);
     stock(StockEvent::StockItemOpened { product_id: id(1) });
     stock(StockEvent::StockReceived { quantity: 100, reason: reason("delivery") });
     stock(StockEvent::StockAdjusted { delta: -10, reason: reason("broken") });
@@ -130,8 +131,8 @@ async fn stock_follows_every_kind_of_booking() {
 
 #[tokio::test]
 async fn a_variant_that_a_revision_drops_is_not_sold_but_still_found() {
-    let mut history = History::default();
-    sell(&mut history, 1, "Notebook", "Sticker", 990);
+    let history = Journal::default();
+    sell(&history, 1, "Notebook", "Sticker", 990);
     let revised = |variants| ProductEvent::ProductRevised {
         name: name("Notebook"),
         description: String::new(),
@@ -162,7 +163,7 @@ async fn a_variant_that_a_revision_drops_is_not_sold_but_still_found() {
 
 #[tokio::test]
 async fn offers_are_on_sale_while_the_product_is_published() {
-    let mut history = sample();
+    let history = sample();
     history.record("product", id::<ProductId>(2), &ProductEvent::ProductRetired {});
     let pool = given(&history).await;
     let skus = [sku("SKU-1"), sku("SKU-2")];
@@ -175,7 +176,7 @@ async fn offers_are_on_sale_while_the_product_is_published() {
 
 #[tokio::test]
 async fn lists_hold_what_the_filter_says_in_the_order_that_is_asked_for() {
-    let mut history = sample();
+    let history = sample();
     let draft = created("Draft", "Sticker", vec![variant("SKU-8", 8)]);
     history.record("product", id::<ProductId>(8), &draft);
     history.record("product", id::<ProductId>(7), &ProductEvent::ProductRetired {});
@@ -248,8 +249,8 @@ async fn a_cursor_of_another_order_is_refused() {
 
 #[tokio::test]
 async fn categories_count_published_products_only() {
-    let mut history = sample();
-    let count = async |history: &History| {
+    let history = sample();
+    let count = async |history: &Journal| {
         let pool = given(history).await;
         let categories = catalogue::categories(&pool).await.expect("a query");
         categories
@@ -275,7 +276,7 @@ async fn categories_count_published_products_only() {
 
 #[tokio::test]
 async fn a_product_without_a_price_is_listed_first_by_price_for_staff() {
-    let mut history = sample();
+    let history = sample();
     history.record(
         "product",
         id::<ProductId>(8),
@@ -289,7 +290,7 @@ async fn a_product_without_a_price_is_listed_first_by_price_for_staff() {
 
 #[tokio::test]
 async fn a_cursor_with_a_nul_is_refused_before_the_database_sees_it() {
-    let pool = given(&History::default()).await;
+    let pool = given(&Journal::default()).await;
     // base64url of "\u0000" with its quotes.
     let refused = projections::stock::list(&pool, Some("Ilx1MDAwMCI"), Limit::DEFAULT).await;
     assert!(matches!(refused, Err(QueryError::InvalidCursor)));

@@ -1,10 +1,11 @@
-use crate::support::{History, PATIENCE, Running, database};
+use crate::support::{PATIENCE, Running, Source, record_foreign};
 use compose::testing::eventually;
 use domain::Position;
 use follow::elections::Elections;
 use projections::{Behind, Checkpoints, Options, carts};
 use sqlx::PgPool;
 use std::time::Duration;
+use testkit::{Journal, pool};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 fn checkpoints(pool: &PgPool) -> (Checkpoints, DropGuard) {
@@ -26,7 +27,7 @@ async fn set_position(pool: &PgPool, position: i64) {
 
 #[tokio::test]
 async fn a_wait_ends_when_a_worker_elsewhere_has_got_there() {
-    let pool = database().await;
+    let pool = pool().await;
     let (checkpoints, _running) = checkpoints(&pool);
     set_position(&pool, 4).await;
     let waiting = {
@@ -45,7 +46,7 @@ async fn a_wait_ends_when_a_worker_elsewhere_has_got_there() {
 
 #[tokio::test]
 async fn a_wait_that_is_in_vain_says_how_far_the_projection_is() {
-    let pool = database().await;
+    let pool = pool().await;
     let (checkpoints, _running) = checkpoints(&pool);
     set_position(&pool, 4).await;
     checkpoints.wait_for(carts::NAME, Position::new(4), PATIENCE).await.expect("already there");
@@ -64,7 +65,7 @@ async fn a_wait_that_is_in_vain_says_how_far_the_projection_is() {
 
 #[tokio::test]
 async fn a_thousand_waiters_cost_one_poller() {
-    let pool = database().await;
+    let pool = pool().await;
     let (checkpoints, _running) = checkpoints(&pool);
     set_position(&pool, 0).await;
     let waiters: Vec<_> = (0..1_000_u64)
@@ -93,10 +94,10 @@ async fn a_thousand_waiters_cost_one_poller() {
 
 #[tokio::test]
 async fn a_local_worker_is_heard_without_the_database() {
-    let pool = database().await;
-    let mut history = History::default();
+    let pool = pool().await;
+    let history = Journal::default();
     for _ in 0..3 {
-        history.record_foreign();
+        record_foreign(&history);
     }
     // A poller that never runs: what is heard comes from the workers alone.
     let cancelled = CancellationToken::new();
@@ -104,7 +105,7 @@ async fn a_local_worker_is_heard_without_the_database() {
     let checkpoints = Checkpoints::start(pool.connect_options().as_ref().clone(), cancelled);
     let running = Running::start(
         Options::new(&pool, checkpoints.clone(), Elections::new()),
-        history.source(),
+        Source::of(&history),
     );
     for projection in projections::ALL {
         let reached = checkpoints.wait_for(projection.name(), Position::new(3), PATIENCE).await;
@@ -115,7 +116,7 @@ async fn a_local_worker_is_heard_without_the_database() {
 
 #[tokio::test]
 async fn the_poller_survives_a_lost_connection_and_believes_the_database_afterwards() {
-    let pool = database().await;
+    let pool = pool().await;
     let (checkpoints, _running) = checkpoints(&pool);
     set_position(&pool, 7).await;
     checkpoints.wait_for(carts::NAME, Position::new(7), PATIENCE).await.expect("already there");

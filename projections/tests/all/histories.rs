@@ -1,18 +1,19 @@
 //! The journal loses events, as at a fail-over to a standby that was behind: no row shows them.
 
-use crate::support::{History, PATIENCE, Running, Source, database, options};
+use crate::support::{PATIENCE, Running, Source, options};
 use crate::tally::{self, Tally};
 use compose::testing::eventually;
 use domain::Position;
 use projections::{Checkpoints, Options, list_projections};
 use sqlx::PgPool;
 use std::sync::Arc;
+use testkit::{Journal, pool};
 use tokio_util::sync::CancellationToken;
 
-async fn applied(history: &History) -> (PgPool, Arc<Source>, Running, Checkpoints) {
-    let pool = database().await;
+async fn applied(history: &Journal) -> (PgPool, Arc<Source>, Running, Checkpoints) {
+    let pool = pool().await;
     tally::create_table(&pool).await;
-    let source = history.source();
+    let source = Source::of(history);
     let connect = pool.connect_options().as_ref().clone();
     let checkpoints = Checkpoints::start(connect, CancellationToken::new());
     let checkpoints_of_worker = Some(checkpoints.clone());
@@ -26,14 +27,14 @@ async fn applied(history: &History) -> (PgPool, Arc<Source>, Running, Checkpoint
     (pool, source, running, checkpoints)
 }
 
-async fn shows(pool: &PgPool, history: &History) {
+async fn shows(pool: &PgPool, history: &Journal) {
     eventually("the rows show the history", async || {
         tally::snapshot(pool).await == (history.head(), tally::expected(history, history.head()))
     })
     .await;
 }
 
-fn go_on(history: &mut History, events: u64) {
+fn go_on(history: &Journal, events: u64) {
     for event in 0..events {
         tally::count(history, event % 10 + 5);
     }
@@ -41,14 +42,14 @@ fn go_on(history: &mut History, events: u64) {
 
 #[tokio::test]
 async fn an_event_that_the_journal_does_not_have_changes_no_row() {
-    let mut history = tally::history(20);
+    let history = tally::history(20);
     let (pool, source, running, _) = applied(&history).await;
     let before = tally::snapshot(&pool).await;
-    let mut fork = history.forked_after(Position::new(20));
+    let fork = history.part(..=20);
     // The memory of a process outlives the database that it mirrors.
     source.lose_after(Position::new(20)).await;
-    go_on(&mut history, 5);
-    source.append(history.after(Position::new(20)));
+    go_on(&history, 5);
+    source.journal.append(history.after(Position::new(20)));
     // Events that nobody reads are passed over, and what they were is asked when that is stored.
     eventually("it was tried and refused", async || {
         let refused: i64 = sqlx::query_scalar(
@@ -63,7 +64,7 @@ async fn an_event_that_the_journal_does_not_have_changes_no_row() {
     .await;
     assert_eq!(tally::snapshot(&pool).await, before);
 
-    go_on(&mut fork, 3);
+    go_on(&fork, 3);
     source.become_history(&fork);
     shows(&pool, &fork).await;
     running.stop().await;
@@ -75,8 +76,8 @@ async fn rows_of_events_that_the_journal_lost_are_built_anew() {
         let lost_after = Position::new(lost_after);
         let history = tally::history(20);
         let (pool, source, running, checkpoints) = applied(&history).await;
-        let mut fork = history.forked_after(lost_after);
-        go_on(&mut fork, more);
+        let fork = history.part(..=lost_after.get());
+        go_on(&fork, more);
         // The read models are another database's, or were ahead: they did not go back.
         source.lose_after(lost_after).await;
         source.become_history(&fork);
@@ -90,8 +91,8 @@ async fn rows_of_events_that_the_journal_lost_are_built_anew() {
             .await;
         }
         let before = fork.head();
-        go_on(&mut fork, 2);
-        source.append(fork.after(before));
+        go_on(&fork, 2);
+        source.journal.append(fork.after(before));
         shows(&pool, &fork).await;
         let statuses = list_projections(&pool).await.expect("a query");
         assert_eq!(statuses.len(), 1);
@@ -111,16 +112,16 @@ async fn rows_of_a_build_that_wrote_no_event_down_are_believed_within_the_journa
         .await
         .expect("a query");
     let start = || Running::start(options(&pool, Tally::new().leak()), source.clone());
-    let mut longer = history.forked_after(Position::new(20));
-    go_on(&mut longer, 1);
-    source.append(longer.after(Position::new(20)));
+    let longer = history.part(..=20);
+    go_on(&longer, 1);
+    source.journal.append(longer.after(Position::new(20)));
     let running = start();
     eventually("it goes on", async || tally::snapshot(&pool).await.0.get() == 21).await;
     assert!(tally::snapshot(&pool).await.1["stream-0"] > 1000, "nothing was built anew");
     running.stop().await;
 
     sqlx::query(as_before).execute(&pool).await.expect("a query");
-    let fork = longer.forked_after(Position::new(20));
+    let fork = longer.part(..=20);
     source.lose_after(Position::new(20)).await;
     source.become_history(&fork);
     let running = start();

@@ -1,7 +1,7 @@
 //! A poison event holds back what depends on it, and nothing else.
 
 use crate::rebuild::rebuild_now;
-use crate::support::{History, Running, Source, database, options};
+use crate::support::{Running, Source, options};
 use crate::trail::{self, Trail};
 use compose::testing::eventually;
 use domain::Position;
@@ -14,13 +14,14 @@ use proptest::test_runner::{Config, TestRunner};
 use sqlx::PgPool;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use testkit::{Journal, pool};
 
 /// Random histories; each costs a database and some retries of a second.
 const HISTORIES: usize = 3;
 
 struct Scene {
     pool: PgPool,
-    history: History,
+    history: Journal,
     source: Arc<Source>,
     trail: &'static Trail,
     projections: &'static [&'static dyn Projection],
@@ -28,10 +29,10 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let pool = database().await;
+        let pool = pool().await;
         trail::create_table(&pool).await;
         let (trail, projections) = Trail::leak();
-        let (history, source) = (History::default(), Arc::default());
+        let (history, source) = (Journal::default(), Arc::default());
         Self { pool, history, source, trail, projections }
     }
 
@@ -45,9 +46,9 @@ impl Scene {
     fn steps(&mut self, streams: impl IntoIterator<Item = u64>) {
         let before = self.history.head();
         for stream in streams {
-            trail::step(&mut self.history, stream);
+            trail::step(&self.history, stream);
         }
-        self.source.append(self.history.after(before));
+        self.source.journal.append(self.history.after(before));
     }
 
     async fn status(&self) -> (Status, Position) {
@@ -225,7 +226,7 @@ async fn nobody_else_works_on_the_projection_while_a_letter_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_letter_asks_for_all_of_its_lane_and_for_no_other() {
+async fn one_letter_asks_for_all_of_its_ordering_key_and_for_no_other() {
     let mut scene = Scene::new().await;
     // More than one transaction of a retry holds.
     scene.steps((0..250).map(|_| 1));
@@ -236,7 +237,7 @@ async fn one_letter_asks_for_all_of_its_lane_and_for_no_other() {
     scene.trail.poison().clear();
     let asked = scene.letters().await.remove(120);
     dead_letters::request_retry(&scene.pool, &asked.id).await.expect("a query");
-    eventually("the lane is applied", || async { scene.letters().await.len() == 1 }).await;
+    eventually("the ordering key is applied", || async { scene.letters().await.len() == 1 }).await;
     scene.shows(&BTreeSet::from([251])).await;
     running.stop().await;
 }
@@ -313,21 +314,21 @@ async fn a_decision_that_is_made_while_a_rebuild_runs_stands() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_many_parked_keys_park_the_whole_projection() {
-    const LANES: u64 = 100;
+    const KEYS: u64 = 100;
     let mut scene = Scene::new().await;
-    scene.steps(0..LANES + 20);
-    scene.trail.poison().extend(1..=LANES + 20);
+    scene.steps(0..KEYS + 20);
+    scene.trail.poison().extend(1..=KEYS + 20);
     let running = scene.run(1_000, true);
-    scene.stands_at(Status::Parked, LANES).await;
+    scene.stands_at(Status::Parked, KEYS).await;
     let letters = scene.letters().await;
-    assert_eq!(letters.len() as u64, LANES + 1);
+    assert_eq!(letters.len() as u64, KEYS + 1);
     let last = letters.last().expect("there are some");
     assert_eq!((last.ordering_key.as_deref(), last.status), (None, DeadLetterStatus::Failed));
     // One try for each letter; the projection goes on when the event before which it stands is
     // applied.
     scene.trail.poison().clear();
     scene.retry_all().await;
-    scene.stands_at(Status::Running, LANES + 20).await;
+    scene.stands_at(Status::Running, KEYS + 20).await;
     scene.shows(&BTreeSet::new()).await;
     running.stop().await;
 }

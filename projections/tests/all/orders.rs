@@ -1,9 +1,10 @@
-use crate::support::{History, given, id, name, recorded_at, sku, usd};
+use crate::support::{given, record_foreign};
 use domain::order::{CancelReason, OrderEvent, OrderLine, OrderStatus, PaymentEnd, Totals};
 use domain::payment::{PaymentEvent, PaymentStatus};
 use domain::{OrderId, PaymentId, Position, Sealed, Timestamp};
 use projections::Limit;
 use projections::orders::{self, OrderFilter, PaymentFilter};
+use testkit::{Journal, id, name, recorded_at, sku, usd};
 
 fn placed(number: i32, customer: u128) -> OrderEvent {
     OrderEvent::OrderPlaced {
@@ -42,8 +43,8 @@ fn requested(order: u128) -> PaymentEvent {
 
 #[tokio::test]
 async fn an_order_shows_what_was_frozen_when_it_was_placed() {
-    let mut history = History::default();
-    history.record_foreign();
+    let history = Journal::default();
+    record_foreign(&history);
     history.record("order", id::<OrderId>(10), &placed(1, 1));
     let changed = Sealed::from_ciphertext("contact, changed".to_owned());
     history.record(
@@ -71,7 +72,7 @@ async fn an_order_shows_what_was_frozen_when_it_was_placed() {
 
 #[tokio::test]
 async fn an_order_shows_the_status_of_its_last_payment() {
-    let mut history = History::default();
+    let history = Journal::default();
     history.record("order", id::<OrderId>(10), &placed(1, 1));
     let (first, second) = (id(21), id(20));
     history.record(
@@ -117,7 +118,7 @@ async fn an_order_shows_the_status_of_its_last_payment() {
 
 #[tokio::test]
 async fn a_payments_news_change_the_position_of_its_order() {
-    let mut history = History::default();
+    let history = Journal::default();
     history.record("order", id::<OrderId>(10), &placed(1, 1));
     history.record("payment", id::<PaymentId>(20), &requested(10));
     let last = history.record("payment", id::<PaymentId>(20), &PaymentEvent::PaymentAuthorized {});
@@ -147,7 +148,7 @@ async fn a_payment_goes_through_its_statuses() {
         ),
     ];
     // One payment a prefix of the steps, so that every status is seen.
-    let mut history = History::default();
+    let history = Journal::default();
     for last in 0..steps.len() {
         let payment_id: PaymentId = id(100 + last as u128);
         history.record("payment", payment_id, &requested(10));
@@ -188,7 +189,7 @@ async fn what_was_taken_and_what_has_to_go_back_are_shown_and_pay_an_order_or_fa
         ([less(), vec![captured(1_760)]].concat(), PaymentStatus::Captured, false),
         (vec![captured(1_760), unreadable()], PaymentStatus::Captured, true),
     ];
-    let mut history = History::default();
+    let history = Journal::default();
     for (number, (events, _, _)) in cases.iter().enumerate() {
         let (order, payment_id) = (200 + number as u128, id::<PaymentId>(100 + number as u128));
         history.record(
@@ -231,7 +232,7 @@ async fn what_was_taken_and_what_has_to_go_back_are_shown_and_pay_an_order_or_fa
 
 #[tokio::test]
 async fn a_customer_sees_their_own_orders_newest_first_page_by_page() {
-    let mut history = History::default();
+    let history = Journal::default();
     for number in 1..=5 {
         history.record("order", id::<OrderId>(10 + number as u128), &placed(number, 1));
         history.record("order", id::<OrderId>(20 + number as u128), &placed(100 + number, 2));

@@ -1,8 +1,9 @@
-use crate::support::{History, given, id, reason, recorded_at};
+use crate::support::{given, record_foreign};
 use domain::policy::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 use domain::{Position, Timestamp};
 use projections::Limit;
 use projections::permissions::{self, PolicyView};
+use testkit::{Journal, id, reason, recorded_at};
 
 fn rule(path: &str) -> Rule {
     Rule {
@@ -17,9 +18,9 @@ fn rule(path: &str) -> Rule {
 #[tokio::test]
 async fn the_policy_is_what_was_added_changed_and_not_removed() {
     let until = Timestamp::from(recorded_at(Position::new(1_000)));
-    let mut history = History::default();
-    history.record_foreign();
-    let mut policy = |event| history.record("policy", "shop", &event);
+    let history = Journal::default();
+    record_foreign(&history);
+    let policy = |event| history.record("policy", "shop", &event);
     policy(PolicyEvent::RuleAdded { rule_id: id(3), rule: rule("/a") });
     policy(PolicyEvent::RuleAdded { rule_id: id(2), rule: rule("/b") });
     policy(PolicyEvent::RuleAdded { rule_id: id(1), rule: rule("/c") });
@@ -80,6 +81,6 @@ async fn the_policy_is_what_was_added_changed_and_not_removed() {
 
 #[tokio::test]
 async fn before_the_first_rule_the_policy_is_empty_at_version_zero() {
-    let pool = given(&History::default()).await;
+    let pool = given(&Journal::default()).await;
     assert_eq!(permissions::load(&pool).await.expect("a query"), PolicyView::default());
 }

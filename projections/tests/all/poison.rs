@@ -1,5 +1,4 @@
-use crate::support::{History, PATIENCE, Running, database, id, name, options, quantity};
-use crate::support::{sku, usd};
+use crate::support::{PATIENCE, Running, Source, options, record_foreign};
 use crate::tally::{self, Mishap, Tally};
 use compose::testing::eventually;
 use domain::cart::CartEvent;
@@ -13,6 +12,7 @@ use projections::{
     Checkpoints, Limit, Options, Projection, ProjectionStatus, ReadModel, Status, carts,
 };
 use sqlx::PgPool;
+use testkit::{Journal, id, name, pool, quantity, sku, usd};
 use tokio_util::sync::CancellationToken;
 
 fn only(read_model: &'static ReadModel) -> &'static [&'static dyn Projection] {
@@ -33,7 +33,7 @@ async fn parked(pool: &PgPool, projection: &str) -> ProjectionStatus {
     status(pool, projection).await
 }
 
-fn fill(history: &mut History, owner: u128) {
+fn fill(history: &Journal, owner: u128) {
     history.record("cart", id::<CartId>(owner), &CartEvent::CartOpened { owner_id: id(owner) });
     let added = CartEvent::ItemAdded {
         sku: sku("MOUSE"),
@@ -60,15 +60,15 @@ async fn retry(pool: &PgPool, projection: &str, position: Position) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_event_parks_its_cart_only_and_is_never_skipped() {
-    let pool = database().await;
-    let mut history = History::default();
-    (1..=5).for_each(|owner| fill(&mut history, owner));
+    let pool = pool().await;
+    let history = Journal::default();
+    (1..=5).for_each(|owner| fill(&history, owner));
     let poison = history.head().next();
-    history.record_raw("cart", id::<CartId>(1), "ItemAdded", r#"{"sku":17}"#.to_owned());
-    (6..=9).for_each(|owner| fill(&mut history, owner));
+    history.record_raw("cart", id::<CartId>(1), "ItemAdded", r#"{"sku":17}"#);
+    (6..=9).for_each(|owner| fill(&history, owner));
     let later = history.head().next();
     history.record("cart", id::<CartId>(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
-    let source = history.source();
+    let source = Source::of(&history);
     let cancel = CancellationToken::new();
     let checkpoints = Checkpoints::start(pool.connect_options().as_ref().clone(), cancel.clone());
     let running =
@@ -101,9 +101,9 @@ async fn a_damaged_event_parks_its_cart_only_and_is_never_skipped() {
     assert_eq!(again.map(|letter| letter.attempts), Some(2));
 
     // With a cure (here another event, usually another build) it goes on.
-    let mut cured = source.event(poison);
-    cured.payload = source.event(poison.previous()).payload;
-    source.replace(cured);
+    let mut cured = source.journal.event(poison);
+    cured.payload = source.journal.event(poison.previous()).payload;
+    source.journal.replace(cured);
     retry(&pool, carts::NAME, poison).await;
     let cart = carts::by_owner(&pool, id(1)).await.expect("a query").expect("a cart");
     assert_eq!((cart.lines.len(), cart.version, cart.position), (0, 4, later));
@@ -116,14 +116,14 @@ async fn a_damaged_event_parks_its_cart_only_and_is_never_skipped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_newer_build_wrote_is_applied_once_a_build_knows_it() {
-    let pool = database().await;
-    let mut history = History::default();
-    fill(&mut history, 1);
+    let pool = pool().await;
+    let history = Journal::default();
+    fill(&history, 1);
     let newer = history.head();
     history.record("cart", id::<CartId>(1), &CartEvent::ItemRemoved { sku: sku("MOUSE") });
-    let source = history.source();
-    let known = source.event(newer);
-    source.replace(RecordedEvent { event_version: "99".to_owned(), ..known.clone() });
+    let source = Source::of(&history);
+    let known = source.journal.event(newer);
+    source.journal.replace(RecordedEvent { event_version: "99".to_owned(), ..known.clone() });
     let carts = only(&carts::READ_MODEL);
     let running = Running::start(options(&pool, carts), source.clone());
     let letters =
@@ -131,7 +131,7 @@ async fn what_a_newer_build_wrote_is_applied_once_a_build_knows_it() {
     eventually("all of the cart waits", || async { letters().await.len() == 2 }).await;
     running.stop().await;
 
-    source.replace(known);
+    source.journal.replace(known);
     let running = Running::start(options(&pool, carts), source);
     eventually("nothing waits", || async { letters().await.is_empty() }).await;
     let cart = carts::by_owner(&pool, id(1)).await.expect("a query").expect("a cart");
@@ -141,17 +141,18 @@ async fn what_a_newer_build_wrote_is_applied_once_a_build_knows_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_event_of_the_policy_parks_all_of_it_until_it_is_tried_again_or_given_up() {
-    let pool = database().await;
-    let mut history = History::default();
+    let pool = pool().await;
+    let history = Journal::default();
     let path = |id: u128| PolicyEvent::PublicPathAdded {
-        public_path_id: crate::support::id(id),
+        public_path_id: testkit::id(id),
         methods: vec![],
         path: "/x".to_owned(),
     };
     history.record("policy", "shop", &path(1));
-    history.record_raw("policy", "shop", "PublicPathAdded", "{}".to_owned());
+    history.record_raw("policy", "shop", "PublicPathAdded", "{}");
     history.record("policy", "shop", &path(3));
-    let running = Running::start(options(&pool, only(&permissions::READ_MODEL)), history.source());
+    let running =
+        Running::start(options(&pool, only(&permissions::READ_MODEL)), Source::of(&history));
     let found = parked(&pool, permissions::NAME).await;
     assert_eq!(
         (found.position, found.parked_position()),
@@ -181,13 +182,13 @@ async fn a_damaged_event_of_the_policy_parks_all_of_it_until_it_is_tried_again_o
 
 /// Every fault that lasts parks before its event, whatever stands around it in the batch.
 async fn parks_before(mishap: Mishap, expected_reason: &str) {
-    let pool = database().await;
+    let pool = pool().await;
     tally::create_table(&pool).await;
     let history = tally::history(400);
     // The 137th is followed by one that is not counted, so both neighbours are of both kinds.
     let poison = Position::new(137);
     let tally = Tally::new().with_mishap(poison.get(), mishap, 40).leak();
-    let running = Running::start(options(&pool, tally), history.source());
+    let running = Running::start(options(&pool, tally), Source::of(&history));
     // As often as it is retried while the fault lasts.
     loop {
         let found = parked(&pool, tally::NAME).await;
@@ -226,17 +227,17 @@ async fn a_panic_parks_before_its_event() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_behind_events_of_no_interest_parks_directly_before_it() {
-    let pool = database().await;
+    let pool = pool().await;
     tally::create_table(&pool).await;
-    let mut history = History::default();
-    let foreign = (0..40).map(|_| history.record_foreign()).last().expect("some");
-    let poison = tally::count(&mut history, 1);
+    let history = Journal::default();
+    let foreign = (0..40).map(|_| record_foreign(&history)).last().expect("some");
+    let poison = tally::count(&history, 1);
     assert_eq!(poison, foreign.next());
-    tally::count(&mut history, 2);
+    tally::count(&history, 2);
     let tally = Tally::new().with_mishap(poison.get(), Mishap::ConstraintViolated, 1).leak();
     // So that the checkpoint is still behind when the fault is met.
     let options = Options { batch_events: 1, ..options(&pool, tally) };
-    let running = Running::start(options, history.source());
+    let running = Running::start(options, Source::of(&history));
     let found = parked(&pool, tally::NAME).await;
     assert_eq!((found.position, found.parked_position()), (foreign, Some(poison)));
     retry(&pool, tally::NAME, poison).await;
@@ -251,11 +252,11 @@ async fn a_fault_behind_events_of_no_interest_parks_directly_before_it() {
 
 #[tokio::test]
 async fn an_event_that_contradicts_its_stream_is_a_dead_letter() {
-    let pool = database().await;
-    let mut history = History::default();
+    let pool = pool().await;
+    let history = Journal::default();
     let removed = CartEvent::ItemRemoved { sku: sku("MOUSE") };
     history.record("cart", id::<CartId>(1), &removed);
-    let running = Running::start(options(&pool, only(&carts::READ_MODEL)), history.source());
+    let running = Running::start(options(&pool, only(&carts::READ_MODEL)), Source::of(&history));
     eventually("it is a dead letter", || async {
         dead_letters::count(&pool).await.expect("a query") == [("carts".to_owned(), 1)]
     })

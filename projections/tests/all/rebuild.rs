@@ -1,7 +1,7 @@
 //! A rebuild gives the rows that are live already, and nobody notices the swap.
 
 use crate::batches::{happen, steps};
-use crate::support::{History, PATIENCE, Running, Source, all_rows, apply_all, database, options};
+use crate::support::{PATIENCE, Running, Source, all_rows, apply_all, options};
 use crate::tally::{self, Mishap, Tally};
 use compose::testing::eventually;
 use domain::Position;
@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use testkit::{Journal, pool};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -34,7 +35,7 @@ const READERS_PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) fn rebuild_options(pool: &PgPool, source: &Source, batch: usize) -> RebuildOptions {
     let connect = pool.connect_options().as_ref().clone();
     source.store_in(&connect);
-    RebuildOptions { connect, head: source.head(), batch_events: batch }
+    RebuildOptions { connect, head: source.journal.watch_head(), batch_events: batch }
 }
 
 /// Rebuilds to the end, with small batches; again when the server has not yet noticed that the
@@ -96,14 +97,14 @@ async fn rebuilt_rows_are_those_that_were_live() {
     for _ in 0..HISTORIES {
         let drawn = (1..200_usize, 1..200_usize, steps()).new_tree(&mut runner);
         let (live_batch, rebuild_batch, steps) = drawn.expect("nothing is filtered").current();
-        let mut history = History::default();
-        steps.iter().for_each(|step| happen(&mut history, step));
-        let pool = database().await;
+        let history = Journal::default();
+        steps.iter().for_each(|step| happen(&history, step));
+        let pool = pool().await;
         apply_all(&pool, &history, live_batch).await;
         execute(&pool, "grant select on orders to public").await;
         let (rows, shapes) = (all_rows(&pool).await, shape(&pool).await);
 
-        let source = history.source();
+        let source = Source::of(&history);
         for projection in projections::ALL {
             let table = projection.tables()[0];
             let before = table_oid(&pool, table).await;
@@ -124,7 +125,7 @@ async fn rebuilt_rows_are_those_that_were_live() {
 
 #[tokio::test]
 async fn every_table_of_a_read_model_is_of_one_projection() {
-    let pool = database().await;
+    let pool = pool().await;
     let mut owned: Vec<_> =
         projections::ALL.iter().flat_map(|projection| projection.tables()).collect();
     owned.sort();
@@ -156,7 +157,7 @@ fn start_reader(
 }
 
 /// What the table has to hold, by position.
-fn expected_everywhere(history: &History) -> Vec<BTreeMap<String, i64>> {
+fn expected_everywhere(history: &Journal) -> Vec<BTreeMap<String, i64>> {
     let mut counts = vec![BTreeMap::new()];
     for event in history.after(Position::START) {
         let mut next = counts[counts.len() - 1].clone();
@@ -178,11 +179,11 @@ async fn at_the_end(pool: &PgPool, head: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_and_the_worker_go_on_and_no_event_is_lost() {
-    let pool = database().await;
+    let pool = pool().await;
     tally::create_table(&pool).await;
     let history = tally::history(2_000);
     let source = Arc::new(Source::default());
-    source.append(history.after(Position::START).take(500));
+    source.journal.append(history.after(Position::START).take(500));
     let live = Tally::new().leak();
     let running = Running::start(options(&pool, live), source.clone());
     at_the_end(&pool, 500).await;
@@ -198,7 +199,7 @@ async fn readers_and_the_worker_go_on_and_no_event_is_lost() {
             let (source, events) =
                 (source.clone(), history.after(Position::new(500 + round * 500)));
             let mut events: Vec<_> = events.take(500).collect();
-            move |count: usize| source.append(events.drain(..count.min(events.len())))
+            move |count: usize| source.journal.append(events.drain(..count.min(events.len())))
         };
         let rebuilt =
             rebuild(live[0], rebuild_options(&pool, &source, 50), source.clone(), |progress| {
@@ -223,7 +224,7 @@ async fn readers_and_the_worker_go_on_and_no_event_is_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swap_never_takes_back_what_was_seen() {
-    let pool = database().await;
+    let pool = pool().await;
     tally::create_table(&pool).await;
     let history = tally::history(50_000);
     let source = Arc::new(Source::default());
@@ -241,7 +242,7 @@ async fn a_swap_never_takes_back_what_was_seen() {
         async move {
             for event in events {
                 let position = event.position;
-                source.append([event]);
+                source.journal.append([event]);
                 seen.wait_for(tally::NAME, position, PATIENCE).await.expect("the worker goes on");
             }
         }
@@ -259,10 +260,10 @@ async fn a_swap_never_takes_back_what_was_seen() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_query_delays_the_swap_and_no_other_reader() {
-    let pool = database().await;
+    let pool = pool().await;
     tally::create_table(&pool).await;
     let history = tally::history(300);
-    let source = history.source();
+    let source = Source::of(&history);
     let live = Tally::new().leak();
     let running = Running::start(options(&pool, live), source.clone());
     at_the_end(&pool, history.head().get()).await;
@@ -303,10 +304,10 @@ async fn a_long_query_delays_the_swap_and_no_other_reader() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_parked_projection_lives_again() {
-    let pool = database().await;
+    let pool = pool().await;
     tally::create_table(&pool).await;
-    let mut history = tally::history(200);
-    let source = history.source();
+    let history = tally::history(200);
+    let source = Source::of(&history);
     let broken = Tally::new().with_mishap(101, Mishap::Panic, 40).leak();
     let running = Running::start(options(&pool, broken), source.clone());
     eventually("it is parked", || async {
@@ -337,8 +338,8 @@ async fn a_parked_projection_lives_again() {
         (Status::Running, 2, Position::new(200))
     );
     assert_eq!(found.parked_reason, None);
-    tally::count(&mut history, 1);
-    source.append(history.after(Position::new(200)));
+    tally::count(&history, 1);
+    source.journal.append(history.after(Position::new(200)));
     let running = Running::start(options(&pool, mended), source.clone());
     at_the_end(&pool, 201).await;
     assert_eq!(tally::snapshot(&pool).await.1, tally::expected(&history, Position::new(201)));
@@ -347,9 +348,9 @@ async fn a_parked_projection_lives_again() {
 
 #[tokio::test]
 async fn progress_tells_how_far_it_is_and_how_long_it_takes() {
-    let pool = database().await;
+    let pool = pool().await;
     tally::create_table(&pool).await;
-    let source = tally::history(200).source();
+    let source = Source::of(&tally::history(200));
     let mut seen: Vec<Progress> = Vec::new();
     let options = rebuild_options(&pool, &source, 60);
     rebuild(Tally::new().leak()[0], options, source.clone(), |progress| seen.push(progress))

@@ -1,7 +1,7 @@
 //! A rebuild that is cut off, or in somebody's way, changes nothing.
 
 use crate::rebuild::{rebuild_now, rebuild_options, shape};
-use crate::support::{History, Running, Source, database, options};
+use crate::support::{Running, Source, options};
 use crate::tally::{self, Mishap, Tally};
 use compose::testing::eventually;
 use domain::{Cursor, EventSource, Position, RecordedEvent, SourceError};
@@ -10,22 +10,23 @@ use projections::{ApplyError, Projection, RebuildError, Stage, rebuild};
 use sqlx::{PgConnection, PgPool};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use testkit::{Journal, pool};
 use tokio::sync::watch;
 
 /// A live projection at its end, and what its tables look like.
 struct Live {
     pool: PgPool,
-    history: History,
+    history: Journal,
     source: Arc<Source>,
     shape: Vec<String>,
 }
 
 impl Live {
     async fn start() -> Self {
-        let pool = database().await;
+        let pool = pool().await;
         tally::create_table(&pool).await;
         let history = tally::history(1_000);
-        let source = history.source();
+        let source = Source::of(&history);
         let running = Running::start(options(&pool, Tally::new().leak()), source.clone());
         eventually("it is at the end", || async {
             tally::snapshot(&pool).await.0 == history.head()

@@ -1,4 +1,4 @@
-use crate::support::{History, PATIENCE, Running, Source, database, options, process};
+use crate::support::{PATIENCE, Running, Source, options, process, record_foreign};
 use crate::tally::{self, Mishap, Tally};
 use crate::trail::{self, Trail};
 use compose::testing::eventually;
@@ -10,11 +10,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use testkit::{Journal, pool};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 async fn prepared() -> PgPool {
-    let pool = database().await;
+    let pool = pool().await;
     tally::create_table(&pool).await;
     pool
 }
@@ -24,7 +25,7 @@ fn small_batches(pool: &PgPool, projections: &'static [&'static dyn Projection])
 }
 
 /// Rows and checkpoint have to agree in every snapshot, until the checkpoint is at the end.
-async fn watch_to_the_end(pool: &PgPool, history: &History) {
+async fn watch_to_the_end(pool: &PgPool, history: &Journal) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let (position, counts) = tally::snapshot(pool).await;
@@ -96,7 +97,7 @@ async fn terminate(pool: &PgPool, pid: i32) {
 async fn two_workers_on_one_projection_apply_every_event_once() {
     let pool = prepared().await;
     let history = tally::history(3_000);
-    let source = history.source();
+    let source = Source::of(&history);
     // Nothing keeps them apart but the compare-and-set. Of the smaller batches some hold nothing that
     // is counted, and are passed over without it.
     let race = Options { elections: None, ..small_batches(&pool, Tally::new().leak()) };
@@ -116,7 +117,7 @@ async fn a_crash_between_rows_and_commit_changes_nothing() {
     let crashing = [1, 7, 8, 50, 151, 300 - 1]
         .into_iter()
         .fold(Tally::new(), |tally, at| tally.with_mishap(at, Mishap::ConnectionLost, 2));
-    let running = Running::start(small_batches(&pool, crashing.leak()), history.source());
+    let running = Running::start(small_batches(&pool, crashing.leak()), Source::of(&history));
     watch_to_the_end(&pool, &history).await;
     running.stop().await;
     let statuses = list_projections(&pool).await.expect("a query");
@@ -127,7 +128,7 @@ async fn a_crash_between_rows_and_commit_changes_nothing() {
 async fn connections_that_are_cut_at_any_moment_change_nothing() {
     let pool = prepared().await;
     let history = tally::history(4_000);
-    let running = Running::start(small_batches(&pool, Tally::new().leak()), history.source());
+    let running = Running::start(small_batches(&pool, Tally::new().leak()), Source::of(&history));
     let cut = CancellationToken::new();
     let cutter = tokio::spawn({
         let (pool, cut) = (pool.clone(), cut.clone());
@@ -152,8 +153,8 @@ async fn connections_that_are_cut_at_any_moment_change_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_process_works_and_another_takes_over_when_it_dies() {
     let pool = prepared().await;
-    let mut history = tally::history(10);
-    let source = history.source();
+    let history = tally::history(10);
+    let source = Source::of(&history);
     let elected = small_batches(&pool, Tally::new().leak());
     source.store_in(&elected.connect);
     let first = tokio::spawn(process(elected.clone(), source.clone(), CancellationToken::new()));
@@ -175,8 +176,8 @@ async fn one_process_works_and_another_takes_over_when_it_dies() {
         after.len() == 1 && after != before
     })
     .await;
-    tally::count(&mut history, 1);
-    source.append(history.after(Position::new(10)));
+    tally::count(&history, 1);
+    source.journal.append(history.after(Position::new(10)));
     watch_to_the_end(&pool, &history).await;
     let took = died_at.elapsed();
     // About a second, plus what a busy machine adds.
@@ -187,8 +188,8 @@ async fn one_process_works_and_another_takes_over_when_it_dies() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_go_on_without_an_election_when_the_lock_is_kept_for_a_frozen_session() {
     let pool = prepared().await;
-    let mut history = tally::history(10);
-    let source = history.source();
+    let history = tally::history(10);
+    let source = Source::of(&history);
     let cancel = CancellationToken::new();
     let known = Checkpoints::start(pool.connect_options().as_ref().clone(), cancel.clone());
     let elected = Options {
@@ -203,15 +204,15 @@ async fn rows_go_on_without_an_election_when_the_lock_is_kept_for_a_frozen_sessi
     let second = Running::start(elected, source.clone());
     let freezing = Frozen::new(frozen);
     first.abort();
-    tally::count(&mut history, 1);
-    source.append(history.after(Position::new(10)));
+    tally::count(&history, 1);
+    source.journal.append(history.after(Position::new(10)));
     // Whoever looks at the database sees how far the journal is.
     source.read_after(Cursor::at(Position::new(10)), 1).await.expect("it is served");
     watch_to_the_end(&pool, &history).await;
     assert_eq!(leaders(&pool).await, [frozen], "nobody else was elected");
     drop(freezing);
-    tally::count(&mut history, 1);
-    source.append(history.after(Position::new(11)));
+    tally::count(&history, 1);
+    source.journal.append(history.after(Position::new(11)));
     watch_to_the_end(&pool, &history).await;
     second.stop().await;
     cancel.cancel();
@@ -221,7 +222,7 @@ async fn rows_go_on_without_an_election_when_the_lock_is_kept_for_a_frozen_sessi
 async fn a_stopped_runner_leaves_no_session_and_no_lock() {
     let pool = prepared().await;
     let history = tally::history(20);
-    let running = Running::start(small_batches(&pool, Tally::new().leak()), history.source());
+    let running = Running::start(small_batches(&pool, Tally::new().leak()), Source::of(&history));
     watch_to_the_end(&pool, &history).await;
     running.stop().await;
     eventually("the sessions are gone", || async {
@@ -234,13 +235,13 @@ async fn a_stopped_runner_leaves_no_session_and_no_lock() {
 #[tokio::test]
 async fn events_of_no_interest_move_the_checkpoint_too() {
     let pool = prepared().await;
-    let mut history = History::default();
-    let source = history.source();
+    let history = Journal::default();
+    let source = Source::of(&history);
     let running = Running::start(small_batches(&pool, Tally::new().leak()), source.clone());
     for _ in 0..20 {
-        history.record_foreign();
+        record_foreign(&history);
     }
-    source.append(history.after(Position::START));
+    source.journal.append(history.after(Position::START));
     watch_to_the_end(&pool, &history).await;
     running.stop().await;
 }
@@ -259,15 +260,15 @@ async fn events_of_no_interest_cost_a_commit_each_interval_and_not_each() {
     .expect("the names are free");
     let cancel = CancellationToken::new();
     let known = Checkpoints::start(pool.connect_options().as_ref().clone(), cancel.clone());
-    let mut history = History::default();
-    let source = history.source();
+    let history = Journal::default();
+    let source = Source::of(&history);
     let options =
         Options { checkpoints: Some(known.clone()), ..small_batches(&pool, Tally::new().leak()) };
     let running = Running::start(options, source.clone());
     let began = Instant::now();
     for _ in 0..100 {
-        let position = history.record_foreign();
-        source.append(history.after(position.previous()));
+        let position = record_foreign(&history);
+        source.journal.append(history.after(position.previous()));
         // Whoever asks in the same process need not wait for the row.
         known.wait_for(tally::NAME, position, PATIENCE).await.expect("it is passed over");
     }
@@ -316,11 +317,11 @@ impl EventSource for Gapped {
 #[tokio::test]
 async fn a_source_that_skips_an_event_is_not_believed() {
     let pool = prepared().await;
-    let mut history = History::default();
+    let history = Journal::default();
     for stream in 0..10 {
-        tally::count(&mut history, stream);
+        tally::count(&history, stream);
     }
-    let source = Arc::new(Gapped { events: history.source(), asked: AtomicUsize::new(0) });
+    let source = Arc::new(Gapped { events: Source::of(&history), asked: AtomicUsize::new(0) });
     let cancel = CancellationToken::new();
     let options = small_batches(&pool, Tally::new().leak());
     source.events.store_in(&options.connect);
@@ -340,7 +341,7 @@ async fn a_batch_that_takes_too_long_is_tried_in_parts() {
     // All at once would take two seconds, for ever again.
     let running = Running::start(
         Options { batch_patience: patience, ..options(&pool, slow) },
-        history.source(),
+        Source::of(&history),
     );
     watch_to_the_end(&pool, &history).await;
     running.stop().await;
@@ -349,8 +350,8 @@ async fn a_batch_that_takes_too_long_is_tried_in_parts() {
 #[tokio::test]
 async fn rows_of_another_version_are_left_alone() {
     let pool = prepared().await;
-    let mut history = History::default();
-    tally::count(&mut history, 1);
+    let history = Journal::default();
+    tally::count(&history, 1);
     sqlx::query("insert into projections (name, version) values ('tally', 2)")
         .execute(&pool)
         .await
@@ -358,7 +359,7 @@ async fn rows_of_another_version_are_left_alone() {
     // The neighbour shows that the runner has been at work.
     let both: &'static [&'static dyn Projection] =
         Box::leak(vec![Tally::new().leak()[0], &projections::carts::READ_MODEL].into());
-    let running = Running::start(options(&pool, both), history.source());
+    let running = Running::start(options(&pool, both), Source::of(&history));
     let position = |name: &'static str| {
         let pool = &pool;
         async move {
@@ -383,10 +384,10 @@ async fn rows_of_another_version_are_left_alone() {
 #[tokio::test]
 async fn what_may_pass_is_tried_again_and_parks_nothing() {
     // The table is not there yet, as while a migration runs.
-    let pool = database().await;
-    let mut history = History::default();
-    tally::count(&mut history, 1);
-    let running = Running::start(options(&pool, Tally::new().leak()), history.source());
+    let pool = pool().await;
+    let history = Journal::default();
+    tally::count(&history, 1);
+    let running = Running::start(options(&pool, Tally::new().leak()), Source::of(&history));
     eventually("it has registered", || async {
         list_projections(&pool).await.expect("a query").len() == 1
     })
@@ -404,10 +405,10 @@ async fn a_checkpoint_moves_at_the_same_cost_while_somebody_reads_an_old_snapsho
     const MOST_PAGES: i64 = 20 * BATCHES.cast_signed();
     /// Of one look that passes over all of them.
     const PAGES_OF_A_LOOK: i64 = 150;
-    let pool = database().await;
+    let pool = pool().await;
     let (_, projections) = Trail::leak();
     trail::create_table(&pool).await;
-    let mut history = History::default();
+    let history = Journal::default();
     let source = Arc::new(Source::default());
     let running = Running::start(options(&pool, projections), source.clone());
     eventually("it has a row", || async {
@@ -447,8 +448,8 @@ async fn a_checkpoint_moves_at_the_same_cost_while_somebody_reads_an_old_snapsho
     let running = Running::start(options(&pool, projections), source.clone());
     for number in 1..=BATCHES {
         let head = history.head();
-        trail::step(&mut history, 1);
-        source.append(history.after(head));
+        trail::step(&history, 1);
+        source.journal.append(history.after(head));
         eventually("it is applied", || async {
             let rows = trail::rows(&pool).await;
             rows.values().map(Vec::len).sum::<usize>() as u64 == number

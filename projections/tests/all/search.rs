@@ -1,10 +1,11 @@
 use crate::catalogue::{published, sample, sell};
-use crate::support::{History, given, id};
+use crate::support::given;
 use domain::ProductId;
 use domain::product::ProductEvent;
 use projections::Limit;
 use projections::catalogue::{self, ProductFilter, ProductSort};
 use sqlx::PgPool;
+use testkit::{Journal, id};
 
 async fn found(pool: &PgPool, text: &str) -> Vec<i32> {
     let filter = ProductFilter { text: Some(text.to_owned()), ..published() };
@@ -71,9 +72,9 @@ async fn a_text_that_means_something_to_postgresql_is_only_text() {
 
 #[tokio::test]
 async fn a_match_in_the_name_comes_before_one_in_the_description() {
-    let mut history = History::default();
-    sell(&mut history, 1, "Pencil", "Office", 100);
-    sell(&mut history, 2, "Office", "Space", 100);
+    let history = Journal::default();
+    sell(&history, 1, "Pencil", "Office", 100);
+    sell(&history, 2, "Office", "Space", 100);
     let pool = given(&history).await;
     let filter = ProductFilter { text: Some("office".to_owned()), ..published() };
     let page = catalogue::list(&pool, &filter, ProductSort::Relevance, None, Limit::MAX).await;
@@ -83,9 +84,9 @@ async fn a_match_in_the_name_comes_before_one_in_the_description() {
 
 #[tokio::test]
 async fn names_without_spaces_are_found_by_their_parts() {
-    let mut history = History::default();
-    sell(&mut history, 1, "笔记本电脑", "Sticker", 100);
-    sell(&mut history, 2, "鼠标垫 Pro", "Sticker", 100);
+    let history = Journal::default();
+    sell(&history, 1, "笔记本电脑", "Sticker", 100);
+    sell(&history, 2, "鼠标垫 Pro", "Sticker", 100);
     let pool = given(&history).await;
     assert_eq!(found(&pool, "电脑").await, [1]);
     assert_eq!(found(&pool, "笔记本").await, [1]);
@@ -96,7 +97,7 @@ async fn names_without_spaces_are_found_by_their_parts() {
 
 #[tokio::test]
 async fn the_vocabulary_holds_words_of_published_products_only() {
-    let mut history = sample();
+    let history = sample();
     for number in [3, 4, 5, 6] {
         history.record("product", id::<ProductId>(number), &ProductEvent::ProductRetired {});
     }

@@ -1,7 +1,7 @@
 //! A read model's row is the view of its aggregate's state: what a command answers is what a read shows.
 
 use crate::batches::{happen, steps};
-use crate::support::{History, given};
+use crate::support::given;
 use cqrs_es::Aggregate;
 use domain::cart::Cart;
 use domain::order::Order;
@@ -18,6 +18,7 @@ use proptest::prelude::Strategy;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
+use testkit::Journal;
 use uuid::Uuid;
 
 /// Random histories; each costs a database.
@@ -33,7 +34,7 @@ struct Folded<A> {
 }
 
 /// Every aggregate of a type.
-fn folded<A: Aggregate>(history: &History) -> BTreeMap<String, Folded<A>>
+fn folded<A: Aggregate>(history: &Journal) -> BTreeMap<String, Folded<A>>
 where
     A::Event: EventTypes,
 {
@@ -63,8 +64,8 @@ async fn rows_are_the_views_of_their_aggregates_states() {
     let mut compared = BTreeSet::new();
     for _ in 0..HISTORIES {
         let steps = steps().new_tree(&mut runner).expect("nothing is filtered").current();
-        let mut history = History::default();
-        steps.iter().for_each(|step| happen(&mut history, step));
+        let history = Journal::default();
+        steps.iter().for_each(|step| happen(&history, step));
         let pool = given(&history).await;
 
         let items = folded::<StockItem>(&history);

@@ -1,13 +1,14 @@
 //! A projection that shows every fault: it only counts, so an event that is applied twice, or not
 //! at all, is a wrong number for ever.
 
-use crate::support::History;
+use crate::support::record_foreign;
 use domain::{Position, RecordedEvent};
 use futures::future::BoxFuture;
 use projections::{ApplyError, Projection};
 use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use testkit::Journal;
 
 pub(crate) const NAME: &str = "tally";
 
@@ -135,24 +136,24 @@ pub(crate) async fn create_table(pool: &PgPool) {
 }
 
 /// Events on ten streams, and every fourth of an aggregate that is not counted.
-pub(crate) fn history(events: u64) -> History {
-    let mut history = History::default();
+pub(crate) fn history(events: u64) -> Journal {
+    let history = Journal::default();
     for number in 0..events {
         if number % 4 == 3 {
-            history.record_foreign();
+            record_foreign(&history);
         } else {
-            count(&mut history, number % 10);
+            count(&history, number % 10);
         }
     }
     history
 }
 
-pub(crate) fn count(history: &mut History, stream: u64) -> Position {
-    history.record_raw(COUNTED, format!("stream-{stream}"), "Counted", "{}".to_owned())
+pub(crate) fn count(history: &Journal, stream: u64) -> Position {
+    history.record_raw(COUNTED, format!("stream-{stream}"), "Counted", "{}").position
 }
 
 /// What the table has to hold after the events up to `position`.
-pub(crate) fn expected(history: &History, position: Position) -> BTreeMap<String, i64> {
+pub(crate) fn expected(history: &Journal, position: Position) -> BTreeMap<String, i64> {
     let mut counts = BTreeMap::new();
     let counted = history.after(Position::START).filter(|event| event.position <= position);
     for event in counted.filter(|event| event.aggregate_type == COUNTED) {

@@ -1,7 +1,6 @@
 //! A projection that shows the order of what it was given: the positions of every stream, as they
 //! were applied. An event that is doubled, left out or too early stays visible.
 
-use crate::support::History;
 use domain::{Position, RecordedEvent};
 use futures::future::BoxFuture;
 use projections::{ApplyError, Projection};
@@ -9,6 +8,7 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use testkit::Journal;
 use tokio::sync::Notify;
 
 pub(crate) const NAME: &str = "trail";
@@ -146,13 +146,13 @@ pub(crate) async fn create_table(pool: &PgPool) {
 }
 
 /// Records the next event of a stream.
-pub(crate) fn step(history: &mut History, stream: impl std::fmt::Display) -> Position {
-    history.record_raw(FOLLOWED, format!("stream-{stream}"), "Stepped", "{}".to_owned())
+pub(crate) fn step(history: &Journal, stream: impl std::fmt::Display) -> Position {
+    history.record_raw(FOLLOWED, format!("stream-{stream}"), "Stepped", "{}").position
 }
 
 /// What the table has to hold when every stream stops at its first event that is poison; and the
 /// positions that then wait as dead letters.
-pub(crate) fn expected(history: &History, poison: &BTreeSet<u64>) -> (Rows, Vec<u64>) {
+pub(crate) fn expected(history: &Journal, poison: &BTreeSet<u64>) -> (Rows, Vec<u64>) {
     let (mut rows, mut letters, mut parked) = (Rows::new(), Vec::new(), BTreeSet::new());
     for event in history.after(Position::START).filter(|event| event.aggregate_type == FOLLOWED) {
         let stream = event.aggregate_id.clone();

@@ -1,8 +1,9 @@
-use crate::support::{History, given, id, reason, recorded_at};
+use crate::support::given;
 use domain::user::UserEvent;
 use domain::{Locale, Position, RoleName, Sealed, Timestamp, UserId};
 use projections::users;
 use projections::{Limit, QueryError};
+use testkit::{Journal, id, reason, recorded_at};
 
 fn registered(number: i32) -> UserEvent {
     UserEvent::UserRegistered {
@@ -20,8 +21,8 @@ fn granted(role: &'static str) -> UserEvent {
 #[tokio::test]
 async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
     let until = Timestamp::from(recorded_at(Position::new(1_000)));
-    let mut history = History::default();
-    let mut user = |event| history.record("user", id::<UserId>(1), &event);
+    let history = Journal::default();
+    let user = |event| history.record("user", id::<UserId>(1), &event);
     user(registered(42));
     user(granted("staff"));
     user(granted("customer"));
@@ -59,7 +60,7 @@ async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
 
 #[tokio::test]
 async fn a_lifted_ban_is_gone() {
-    let mut history = History::default();
+    let history = Journal::default();
     history.record("user", id::<UserId>(1), &registered(1));
     history.record(
         "user",
@@ -75,7 +76,7 @@ async fn a_lifted_ban_is_gone() {
 
 #[tokio::test]
 async fn erased_and_abandoned_users_leave_no_row() {
-    let mut history = History::default();
+    let history = Journal::default();
     history.record("user", id::<UserId>(1), &registered(1));
     history.record("user", id::<UserId>(1), &UserEvent::UserErased {});
     history.record("user", id::<UserId>(2), &UserEvent::UserRegistrationAbandoned {});
@@ -89,7 +90,7 @@ async fn erased_and_abandoned_users_leave_no_row() {
 
 #[tokio::test]
 async fn users_are_listed_by_number_page_by_page() {
-    let mut history = History::default();
+    let history = Journal::default();
     for number in [5, 3, 1, 4, 2] {
         history.record("user", id::<UserId>(number as u128 + 100), &registered(number));
     }
@@ -109,7 +110,7 @@ async fn users_are_listed_by_number_page_by_page() {
 
 #[tokio::test]
 async fn a_cursor_that_is_not_ours_is_refused() {
-    let pool = given(&History::default()).await;
+    let pool = given(&Journal::default()).await;
     for cursor in ["", "x", "bm90IGpzb24", &"A".repeat(10_000)] {
         let refused = users::list(&pool, Some(cursor), Limit::DEFAULT).await;
         assert!(matches!(refused, Err(QueryError::InvalidCursor)), "{cursor}");
@@ -119,7 +120,7 @@ async fn a_cursor_that_is_not_ours_is_refused() {
 #[tokio::test]
 async fn others_with_a_role_are_those_who_are_not_banned_now_the_oldest_first() {
     let until = Timestamp::from(recorded_at(Position::new(1_000)));
-    let mut history = History::default();
+    let history = Journal::default();
     for (user, number) in [(5, 1), (4, 2), (3, 3), (2, 4), (1, 5)] {
         history.record("user", id::<UserId>(user), &registered(number));
         history.record("user", id::<UserId>(user), &granted("admin"));

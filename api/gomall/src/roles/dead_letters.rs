@@ -19,7 +19,9 @@ pub(super) async fn run(action: DeadLettersAction) -> anyhow::Result<()> {
             let decided = dead_letters::request_retry(&connect(&database).await?, &id).await?;
             check(decided)?;
             warn!(dead_letter.id = %id, actor = ACTOR, "a dead letter is tried again");
-            println!("{id}: its lane is tried again within about a second by the running workers");
+            println!(
+                "{id}: its ordering key is tried again within about a second by the running workers"
+            );
             Ok(())
         }
         DeadLettersAction::GiveUp { id, database } => {

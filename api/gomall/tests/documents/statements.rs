@@ -6,7 +6,6 @@
 //! constant of the same file, or a `format!` of nothing but such constants. The others are put together
 //! while the process runs; their number stands below.
 
-use compose::testing::TestStack;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use sqlx::{Connection, Executor, PgConnection};
 use std::collections::BTreeMap;
@@ -43,7 +42,7 @@ const PUT_TOGETHER: [(&str, usize, &str); 12] = [
 
 #[tokio::test]
 async fn every_statement_that_is_written_down_can_be_prepared() {
-    let database = TestStack::shared().await.database_from("commands", migrate).await;
+    let database = testkit::database().await;
     let mut session = PgConnection::connect(database.url()).await.expect("it is up");
     let (mut statements, mut put_together) = (vec![], vec![]);
     for source in SOURCES {
@@ -74,12 +73,6 @@ async fn every_statement_that_is_written_down_can_be_prepared() {
     }
     let listed = PUT_TOGETHER.map(|(file, statements, _)| (file.to_owned(), statements));
     assert_eq!(by_file, listed.into());
-}
-
-async fn migrate(url: String) {
-    let pool = sqlx::PgPool::connect(&url).await.expect("the template database is up");
-    commands::MIGRATOR.run(&pool).await.expect("the migrations apply to an empty database");
-    pool.close().await;
 }
 
 fn root() -> PathBuf {

@@ -12,25 +12,26 @@ use std::process::Command;
 
 /// Every crate with the crates of ours that it may depend on, and those that its tests may use
 /// beside them. `api` is where the parts are put together, `gomall` is the binary.
-const MAY_USE: [(&str, &[&str], &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str], &[&str]); 12] = [
     ("domain", &[], &[]),
     ("follow", &["domain"], &["compose"]),
-    ("commands", &["domain", "follow"], &["compose"]),
-    ("projections", &["domain", "follow"], &["compose"]),
-    ("nats", &["domain", "follow"], &["compose"]),
+    ("commands", &["domain", "follow"], &["compose", "testkit"]),
+    ("projections", &["domain", "follow"], &["compose", "testkit"]),
+    ("nats", &["domain", "follow"], &["compose", "testkit"]),
     ("compose", &[], &[]),
+    ("testkit", &["domain", "compose"], &[]),
     ("provider", &["domain", "commands"], &[]),
-    ("sandbox", &["domain", "provider"], &["commands", "compose"]),
+    ("sandbox", &["domain", "provider"], &["commands", "compose", "testkit"]),
     (
         "api",
         &["domain", "follow", "commands", "projections", "nats", "provider", "sandbox"],
-        &["compose"],
+        &["compose", "testkit"],
     ),
     ("laboratory", &["domain", "follow", "commands", "projections", "nats", "compose", "api"], &[]),
     (
         "gomall",
         &["domain", "commands", "projections", "nats", "compose", "api", "laboratory"],
-        &["follow", "provider", "sandbox"],
+        &["follow", "provider", "sandbox", "testkit"],
     ),
 ];
 

@@ -17,7 +17,6 @@ use domain::payment::PaymentStatus;
 use domain::{EmailAddress, Locale, OrderContact, Sku, UserId};
 use nats::notify::{Mailer, Sender};
 use nats::{RelayState, StreamConfig};
-use sqlx::Connection as _;
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
 use std::time::Duration;
@@ -32,7 +31,7 @@ struct Running {
 impl Running {
     async fn start() -> Self {
         let stack = TestStack::shared().await;
-        let database = stack.database_from("supervisor", migrate).await;
+        let database = testkit::database().await;
         let keys = TempDir::new();
         let config = ShopConfig {
             database: PgConnectOptions::from_str(database.url()).expect("compose gives valid URLs"),
@@ -58,12 +57,6 @@ impl Running {
         seed::default_policy(&shop.app).await.expect("the database is up");
         Self { shop, _database: database, _keys: keys }
     }
-}
-
-async fn migrate(url: String) {
-    let mut connection = sqlx::PgConnection::connect(&url).await.expect("the database is up");
-    commands::MIGRATOR.run(&mut connection).await.expect("the migrations are right");
-    connection.close().await.expect("the database is up");
 }
 
 /// Where the tests sign in from.

@@ -11,7 +11,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 /// The bytes that the sandbox and the shop share.
-const SECRET: &[u8] = b"between the two of us";
+const SECRET: &[u8] = b"between the two of us alone";
 
 /// A notebook, in cents.
 const PRICE: i64 = 990;

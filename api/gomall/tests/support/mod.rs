@@ -19,7 +19,7 @@ use std::time::Duration;
 /// The longest that anything in these tests may take to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Real ids: the test is its own composition root.
+/// An id that nobody has, of chance from its first bit to its last: addresses, keys and secrets are made of it.
 #[expect(clippy::disallowed_methods, reason = "the test is its own composition root")]
 pub(crate) fn new_id() -> uuid::Uuid {
     uuid::Uuid::new_v4()

@@ -7,9 +7,9 @@
 use super::bus::Ours;
 use super::history;
 use super::measure::{Fleet, Measured, Rounds, take_turns};
-use super::place::Place;
 use super::report::{Ratios, Report, ratio};
 use super::targets::{Load, skus};
+use super::testbed::Testbed;
 
 /// Commands, and loads, in flight.
 const CLIENTS: u16 = 32;
@@ -21,12 +21,12 @@ const LOAD: [&str; 2] = ["load", "load_short"];
 /// Measures `long`, whose journal gets `events` events more, beside a journal that does not.
 pub(super) async fn measure(
     long: &Ours,
-    place: &Place,
+    testbed: &Testbed,
     rounds: Rounds,
     events: u64,
     report: &Report,
 ) -> anyhow::Result<()> {
-    let short = Ours::start(place.database_beside()).await?;
+    let short = Ours::start(testbed.database_beside()).await?;
     let mut cases = Vec::new();
     for (index, shop) in [long, &short].into_iter().enumerate() {
         let [written, loaded] = ["written", "loaded"].map(skus);
@@ -40,7 +40,7 @@ pub(super) async fn measure(
     }
     take_turns(&mut cases, Rounds { count: 1, ..rounds }).await?;
     eprintln!("{events} events are added …");
-    history::load(place.database(), events).await?;
+    history::load(testbed.database(), events).await?;
     let measured = take_turns(&mut cases, rounds).await?;
     say(report, &measured);
     drop(cases);

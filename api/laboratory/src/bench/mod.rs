@@ -7,7 +7,7 @@
 //!
 //! | module | question it answers |
 //! |---|---|
-//! | [`place`] | on which database, and how does it go away? |
+//! | [`testbed`] | on which database, and how does it go away? |
 //! | [`mod@measure`] | how is a round driven, and what is kept of it? |
 //! | [`targets`] | which aggregates are written to? |
 //! | [`bus`] | what is ours on the write side |
@@ -25,28 +25,28 @@ mod growth;
 mod history;
 mod lag;
 mod measure;
-mod place;
 mod postgres_es;
 mod rebuild;
 mod relay;
 mod report;
 mod sql;
 mod targets;
+mod testbed;
 
 use api::settings::{DatabaseUrl, Secret};
 use api::stop::told_to_stop;
 use bus::Ours;
 use clap::{Args, Subcommand};
 use measure::{Case, Fleet, Measured, Rounds};
-use place::{Place, Server};
 use postgres_es::Peer;
-use rebuild::Standing;
+use rebuild::StillJournal;
 use relay::Broker;
 use report::{Ratios, Report};
 use sqlx::postgres::PgConnectOptions;
 use std::path::PathBuf;
 use std::time::Duration;
 use targets::Load;
+use testbed::{Server, Testbed};
 
 /// The most clients of one run: each anchor has a connection a client.
 const MAX_CLIENTS: u16 = 1_000;
@@ -147,15 +147,15 @@ pub async fn run(mut scenario: Scenario) -> anyhow::Result<()> {
     args.clients.dedup();
     let args = args.clone();
     let most = args.clients.last().copied().unwrap_or(1);
-    let place = tokio::select! {
-        place = Place::open(&args, connections(most)) => place?,
+    let testbed = tokio::select! {
+        testbed = Testbed::open(&args, connections(most)) => testbed?,
         () = stop.cancelled() => return Ok(()),
     };
     let result = tokio::select! {
-        result = measure(&scenario, &args, &place) => result,
+        result = measure(&scenario, &args, &testbed) => result,
         () = stop.cancelled() => Ok(()),
     };
-    place.close().await?;
+    testbed.close().await?;
     result
 }
 
@@ -164,8 +164,8 @@ fn connections(clients: u16) -> u16 {
     3 * clients + 100
 }
 
-async fn measure(scenario: &Scenario, args: &BenchArgs, place: &Place) -> anyhow::Result<()> {
-    let database = place.database();
+async fn measure(scenario: &Scenario, args: &BenchArgs, testbed: &Testbed) -> anyhow::Result<()> {
+    let database = testbed.database();
     let ours = Ours::start(database).await?;
     sql::prepare(database).await?;
     let rounds = Rounds::of(args.seconds);
@@ -179,7 +179,7 @@ async fn measure(scenario: &Scenario, args: &BenchArgs, place: &Place) -> anyhow
         }
         Scenario::Relay(_) => {
             let head = history::load(database, args.events).await?;
-            let client = nats::connect(&place.nats_url()?, "gomall bench").await?;
+            let client = nats::connect(&testbed.nats_url()?, "gomall bench").await?;
             let broker = Broker { pool: ours.pool().clone(), client, head };
             let mut cases = vec![broker.relay(), broker.publish().await?];
             args.select(&mut cases)?;
@@ -187,7 +187,7 @@ async fn measure(scenario: &Scenario, args: &BenchArgs, place: &Place) -> anyhow
         }
         Scenario::Rebuild(_) => {
             let head = history::load(database, args.events).await?;
-            let journal = Standing::open(database, head).await?;
+            let journal = StillJournal::open(database, head).await?;
             for projection in [projections::ALL[0], projections::ALL[1], projections::ALL[2]] {
                 let mut cases = vec![journal.rebuild(projection), journal.read()];
                 report.add(&measure::take_turns(&mut cases, rounds).await?);
@@ -195,7 +195,7 @@ async fn measure(scenario: &Scenario, args: &BenchArgs, place: &Place) -> anyhow
         }
         Scenario::Lag(_) => measure_lag(args, &ours, database, &report).await?,
         Scenario::Growth(_) => {
-            growth::measure(&ours, place, rounds, args.events, &report).await?;
+            growth::measure(&ours, testbed, rounds, args.events, &report).await?;
         }
     }
     ours.stop().await;

@@ -16,13 +16,13 @@ use tokio::sync::watch;
 
 /// A journal that stands still.
 #[derive(Clone)]
-pub(super) struct Standing {
+pub(super) struct StillJournal {
     database: PgConnectOptions,
     reader: Arc<JournalReader>,
     head: watch::Receiver<Position>,
 }
 
-impl Standing {
+impl StillJournal {
     pub(super) async fn open(database: &PgConnectOptions, head: Position) -> anyhow::Result<Self> {
         // The sender may go: a position stays readable without it.
         let (_, head) = watch::channel(head);
@@ -47,13 +47,13 @@ fn round(head: Position, begun: Instant) -> Round {
 }
 
 struct Rebuilding {
-    journal: Standing,
+    journal: StillJournal,
     projection: &'static dyn Projection,
 }
 
 impl Rebuilding {
     async fn rebuild(&self) -> anyhow::Result<Round> {
-        let Standing { database, reader, head } = &self.journal;
+        let StillJournal { database, reader, head } = &self.journal;
         let options = RebuildOptions {
             connect: database.clone(),
             head: head.clone(),
@@ -80,7 +80,7 @@ impl Case for Rebuilding {
     }
 }
 
-struct Reading(Standing);
+struct Reading(StillJournal);
 
 impl Reading {
     async fn read(&self) -> anyhow::Result<Round> {

@@ -1,7 +1,7 @@
 //! What is said: one line a case, medians over the rounds.
 
 use super::measure::{Measured, Round, median};
-use super::place::Server;
+use super::testbed::Server;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -3,8 +3,8 @@
 use super::check::{Evidence, Violation, violations};
 use super::child::Child;
 use super::history::Line;
-use super::place::{Ground, Place};
 use super::proxy::Proxy;
+use super::testbed::{Ground, Testbed};
 use anyhow::Context as _;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -27,7 +27,7 @@ pub(super) struct Load {
 /// What a scenario goes by.
 pub(super) struct Cycle<'a> {
     /// The servers.
-    pub(super) place: &'a Place,
+    pub(super) testbed: &'a Testbed,
     /// What is this cycle's alone.
     pub(super) ground: Ground,
     /// What everything is drawn from.
@@ -43,15 +43,15 @@ pub(super) struct Cycle<'a> {
 
 impl<'a> Cycle<'a> {
     pub(super) async fn begin(
-        place: &'a Place,
+        testbed: &'a Testbed,
         number: u32,
         seed: u64,
         load: Load,
     ) -> anyhow::Result<Self> {
         let begun = Instant::now();
-        let ground = place.ground(number).await?;
+        let ground = testbed.ground(number).await?;
         let rng = StdRng::seed_from_u64(seed);
-        Ok(Self { place, ground, seed, rng, load, faults: vec![], begun })
+        Ok(Self { testbed, ground, seed, rng, load, faults: vec![], begun })
     }
 
     /// Starts a process of this binary.
@@ -78,7 +78,7 @@ impl<'a> Cycle<'a> {
     pub(super) async fn proxies(&self) -> anyhow::Result<Vec<Proxy>> {
         let mut proxies = vec![];
         for _ in 0..self.load.processes {
-            proxies.push(Proxy::to_postgres(self.place.stack.postgres.port()).await?);
+            proxies.push(Proxy::to_postgres(self.testbed.stack.postgres.port()).await?);
         }
         Ok(proxies)
     }

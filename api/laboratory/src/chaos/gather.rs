@@ -74,7 +74,7 @@ fn unsigned(number: i64) -> u64 {
 
 /// What is published, if it reaches up to `head`.
 pub(super) async fn stream(cycle: &Cycle<'_>, head: u64) -> anyhow::Result<Vec<Message>> {
-    let client = async_nats::connect(cycle.place.stack.nats.url()).await?;
+    let client = async_nats::connect(cycle.testbed.stack.nats.url()).await?;
     let stream = jetstream::new(client).get_stream(StreamConfig::default().name).await?;
     let last = stream.cached_info().state.last_sequence;
     anyhow::ensure!(last >= head, "the stream reaches {last} of {head}");
@@ -107,7 +107,7 @@ pub(super) async fn orders(cycle: &Cycle<'_>) -> anyhow::Result<i64> {
 
 /// The sequence of the last message of the stream.
 pub(super) async fn last(cycle: &Cycle<'_>) -> anyhow::Result<u64> {
-    let client = async_nats::connect(cycle.place.stack.nats.url()).await?;
+    let client = async_nats::connect(cycle.testbed.stack.nats.url()).await?;
     let stream = jetstream::new(client).get_stream(StreamConfig::default().name).await?;
     Ok(stream.cached_info().state.last_sequence)
 }

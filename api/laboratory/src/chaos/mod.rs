@@ -7,7 +7,7 @@
 //!
 //! | module | question it answers |
 //! |---|---|
-//! | [`place`] | on which servers? |
+//! | [`testbed`] | on which servers? |
 //! | [`child`] | how are processes started, and ended with us? |
 //! | [`work`], [`operations`], [`account`] | what is written, and by whom? |
 //! | [`follow`] | who reads meanwhile? |
@@ -33,13 +33,13 @@ mod history;
 mod mailbox;
 mod mails;
 mod operations;
-mod place;
 mod proxy;
 mod report;
 mod rows;
 mod scenarios;
 mod shopper;
 mod staff;
+mod testbed;
 mod work;
 
 pub use scenarios::Scenario;
@@ -51,12 +51,12 @@ use api::stop::told_to_stop;
 use check::Evidence;
 use clap::Args;
 use cycle::{Cycle, Load, Verdict};
-use place::Place;
 use report::Report;
 use sqlx::postgres::PgConnectOptions;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
+use testbed::Testbed;
 
 /// The most cycles of one run: a night of them.
 const MAX_CYCLES: u32 = 10_000;
@@ -113,15 +113,15 @@ async fn play_on(
     scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<Evidence>,
 ) -> anyhow::Result<()> {
     let stop = told_to_stop()?;
-    let place = tokio::select! {
-        place = Place::open(parent, notes) => place?,
+    let testbed = tokio::select! {
+        testbed = Testbed::open(parent, notes) => testbed?,
         () = stop.cancelled() => return Ok(()),
     };
     let result = tokio::select! {
-        result = cycles(name, args, operations, &place, scenario) => result,
+        result = cycles(name, args, operations, &testbed, scenario) => result,
         () = stop.cancelled() => Ok(()),
     };
-    place.close().await;
+    testbed.close().await;
     result
 }
 
@@ -129,14 +129,14 @@ async fn cycles(
     name: &'static str,
     args: &ChaosArgs,
     operations: u32,
-    place: &Place,
+    testbed: &Testbed,
     scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<Evidence>,
 ) -> anyhow::Result<()> {
     let ChaosArgs { processes, clients, .. } = *args;
     let mut report = Report::new(name, args.json);
     for (number, seed) in (1..=args.cycles).zip(args.seed..) {
         let load = Load { processes, clients, operations };
-        let verdict = one(place, number, seed, load, &scenario)
+        let verdict = one(testbed, number, seed, load, &scenario)
             .await
             .with_context(|| format!("{name}, cycle {number}, seed {seed}"))?;
         report.add(&verdict);
@@ -151,16 +151,16 @@ async fn cycles(
 }
 
 async fn one(
-    place: &Place,
+    testbed: &Testbed,
     number: u32,
     seed: u64,
     load: Load,
     scenario: impl AsyncFn(&mut Cycle<'_>) -> anyhow::Result<Evidence>,
 ) -> anyhow::Result<Verdict> {
-    let mut cycle = Cycle::begin(place, number, seed, load).await?;
+    let mut cycle = Cycle::begin(testbed, number, seed, load).await?;
     let evidence = scenario(&mut cycle).await?;
     let verdict = cycle.judge(number, &evidence);
-    place.clear(cycle.ground).await?;
+    testbed.clear(cycle.ground).await?;
     Ok(verdict)
 }
 

@@ -66,8 +66,8 @@ impl Staff {
         let mut staff = Self { members: vec![], mailbox: Mailbox::open().await? };
         for &duty in duties {
             for number in 0..OF_EACH {
-                let postgres = Proxy::to_postgres(cycle.place.stack.postgres.port()).await?;
-                let nats = Proxy::to_nats(cycle.place.nats_port()?).await?;
+                let postgres = Proxy::to_postgres(cycle.testbed.stack.postgres.port()).await?;
+                let nats = Proxy::to_nats(cycle.testbed.nats_port()?).await?;
                 let http = match duty {
                     Duty::Serve => Some(free_address()?),
                     Duty::Relay | Duty::Project | Duty::Notify => None,

@@ -3,37 +3,25 @@
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use commands::payments::{Charge, ProviderAnswer};
-use compose::testing::{TestDatabase, TestStack};
-use domain::{Currency, Money, PaymentId};
+use compose::testing::TestDatabase;
+use domain::{Money, PaymentId};
 use provider::HttpProvider;
 use provider::webhook::{Notification, WebhookSecret, verify};
 use sandbox::{SandboxError, SandboxSettings, serve};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use std::time::Duration;
+use testkit::{new_id, usd};
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// Nothing here takes longer unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-/// A database with the migrations.
-pub(crate) async fn database() -> TestDatabase {
-    let stack = TestStack::shared().await;
-    stack
-        .database_from("sandbox", |url| async move {
-            let pool = PgPool::connect(&url).await.expect("the template is there");
-            commands::MIGRATOR.run(&pool).await.expect("the migrations apply");
-            pool.close().await;
-        })
-        .await
-}
 
 /// A running sandbox, and a client of it.
 pub(crate) struct Sandbox {
@@ -88,7 +76,7 @@ impl Sandbox {
 
 /// 9.90 USD.
 pub(crate) fn price() -> Money {
-    Money::new(990, Currency::USD).expect("in range")
+    usd(990)
 }
 
 /// A charge of [`price`] to the card of that token.
@@ -178,12 +166,6 @@ impl Receiver {
 /// The secret that sandbox and receiver share.
 pub(crate) fn secret() -> WebhookSecret {
     SECRET.parse().expect("the constant is a secret")
-}
-
-/// An id of its own for each payment.
-#[expect(clippy::disallowed_methods, reason = "a test is its own composition root")]
-pub(crate) fn new_id<Id: From<Uuid>>() -> Id {
-    Uuid::now_v7().into()
 }
 
 /// When a notification is looked at.

@@ -1,8 +1,6 @@
 //! What the sandbox tells on its own accord.
 
-use super::support::{
-    Closed, Delivery, captured, charge, database, declined, new_id, now, sandbox, secret, start,
-};
+use super::support::{Closed, Delivery, captured, charge, declined, now, sandbox, secret, start};
 use commands::payments::{PaymentProvider, ProviderAnswer};
 use compose::testing::eventually;
 use domain::PaymentId;
@@ -10,6 +8,7 @@ use futures::future::join_all;
 use provider::webhook::{InvalidSignature, verify};
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::{database, new_id};
 
 #[tokio::test]
 async fn every_outcome_is_notified_with_a_signature_that_holds() {

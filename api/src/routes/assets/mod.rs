@@ -7,7 +7,7 @@ use crate::application::App;
 use crate::http::{Asset, Path, Problem};
 use crate::openapi::schema::answers;
 use crate::openapi::takes::routes;
-use crate::routes::resource::{Access, GET, Resource, public};
+use crate::routes::resource::{Defaults, GET, Resource, public};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use schemars::JsonSchema;
@@ -25,7 +25,7 @@ const KEPT: &str = "public, max-age=86400";
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes: routes::<Arc<App>>,
-    access: Access { rules: &[], public_paths: &[public(5, GET, "/static/.*")] },
+    defaults: Defaults { rules: &[], public_paths: &[public(5, GET, "/static/.*")] },
 };
 
 /// The routes of this module. They need nothing of the shop, so any state will do.

@@ -5,14 +5,14 @@ mod handlers;
 
 use crate::application::App;
 use crate::openapi::takes::routes;
-use crate::routes::resource::{Access, GET, POST, Resource, public};
+use crate::routes::resource::{Defaults, GET, POST, Resource, public};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
-    access: Access {
+    defaults: Defaults {
         rules: &[],
         public_paths: &[
             public(6, GET, r"/\.well-known/jwks\.json"),

@@ -10,7 +10,7 @@ pub(in crate::routes) use params::{SearchText, Sort, given};
 
 use crate::application::App;
 use crate::openapi::takes::routes;
-use crate::routes::resource::{Access, GET, Resource, public};
+use crate::routes::resource::{Defaults, GET, Resource, public};
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::middleware::map_response;
@@ -21,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
-    access: Access {
+    defaults: Defaults {
         rules: &[],
         public_paths: &[
             public(9, GET, "/api/v1/products(/[^/]+)?"),

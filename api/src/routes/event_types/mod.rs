@@ -5,14 +5,14 @@ mod handlers;
 
 use crate::application::App;
 use crate::openapi::takes::routes;
-use crate::routes::resource::{Access, GET, Resource, allow};
+use crate::routes::resource::{Defaults, GET, Resource, allow};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
-    access: Access {
+    defaults: Defaults {
         rules: &[allow(11, "analyst", GET, "/api/v1/event-types", "The schemas of the events.")],
         public_paths: &[],
     },

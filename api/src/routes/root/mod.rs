@@ -1,6 +1,6 @@
 //! What lies at the root: probes, metrics and the documentation of the API.
 
-use super::resource::{Access, GET, public};
+use super::resource::{Defaults, GET, public};
 use crate::guard::Origin;
 use crate::http::{Asset, JSON_UTF8, Json, Path, Problem};
 use crate::openapi;
@@ -75,7 +75,7 @@ pub enum ShowsMetrics {
 }
 
 /// What a new shop lets everybody see of the root.
-pub(super) const ACCESS: Access = Access {
+pub(super) const DEFAULTS: Defaults = Defaults {
     rules: &[],
     public_paths: &[
         public(2, GET, "/(healthz|readyz|metrics)"),

@@ -7,14 +7,14 @@ pub(in crate::routes) use body::{UserBody, from_aggregate, from_view};
 
 use crate::application::App;
 use crate::openapi::takes::routes;
-use crate::routes::resource::{ANY, Access, Resource, allow};
+use crate::routes::resource::{ANY, Defaults, Resource, allow};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
-    access: Access {
+    defaults: Defaults {
         rules: &[allow(2, "authenticated", ANY, "/api/v1/me(/.*)?", "One's own account and cart.")],
         public_paths: &[],
     },

@@ -4,14 +4,14 @@ mod handlers;
 
 use crate::application::App;
 use crate::openapi::takes::routes;
-use crate::routes::resource::{Access, POST, Resource, public};
+use crate::routes::resource::{Defaults, POST, Resource, public};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
-    access: Access {
+    defaults: Defaults {
         rules: &[],
         public_paths: &[
             // Signed by the provider; the handler checks it.

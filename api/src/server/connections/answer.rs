@@ -36,7 +36,7 @@ struct Open {
 
 /// What the requests of a connection say of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Activity {
     /// There has been nothing to do for so long.
     Idle(Duration),
     /// A client does not take its answer.
@@ -56,15 +56,15 @@ impl Requests {
         AtWork(Arc::clone(self))
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn activity(&self) -> Activity {
         let open = self.open();
         let sending = || open.answers.iter().filter_map(|(_, answer)| answer.upgrade());
         if sending().any(|answer| answer.is_stalled(self.now())) {
-            Standing::Stalled
+            Activity::Stalled
         } else if open.at_work == 0 && open.answers.is_empty() {
-            Standing::Idle(open.last_change.elapsed())
+            Activity::Idle(open.last_change.elapsed())
         } else {
-            Standing::Busy
+            Activity::Busy
         }
     }
 

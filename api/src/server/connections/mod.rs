@@ -17,7 +17,7 @@ pub use places::raise_file_limit;
 
 use crate::guard::{PROBE_PATHS, Peer, TrustedProxies};
 use crate::http::Problem;
-use answer::{Answer, Requests, Standing};
+use answer::{Activity, Answer, Requests};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::CONTENT_LENGTH;
@@ -175,15 +175,15 @@ async fn connection<S>(
             }
             () = cut_off.cancelled() => return,
             _ = looks.tick(), if requests.is_some() => {
-                match requests.as_ref().map(|requests| requests.standing()) {
-                    Some(Standing::Idle(time)) if time >= HEAD_TIMEOUT && !is_draining => {
+                match requests.as_ref().map(|requests| requests.activity()) {
+                    Some(Activity::Idle(time)) if time >= HEAD_TIMEOUT && !is_draining => {
                         is_draining = true;
                         connection.as_mut().graceful_shutdown();
                     }
                     // It was told to go, or does not take what it asked for.
-                    Some(Standing::Idle(time)) if time >= HEAD_TIMEOUT + LOOK_INTERVAL => return,
-                    Some(Standing::Stalled) => return,
-                    Some(Standing::Idle(_) | Standing::Busy) | None => {}
+                    Some(Activity::Idle(time)) if time >= HEAD_TIMEOUT + LOOK_INTERVAL => return,
+                    Some(Activity::Stalled) => return,
+                    Some(Activity::Idle(_) | Activity::Busy) | None => {}
                 }
             }
         }

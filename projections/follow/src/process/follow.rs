@@ -2,7 +2,7 @@
 
 use super::timers::apply;
 use super::{Failure, Process, checkpoint};
-use crate::dead_letters::{self, Buried, MAX_HELD_EVENTS, Subject};
+use crate::dead_letters::{self, DeadLettered, MAX_HELD_EVENTS, Subject};
 use domain::{Cursor, EventSource, Position, RecordedEvent, SourceError};
 use sqlx::PgPool;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,9 +56,9 @@ pub(super) async fn once<P: Process>(
             }
             Err(reason) => reason,
         };
-        match dead_letters::bury(&mut transaction, P::NAME, &subject, &reason).await? {
-            Buried::LeftOut => {}
-            Buried::Parked => {
+        match dead_letters::dead_letter(&mut transaction, P::NAME, &subject, &reason).await? {
+            DeadLettered::LeftOut => {}
+            DeadLettered::Parked => {
                 tracing::error!(
                     process.name = P::NAME,
                     event.position = event.position.get(),
@@ -68,7 +68,7 @@ pub(super) async fn once<P: Process>(
                 );
                 parked.insert(key.clone(), 1);
             }
-            Buried::Blocks => {
+            DeadLettered::Blocks => {
                 return Err(format!("it stops before event {}: {reason}", event.position).into());
             }
         }
@@ -105,7 +105,9 @@ async fn try_again<P: Process>(
             Err(reason) => {
                 let subject = Subject::of(&event, wanted.ordering_key.as_deref());
                 let conn = &mut *transaction;
-                if !dead_letters::bury_again(conn, P::NAME, &subject, &wanted, &reason).await? {
+                if !dead_letters::dead_letter_again(conn, P::NAME, &subject, &wanted, &reason)
+                    .await?
+                {
                     failed.insert(wanted.ordering_key);
                 }
             }

@@ -119,7 +119,7 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>, faults: u32) -> anyhow::Result<
         let left: u64 = cycle.rng.random_range(0..16);
         let what = if is_log { "the log" } else { "the data" };
         cycle.fault(format!("no space for {what}, {left} pages left"));
-        let filler = cycle.place.servers.join("filler");
+        let filler = cycle.testbed.servers.join("filler");
         fill(&filler, left * 4_096)?;
         if is_log && let Ok(mut connection) = cycle.ground.options.connect().await {
             let _the_server_may_go = connection.execute("select pg_switch_wal()").await;
@@ -127,7 +127,7 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>, faults: u32) -> anyhow::Result<
         tokio::time::sleep(FULL.mul_f64(cycle.rng.random_range(0.3..1.0))).await;
         std::fs::remove_file(&filler)?;
         patiently("PostgreSQL", async || {
-            cycle.place.stack.postgres.start().await?;
+            cycle.testbed.stack.postgres.start().await?;
             // One try: a server that was alive a moment ago may have ended since.
             cycle.ground.options.connect().await?.close().await?;
             Ok(())

@@ -49,7 +49,7 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
     let mut found = is_told(&staff, cycle).await?;
     kept.extend(order(cycle, &mut staff, 2).await?);
     let audit =
-        [("DATABASE_URL", cycle.ground.url.clone()), ("NATS_URL", cycle.place.stack.nats.url())];
+        [("DATABASE_URL", cycle.ground.url.clone()), ("NATS_URL", cycle.testbed.stack.nats.url())];
     let audit = audit.each_ref().map(|(name, value)| (*name, value.as_str()));
     cycle.start("audit", &["audit", "--repair"], &audit)?.ends_well().await?;
     cycle.fault("the stream begins a new epoch");
@@ -89,7 +89,7 @@ async fn follow(cycle: &Cycle<'_>, staff: &mut Staff) -> anyhow::Result<()> {
 
 /// What the standby has from here on.
 async fn copy(cycle: &Cycle<'_>) -> anyhow::Result<PathBuf> {
-    let postgres = &cycle.place.stack.postgres;
+    let postgres = &cycle.testbed.stack.postgres;
     let standby = postgres.data_path().with_file_name("standby");
     postgres.stop().await;
     copy_files(&postgres.data_path(), &standby).await?;
@@ -98,7 +98,7 @@ async fn copy(cycle: &Cycle<'_>) -> anyhow::Result<PathBuf> {
 }
 
 async fn put_back(cycle: &Cycle<'_>, standby: &Path) -> anyhow::Result<()> {
-    let postgres = &cycle.place.stack.postgres;
+    let postgres = &cycle.testbed.stack.postgres;
     let data = postgres.data_path();
     postgres.stop_immediate().await;
     std::fs::remove_dir_all(&data)?;

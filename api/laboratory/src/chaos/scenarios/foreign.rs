@@ -52,7 +52,7 @@ pub(super) async fn cycle(cycle: &mut Cycle<'_>) -> anyhow::Result<Evidence> {
 /// Publishes what calls itself an event.
 async fn forge(cycle: &Cycle<'_>, number: u64) -> anyhow::Result<()> {
     // Kept until the answer has come.
-    let jetstream = jetstream::new(async_nats::connect(cycle.place.stack.nats.url()).await?);
+    let jetstream = jetstream::new(async_nats::connect(cycle.testbed.stack.nats.url()).await?);
     let mut headers = HeaderMap::new();
     headers.insert(EVENT_ID_HEADER, Uuid::from_u64_pair(cycle.seed, number).to_string());
     let subject = "gomall.order.OrderPlaced";
@@ -74,7 +74,7 @@ async fn is_left_alone(cycle: &Cycle<'_>) -> anyhow::Result<Option<Violation>> {
 
 /// What the operator's handbook says.
 async fn repair(cycle: &Cycle<'_>) -> anyhow::Result<()> {
-    let nats = cycle.place.stack.nats.url();
+    let nats = cycle.testbed.stack.nats.url();
     let servers = [("DATABASE_URL", cycle.ground.url.as_str()), ("NATS_URL", nats.as_str())];
     cycle.start("audit", &["audit", "--repair"], &servers)?.ends_well().await
 }

@@ -109,7 +109,7 @@ async fn commit(
 ) -> anyhow::Result<Option<String>> {
     let worker = cycle.rng.random_range(0..proxies.len());
     let second: usize = cycle.rng.random_range(0..2);
-    let place = cycle.place;
+    let testbed = cycle.testbed;
     let what = match fault {
         Fault::Worker => {
             crew.reincarnate(cycle, worker).await?;
@@ -127,26 +127,26 @@ async fn commit(
             "follower killed".to_owned()
         }
         Fault::Postgres => {
-            place.stack.postgres.stop_immediate().await;
-            place.stack.postgres.start().await?;
+            testbed.stack.postgres.stop_immediate().await;
+            testbed.stack.postgres.start().await?;
             "PostgreSQL stopped at once".to_owned()
         }
         Fault::PostgresAt(moment) => {
             if !append(&proxies[worker], moment).await {
                 return Ok(None);
             }
-            place.stack.postgres.stop_immediate().await;
-            place.stack.postgres.start().await?;
+            testbed.stack.postgres.stop_immediate().await;
+            testbed.stack.postgres.start().await?;
             format!("PostgreSQL stopped at once, append of worker {worker} {moment:?}")
         }
         Fault::PostgresBackends => {
-            place.stack.postgres.kill9().await;
-            place.stack.postgres.start().await?;
+            testbed.stack.postgres.kill9().await;
+            testbed.stack.postgres.start().await?;
             "PostgreSQL killed".to_owned()
         }
         Fault::Nats => {
-            place.stack.nats.kill9().await;
-            place.stack.nats.start().await?;
+            testbed.stack.nats.kill9().await;
+            testbed.stack.nats.start().await?;
             "NATS killed".to_owned()
         }
         Fault::Relay | Fault::Project => {

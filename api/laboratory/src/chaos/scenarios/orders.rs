@@ -138,7 +138,7 @@ async fn commit(
     cycle: &mut Cycle<'_>,
     staff: &mut Staff,
 ) -> anyhow::Result<Option<String>> {
-    let place = cycle.place;
+    let testbed = cycle.testbed;
     match fault {
         Fault::Any(duty) => {
             let members = staff.with(duty);
@@ -153,17 +153,17 @@ async fn commit(
             Ok(Some(format!("{} killed, {point:?} {moment:?}", staff.name(member))))
         }
         Fault::Postgres => {
-            place.stack.postgres.stop_immediate().await;
-            place.stack.postgres.start().await?;
+            testbed.stack.postgres.stop_immediate().await;
+            testbed.stack.postgres.start().await?;
             Ok(Some("PostgreSQL stopped at once".to_owned()))
         }
         Fault::Nats => {
-            place.stack.nats.kill9().await;
-            place.stack.nats.start().await?;
+            testbed.stack.nats.kill9().await;
+            testbed.stack.nats.start().await?;
             Ok(Some("NATS killed".to_owned()))
         }
         Fault::NatsWiped => {
-            place.stack.nats.wipe().await?;
+            testbed.stack.nats.wipe().await?;
             Ok(Some("NATS wiped".to_owned()))
         }
     }
@@ -181,7 +181,7 @@ async fn deliver_again(cycle: &Cycle<'_>, staff: &Staff) -> anyhow::Result<Optio
         while mails::beyond_the_cursor(cycle).await?.is_empty() {
             tokio::time::sleep(LOOK).await;
         }
-        let client = async_nats::connect(cycle.place.stack.nats.url()).await?;
+        let client = async_nats::connect(cycle.testbed.stack.nats.url()).await?;
         let stream = jetstream::new(client).get_stream(StreamConfig::default().name).await?;
         stream.delete_consumer("notify").await?;
         let recorded = mails::beyond_the_cursor(cycle).await?.len();

@@ -96,7 +96,7 @@ async fn inflict(
     staff: &mut Staff,
 ) -> anyhow::Result<Option<Violation>> {
     match damage {
-        Damage::Wiped => cycle.place.stack.nats.wipe().await?,
+        Damage::Wiped => cycle.testbed.stack.nats.wipe().await?,
         Damage::Truncated | Damage::Holes => {
             let relays = staff.with(Duty::Relay);
             relays.iter().try_for_each(|relay| staff.child(*relay).freeze())?;
@@ -153,7 +153,7 @@ async fn differs(cycle: &Cycle<'_>) -> anyhow::Result<Vec<Violation>> {
 
 /// Makes the stream again, as somebody with a bad backup would, while the relays do not look.
 async fn tamper(cycle: &mut Cycle<'_>, damage: Damage) -> anyhow::Result<()> {
-    let client = async_nats::connect(cycle.place.stack.nats.url()).await?;
+    let client = async_nats::connect(cycle.testbed.stack.nats.url()).await?;
     let jetstream = jetstream::new(client);
     let name = StreamConfig::default().name;
     let stream = jetstream.get_stream(&name).await?;
@@ -207,7 +207,7 @@ async fn is_written(cycle: &Cycle<'_>) -> anyhow::Result<Option<Violation>> {
 /// What the operator's handbook says: the stream is deleted. The relays would look again by
 /// themselves half a minute later; new ones look at once.
 async fn repair(cycle: &Cycle<'_>, staff: &mut Staff) -> anyhow::Result<()> {
-    let client = async_nats::connect(cycle.place.stack.nats.url()).await?;
+    let client = async_nats::connect(cycle.testbed.stack.nats.url()).await?;
     jetstream::new(client).delete_stream(StreamConfig::default().name).await?;
     for relay in staff.with(Duty::Relay) {
         staff.replace(cycle, relay).await?;

@@ -5,12 +5,12 @@ mod handlers;
 
 use crate::application::App;
 use crate::openapi::takes::routes;
-use crate::routes::resource::{Access, Resource};
+use crate::routes::resource::{Defaults, Resource};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
 /// This resource's routes. No rule of a new shop is its own.
-pub(in crate::routes) const RESOURCE: Resource = Resource { routes, access: Access::NONE };
+pub(in crate::routes) const RESOURCE: Resource = Resource { routes, defaults: Defaults::NONE };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
     routes![handlers::list, handlers::retry, handlers::give_up]

@@ -5,14 +5,14 @@ mod handlers;
 
 use crate::application::App;
 use crate::openapi::takes::routes;
-use crate::routes::resource::{ANY, Access, Resource, allow};
+use crate::routes::resource::{ANY, Defaults, Resource, allow};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
-    access: Access {
+    defaults: Defaults {
         rules: &[allow(
             6,
             "staff",

@@ -39,7 +39,7 @@ fn order_in(currency: &str, locale: &str) -> OrderMail {
 fn amounts_have_the_decimals_of_their_currency() {
     for locale in ["en", "zh"] {
         for (currency, total) in [("JPY", "2480 JPY"), ("KWD", "2.480 KWD"), ("USD", "24.80 USD")] {
-            let text = letter(MailKind::OrderConfirmation, &order_in(currency, locale)).text;
+            let text = mail_text(MailKind::OrderConfirmation, &order_in(currency, locale)).text;
             let amounts = text.lines().filter(|line| line.ends_with(currency)).collect::<Vec<_>>();
             assert!(amounts.iter().any(|line| line.ends_with(total)), "{text}");
         }
@@ -48,10 +48,10 @@ fn amounts_have_the_decimals_of_their_currency() {
 
 #[test]
 fn a_confirmation_tells_what_was_ordered_and_until_when_to_pay() {
-    let letter = letter(MailKind::OrderConfirmation, &order("en"));
-    assert_eq!(letter.subject, "Your order 42");
+    let text = mail_text(MailKind::OrderConfirmation, &order("en"));
+    assert_eq!(text.subject, "Your order 42");
     assert_eq!(
-        letter.text,
+        text.text,
         "Hello Ada,\n\n\
          thank you for your order. This is what you ordered:\n\n\
          \x20 2 x Notebook: 19.80 USD\n\
@@ -67,7 +67,7 @@ fn a_confirmation_tells_what_was_ordered_and_until_when_to_pay() {
 fn every_kind_is_written_in_the_readers_language() {
     for kind in [MailKind::OrderConfirmation, MailKind::PaymentReceived, MailKind::PaymentDeclined]
     {
-        let (english, chinese) = (letter(kind, &order("en")), letter(kind, &order("zh")));
+        let (english, chinese) = (mail_text(kind, &order("en")), mail_text(kind, &order("zh")));
         assert!(english.text.is_ascii() && english.text.starts_with("Hello Ada,"));
         assert!(chinese.text.starts_with("Ada，您好：") && chinese.subject.contains("42"));
         for text in [&english.text, &chinese.text] {
@@ -79,5 +79,5 @@ fn every_kind_is_written_in_the_readers_language() {
 #[test]
 fn a_customer_without_a_name_is_greeted_all_the_same() {
     let anonymous = OrderMail { name: None, ..order("en") };
-    assert!(letter(MailKind::PaymentReceived, &anonymous).text.starts_with("Hello,\n"));
+    assert!(mail_text(MailKind::PaymentReceived, &anonymous).text.starts_with("Hello,\n"));
 }

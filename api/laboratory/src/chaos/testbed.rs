@@ -15,7 +15,7 @@ const CONNECTIONS: u16 = 400;
 const TEMPLATE: &str = "chaos_template";
 
 /// PostgreSQL, with every commit on disk before it is acknowledged, and NATS.
-pub(super) struct Place {
+pub(super) struct Testbed {
     pub(super) stack: Stack,
     /// Where the servers' files are.
     pub(super) servers: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Place {
     notes: PathBuf,
 }
 
-impl Place {
+impl Testbed {
     /// Starts the servers in a directory of our own below `parent`, which goes with them. Histories
     /// and logs are there as well, unless they have a place of their own.
     pub(super) async fn open(parent: &Path, notes: Option<&Path>) -> anyhow::Result<Self> {

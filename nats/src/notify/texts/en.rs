@@ -1,8 +1,8 @@
-use super::{Letter, moment};
+use super::{MailText, moment};
 use crate::notify::{MailKind, OrderMail};
 use std::fmt::Write;
 
-pub(super) fn letter(kind: MailKind, order: &OrderMail) -> Letter {
+pub(super) fn mail_text(kind: MailKind, order: &OrderMail) -> MailText {
     let (subject, body) = match kind {
         MailKind::OrderConfirmation => {
             (format!("Your order {}", order.number), confirmation(order))
@@ -14,7 +14,7 @@ pub(super) fn letter(kind: MailKind, order: &OrderMail) -> Letter {
             (format!("Your payment for order {} was declined", order.number), declined(order))
         }
     };
-    Letter { subject, text: format!("{}\n\n{body}\n\nYour GoMall team\n", greeting(order)) }
+    MailText { subject, text: format!("{}\n\n{body}\n\nYour GoMall team\n", greeting(order)) }
 }
 
 fn greeting(order: &OrderMail) -> String {

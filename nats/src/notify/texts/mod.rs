@@ -1,6 +1,6 @@
 //! The mails' words: plain text, in the language of the reader.
 //!
-//! A further language is a file like `en.rs` and a line in [`letter`].
+//! A further language is a file like `en.rs` and a line in [`mail_text`].
 
 mod en;
 mod zh;
@@ -12,7 +12,7 @@ use time::macros::format_description;
 
 /// A mail's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct MailText {
     /// One line.
     pub subject: String,
     /// Plain text with `\n` at the line ends.
@@ -21,10 +21,10 @@ pub struct Letter {
 
 /// The mail of a kind about an order, in the reader's language.
 #[must_use]
-pub fn letter(kind: MailKind, order: &OrderMail) -> Letter {
+pub fn mail_text(kind: MailKind, order: &OrderMail) -> MailText {
     match order.locale.as_str() {
-        "zh" => zh::letter(kind, order),
-        _ => en::letter(kind, order),
+        "zh" => zh::mail_text(kind, order),
+        _ => en::mail_text(kind, order),
     }
 }
 

@@ -1,8 +1,8 @@
-use super::{Letter, moment};
+use super::{MailText, moment};
 use crate::notify::{MailKind, OrderMail};
 use std::fmt::Write;
 
-pub(super) fn letter(kind: MailKind, order: &OrderMail) -> Letter {
+pub(super) fn mail_text(kind: MailKind, order: &OrderMail) -> MailText {
     let (subject, body) = match kind {
         MailKind::OrderConfirmation => {
             (format!("您的订单 {} 已提交", order.number), confirmation(order))
@@ -10,7 +10,7 @@ pub(super) fn letter(kind: MailKind, order: &OrderMail) -> Letter {
         MailKind::PaymentReceived => (format!("订单 {} 付款成功", order.number), received(order)),
         MailKind::PaymentDeclined => (format!("订单 {} 付款未成功", order.number), declined(order)),
     };
-    Letter { subject, text: format!("{}\n\n{body}\n\nGoMall 商城\n", greeting(order)) }
+    MailText { subject, text: format!("{}\n\n{body}\n\nGoMall 商城\n", greeting(order)) }
 }
 
 fn greeting(order: &OrderMail) -> String {

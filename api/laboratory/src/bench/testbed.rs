@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Two databases that nobody else uses.
-pub(super) struct Place {
+pub(super) struct Testbed {
     databases: [PgConnectOptions; 2],
     home: Home,
 }
@@ -24,7 +24,7 @@ enum Home {
     Given { server: Box<PgConnectOptions>, names: [String; 2], nats_url: Option<Secret> },
 }
 
-impl Place {
+impl Testbed {
     /// Starts or reaches a server that takes `connections` connections, and makes the databases.
     pub(super) async fn open(args: &BenchArgs, connections: u16) -> anyhow::Result<Self> {
         match &args.database_url {
