@@ -83,10 +83,10 @@ impl TrustedProxies {
         let mut client = peer;
         let hops = headers.get_all("x-forwarded-for").iter().rev();
         let mut hops =
-            hops.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')).take(MAX_HOPS);
+            hops.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')).enumerate();
         while self.trusts(client) {
-            let Some(hop) = hops.next() else { break };
-            let text = std::str::from_utf8(hop.trim_ascii()).ok();
+            let Some((number, hop)) = hops.next() else { break };
+            let text = std::str::from_utf8(hop.trim_ascii()).ok().filter(|_| number < MAX_HOPS);
             client = text.and_then(address).ok_or_else(Problem::unreadable_forwarded_for)?;
         }
         Ok(client)

@@ -135,7 +135,9 @@ impl<'a> Checker<'a> {
     }
 
     /// The call that an outcome is of. Nothing that is kept names it: its events do, and where it had
-    /// none, it is the one that was told so, or else one whose client had left before.
+    /// none, it is the one that was told so. Else its client had left before; or its batch was sent twice, and it
+    /// was told its own outcome as one of before. Of these the first to come may have met any state that the others
+    /// met.
     fn call_of(&self, key: Uuid, fingerprint: &[u8], kept: Block) -> Option<&'a Call> {
         let own = self.run.calls.iter().filter(|call| {
             call.key.is_some_and(|own| {
@@ -149,7 +151,11 @@ impl<'a> Checker<'a> {
         }
         let own: Vec<_> = own.filter(|call| block(call).is_none()).collect();
         let told = |call: &&&Call| matches!(&call.answer, Answer::Done(done) if !done.replayed);
-        let left = own.iter().filter(|call| matches!(call.answer, Answer::Dropped));
+        let untold = |answer: &Answer| match answer {
+            Answer::Done(done) => done.replayed,
+            other => matches!(other, Answer::Dropped),
+        };
+        let left = own.iter().filter(|call| untold(&call.answer));
         let left = left.min_by_key(|call| call.called);
         own.iter().find(told).or(left).copied().filter(|_| kept.0 == kept.1 + 1)
     }

@@ -25,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 const SLOW_AFTER: Duration = Duration::from_millis(500);
 /// After so many mails in a row about which nothing was said in time it may be the server, and not their
 /// mailboxes: it is asked.
-const SILENT_IS_SUSPECT: usize = 16;
+const SILENT_IS_SUSPECT: usize = 4;
+/// How often a server that is away is asked whether it is back, at least: what waits for it goes on soon after.
+const ASK_INTERVAL: Duration = Duration::from_secs(5);
 /// How often a mail is offered to a server that refuses it for good. A refusal may be the server's
 /// own mistake, mended in minutes (the default pauses add up to four); one that still stands then
 /// is about this mail.
@@ -152,15 +154,29 @@ impl<D: Directory> Notifier<D> {
         let mut sending = JoinSet::new();
         let mut away = Backoff::new(self.config.first_pause, self.config.longest_pause);
         let mut next_look = Instant::now();
-        let mut silent = 0;
+        // Mails in a row about which nothing was said, and since when.
+        let (mut silent, mut silent_since) = (0, Instant::now());
+        let mut is_away = false;
         // Whether there may be more mails to try again than there was room for.
         let mut is_limited = false;
         loop {
             let room = places.room();
+            if is_away && Instant::now() >= next_look {
+                let asked = stop.run_until_cancelled(self.config.mailer.answers());
+                let Some(answers) = asked.await else { break };
+                is_away = !answers;
+                if is_away {
+                    next_look = Instant::now() + away.pause().min(ASK_INTERVAL);
+                    continue;
+                }
+                silent = 0;
+                away.reset();
+                self.note(|status| &mut status.server, None);
+            }
             if room > 0 && Instant::now() >= next_look {
                 let again = places.room_again();
                 let taken = ledger::take(&self.pool, room, again, self.config.lease).await;
-                self.note(|status| &mut status.queue, taken.is_ok());
+                self.note(|status| &mut status.queue, taken.as_ref().err().map(|_| Instant::now()));
                 match taken {
                     Ok(taken) => {
                         if taken.len() < room {
@@ -192,24 +208,37 @@ impl<D: Directory> Notifier<D> {
             if is_again && is_limited && !is_resting {
                 next_look = Instant::now();
             }
+            // What comes in late about a server that is known to be away says nothing new.
+            if is_away && server != Server::Takes {
+                continue;
+            }
             if server == Server::Silent {
+                if silent == 0 {
+                    silent_since = Instant::now();
+                }
                 silent += 1;
                 if silent < SILENT_IS_SUSPECT {
                     continue;
                 }
-                let asked = self.config.mailer.answers();
-                let Some(answers) = stop.run_until_cancelled(asked).await else { break };
+                let asked = stop.run_until_cancelled(self.config.mailer.answers());
+                let Some(answers) = asked.await else { break };
                 server = if answers { Server::Takes } else { Server::Away };
+            } else {
+                silent_since = Instant::now();
             }
             match server {
                 Server::Takes => {
                     silent = 0;
+                    if std::mem::take(&mut is_away) {
+                        next_look = Instant::now();
+                    }
                     away.reset();
-                    self.note(|status| &mut status.server, true);
+                    self.note(|status| &mut status.server, None);
                 }
                 Server::Away => {
-                    next_look = Instant::now() + away.pause();
-                    self.note(|status| &mut status.server, false);
+                    (silent, is_away) = (0, true);
+                    next_look = Instant::now() + away.pause().min(ASK_INTERVAL);
+                    self.note(|status| &mut status.server, Some(silent_since));
                 }
                 Server::Silent | Server::Unknown => {}
             }
@@ -236,13 +265,17 @@ impl<D: Directory> Notifier<D> {
         (is_again, settling.await)
     }
 
-    /// Whether a part of the notifier gets on.
-    fn note(&self, part: impl Fn(&mut NotifyStatus) -> &mut Option<Instant>, gets_on: bool) {
+    /// Since when a part of the notifier does not get on, if it does not.
+    fn note(
+        &self,
+        part: impl Fn(&mut NotifyStatus) -> &mut Option<Instant>,
+        stands_since: Option<Instant>,
+    ) {
         self.status.send_if_modified(|status| {
-            let since = part(status);
-            let changes = since.is_some() == gets_on;
+            let known = part(status);
+            let changes = known.is_some() != stands_since.is_some();
             if changes {
-                *since = (!gets_on).then(Instant::now);
+                *known = stands_since;
             }
             changes
         });
@@ -424,7 +457,7 @@ fn say(taken: &Taken, unsent: Unsent, problem: &str) {
 
 impl<D: Directory> Handler for Notifier<D> {
     fn gets_on(&self, gets_on: bool) {
-        self.note(|status| &mut status.events, gets_on);
+        self.note(|status| &mut status.events, (!gets_on).then(Instant::now));
     }
 
     async fn handle(&self, delivery: &Delivery) -> Settled {
@@ -444,7 +477,7 @@ impl<D: Directory> Handler for Notifier<D> {
             message_id: self.config.sender.message_id(event.id),
         };
         let queued = ledger::enqueue(&self.pool, &mail).await;
-        self.note(|status| &mut status.events, queued.is_ok());
+        self.note(|status| &mut status.events, queued.as_ref().err().map(|_| Instant::now()));
         match queued {
             Ok(()) => {
                 self.look.notify_one();

@@ -47,8 +47,8 @@ pub const DRAIN: Duration = Duration::from_secs(4);
 /// How long a request's head may take to arrive, which is also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a connection may last that has no place but the lobby.
-const LOBBY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection may last that has no place but the lobby: who floods it must not keep a probe out.
+const LOBBY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Pause after the operating system refused a connection, so that the log is not flooded.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -19,7 +19,7 @@ const RESERVED_FILES: u64 = 256;
 const SHARE_OF_PLACES: usize = 4;
 
 /// Places beside all others for who finds them taken: long enough for a probe, and to hear `overloaded`.
-const LOBBY: usize = 64;
+const LOBBY: usize = 256;
 
 /// Lets the process open as many files as the operating system lets it at all: every connection is one, and
 /// shells usually allow a thousand. As before where that is refused.
