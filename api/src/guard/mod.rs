@@ -7,13 +7,14 @@
 //!    `malformed_path`;
 //! 2. our own proxies, if it came through one, say from which address, else 400
 //!    `malformed_forwarded_for`, and the address is within its limits, else 429 `rate_limited`;
-//! 3. the rules were confirmed to be the newest within half a minute, else 503 `unavailable`, and are
+//! 3. a probe (`/healthz`, `/readyz`) is let through: no rule and no ban is about it;
+//! 4. the rules were confirmed to be the newest within half a minute, else 503 `unavailable`, and are
 //!    as new as the caller asks (`Policy-Version`), else 503 `policy_behind`;
-//! 4. the address is not banned, else 403 `banned`;
-//! 5. a token that is presented is good, else 401 `unauthenticated` (on the paths where tokens
+//! 5. the address is not banned, else 403 `banned`;
+//! 6. a token that is presented is good, else 401 `unauthenticated` (on the paths where tokens
 //!    are given out a bad one counts as none);
-//! 6. the user is within the limits, else 429, and not banned, else 403 `banned`;
-//! 7. no deny rule matches, and a public path or an allow rule does, else 401 for the anonymous
+//! 7. the user is within the limits, else 429, and not banned, else 403 `banned`;
+//! 8. no deny rule matches, and a public path or an allow rule does, else 401 for the anonymous
 //!    and 403 `forbidden` for everybody else.
 //!
 //! It wraps the router as a whole: a layer inside a router runs after routing, where an unknown
@@ -28,7 +29,7 @@ mod policy;
 pub use access::{AccessCache, AccessSource, SessionAccess, Unavailable, UserAccess};
 pub use address::{Origin, Peer, TrustedProxies};
 pub use caller::{Caller, Member};
-pub use permission::Permission;
+pub use permission::{ClientAddress, Permission};
 pub use policy::LivePolicy;
 
 use crate::edge::Edge;
@@ -51,7 +52,8 @@ const MAX_TARGET_BYTES: usize = 8 * 1024;
 const TOKEN_PATHS: [&str; 3] =
     ["/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/auth/refresh"];
 
-/// The paths that answer without a policy that may be decided by.
+/// The paths that answer everybody, whatever the rules and bans say: whoever runs the shop must see that it
+/// lives while it is locked, and a rule must not make it look dead.
 pub(crate) const PROBE_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The middleware.
@@ -81,11 +83,16 @@ async fn admit(
     let address = edge.trusted_proxies.client_address(peer, request.headers())?;
     allowance.take_for_address(address, &path)?;
 
+    if PROBE_PATHS.contains(&path.as_str()) {
+        request.extensions_mut().insert(path);
+        request.extensions_mut().insert(Caller::Anonymous);
+        return Ok(());
+    }
     if edge.policy.is_awaited() {
-        return admit_probe(request, path, Problem::starting);
+        return Err(Problem::starting());
     }
     if !edge.policy.is_believed() {
-        return admit_probe(request, path, || Problem::unavailable(&OldPolicy));
+        return Err(Problem::unavailable(&OldPolicy));
     }
     if let Some(wanted) = number(request.headers(), &POLICY_VERSION)? {
         edge.policy.wait_for(wanted).await?;
@@ -123,20 +130,6 @@ fn judge(
 #[derive(Debug, thiserror::Error)]
 #[error("the permission rules could not be confirmed for too long")]
 struct OldPolicy;
-
-/// Without a policy that may be decided by nobody is let in; only the probes are told how it goes.
-fn admit_probe(
-    request: &mut Request,
-    path: RequestPath,
-    refusal: impl FnOnce() -> Problem,
-) -> Result<(), Problem> {
-    if !PROBE_PATHS.contains(&path.as_str()) {
-        return Err(refusal());
-    }
-    request.extensions_mut().insert(path);
-    request.extensions_mut().insert(Caller::Anonymous);
-    Ok(())
-}
 
 async fn identify(
     edge: &Edge,

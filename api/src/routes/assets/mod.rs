@@ -25,7 +25,7 @@ const KEPT: &str = "public, max-age=86400";
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes: routes::<Arc<App>>,
-    access: Access { rules: &[], public_paths: &[public(5, GET, "/static/.*")] },
+    access: Access { public_paths: &[public(5, GET, "/static/.*")], ..Access::NONE },
 };
 
 /// The routes of this module. They need nothing of the shop, so any state will do.

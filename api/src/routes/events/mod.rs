@@ -15,7 +15,7 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
     access: Access {
         rules: &[allow(10, "analyst", GET, "/api/v1/events(/.*)?", "Replaying every event.")],
-        public_paths: &[],
+        ..Access::NONE
     },
 };
 

@@ -13,7 +13,7 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use commands::bus::Executed;
 use domain::RuleId;
-use domain::policy::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MethodSelector, PolicyCommand, Rule};
+use domain::policy::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MethodSelector, PolicyChange, Rule};
 use projections::permissions;
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ pub(super) async fn add(
     let rule = checked(body.value)?;
     let call = command.call(body.fingerprint);
     let rule_id = call.new_id("permission-rule", app.world);
-    let add = PolicyCommand::AddRule { rule_id, rule: rule.clone() };
+    let add = PolicyChange::AddRule { rule_id, rule: rule.clone() };
     let executed = policy::change(&app, &call, add).await?;
     let location = [(LOCATION, format!("/api/v1/admin/permission-rules/{rule_id}"))];
     let answer = answer(&app, &executed, rule_id, rule).await?;
@@ -90,7 +90,7 @@ pub(super) async fn remove(
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
-    let remove = PolicyCommand::RemoveRule { rule_id };
+    let remove = PolicyChange::RemoveRule { rule_id };
     let executed = policy::change(&app, &command.call(body.fingerprint), remove).await?;
     Ok((StatusCode::NO_CONTENT, headers(&executed), ()).into_response())
 }

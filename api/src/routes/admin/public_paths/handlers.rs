@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use domain::PublicPathId;
-use domain::policy::PolicyCommand;
+use domain::policy::PolicyChange;
 use projections::permissions;
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub(super) async fn add(
     check_methods(&methods)?;
     let call = command.call(body.fingerprint);
     let public_path_id = call.new_id("public-path", app.world);
-    let add = PolicyCommand::AddPublicPath {
+    let add = PolicyChange::AddPublicPath {
         public_path_id,
         methods: methods.clone(),
         path: path.clone(),
@@ -79,7 +79,7 @@ pub(super) async fn remove(
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
-    let remove = PolicyCommand::RemovePublicPath { public_path_id };
+    let remove = PolicyChange::RemovePublicPath { public_path_id };
     let executed = policy::change(&app, &command.call(body.fingerprint), remove).await?;
     Ok((StatusCode::NO_CONTENT, headers(&executed), ()).into_response())
 }
