@@ -1,6 +1,9 @@
 use super::selectors::normalized;
 use super::state::{MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES};
-use super::{AddressBan, MethodSelector, Policy, PolicyEvent, PublicPath, Rule, WayBack, pattern};
+use super::{
+    AddressBan, MethodSelector, PathShape, Policy, PolicyEvent, PublicPath, Rule, WayBack,
+    overlaps, pattern,
+};
 use crate::{BanId, Facts, PublicPathId, Reason, Rejection, RejectionKind, RuleId, Timestamp};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -271,7 +274,13 @@ fn check_methods(methods: &[MethodSelector]) -> Result<(), PolicyRejection> {
 }
 
 fn check_pattern(path: &str) -> Result<(), PolicyRejection> {
-    pattern::check(path).map_err(|reason| PolicyRejection::BadPattern { reason })
+    pattern::check(path).map_err(|reason| PolicyRejection::BadPattern { reason })?;
+    if overlaps(path, [&PathShape::any()]).iter().any(|overlap| overlap.some) {
+        return Ok(());
+    }
+    let reason = "it matches no canonical path: one begins with '/', has no '/' at its end and only \
+                  letters, digits, '.', '_', '~' and '-' between; see the path of a route";
+    Err(PolicyRejection::BadPattern { reason: reason.to_owned() })
 }
 
 fn check_room(held: usize, most: usize, full: PolicyRejection) -> Result<(), PolicyRejection> {

@@ -4,7 +4,8 @@
 //!   wins, a public path needs no permission, and what no rule allows is refused.
 //! * Rules have no order. HEAD follows GET.
 //! * A pattern is a regular expression of at most [`MAX_PATTERN_CHARS`] characters that compiles
-//!   within a size limit; it is anchored by us, so it always speaks about the whole path.
+//!   within a size limit; it is anchored by us, so it always speaks about the whole path. One that matches no
+//!   canonical path would say nothing for ever and is refused.
 //! * At most [`MAX_RULES`] rules, [`MAX_PUBLIC_PATHS`] public paths and [`MAX_BANS`] banned networks.
 //! * Nobody who can repair the policy is locked out: no change may take a [`Lifeline`] from an
 //!   administrator, whatever other roles they have. The lifelines come with the command, because this
@@ -35,7 +36,7 @@ pub use decide::{
 pub use events::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 pub use pattern::MAX_PATTERN_CHARS;
 pub use selectors::parse_network;
-pub use shape::{Overlap, PathShape};
+pub use shape::{Overlap, PathShape, overlaps};
 pub use state::{
     AddressBan, MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES, Policy, PublicPath, VersionedRule,
 };

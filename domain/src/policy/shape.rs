@@ -30,7 +30,7 @@ const AUTOMATON_BYTES: usize = 1024 * 1024;
 const STATES_BYTES: usize = 2 * 1024 * 1024;
 
 /// How many pairs of states are looked at before the answer is [`Overlap::UNKNOWN`].
-const MAX_PAIRS: usize = 20_000;
+const MAX_PAIRS: usize = 5_000;
 
 /// Paths of one shape.
 #[derive(Debug)]
@@ -89,11 +89,11 @@ impl PathShape {
 }
 
 /// A pattern that can be compared with shapes.
-pub(super) struct Comparable(Option<(DFA, Cache)>);
+struct Comparable(Option<(DFA, Cache)>);
 
 impl Comparable {
     /// An accepted pattern.
-    pub(super) fn new(pattern: &str) -> Self {
+    fn new(pattern: &str) -> Self {
         let compiled = automaton(pattern).ok();
         Self(compiled.map(|dfa| {
             let cache = dfa.create_cache();
@@ -102,7 +102,7 @@ impl Comparable {
     }
 
     /// How much of the shape it matches.
-    pub(super) fn overlap(&mut self, shape: &PathShape) -> Overlap {
+    fn overlap(&mut self, shape: &PathShape) -> Overlap {
         let (Some((dfa, cache)), Some(shape)) = (&mut self.0, &shape.0) else {
             return Overlap::UNKNOWN;
         };
@@ -110,6 +110,16 @@ impl Comparable {
         let mut walk = Walk { dfa, cache, shape, shape_cache: &mut shape_cache };
         walk.overlap().unwrap_or(Overlap::UNKNOWN)
     }
+}
+
+/// How much of each shape an accepted pattern matches.
+#[must_use]
+pub fn overlaps<'a>(
+    pattern: &str,
+    shapes: impl IntoIterator<Item = &'a PathShape>,
+) -> Vec<Overlap> {
+    let mut pattern = Comparable::new(pattern);
+    shapes.into_iter().map(|shape| pattern.overlap(shape)).collect()
 }
 
 fn automaton(pattern: &str) -> Result<DFA, Box<dyn std::error::Error>> {

@@ -1,5 +1,6 @@
 mod canonical;
 mod compiled;
+mod shape;
 mod way_back;
 
 use super::*;
@@ -238,7 +239,7 @@ fn every_bad_pattern_is_refused_wherever_it_is_written() {
 
 #[test]
 fn a_pattern_of_the_greatest_length_is_accepted() {
-    let longest = "é".repeat(MAX_PATTERN_CHARS);
+    let longest = format!("/{}", "a".repeat(MAX_PATTERN_CHARS - 1));
     let result = given::<Policy>(vec![]).when(add(7, allow("staff", "GET", &longest)));
     assert_eq!(result.inspect_result().map(|events| events.len()), Ok(1));
 }

@@ -1,6 +1,6 @@
 //! Who must be able to undo a change, and what they need for it.
 
-use super::shape::{Comparable, Overlap, PathShape};
+use super::shape::{Overlap, PathShape, overlaps};
 use super::{Caller, Effect, MethodSelector, Policy, PolicyEvent};
 use crate::RoleName;
 use cqrs_es::Aggregate;
@@ -91,10 +91,7 @@ impl<'a> Lines<'a> {
     /// How much of each lifeline the pattern matches.
     fn overlaps(&mut self, pattern: &str) -> &[Overlap] {
         let shapes = &self.shapes;
-        self.known.entry(pattern.to_owned()).or_insert_with(|| {
-            let mut pattern = Comparable::new(pattern);
-            shapes.iter().map(|shape| pattern.overlap(shape)).collect()
-        })
+        self.known.entry(pattern.to_owned()).or_insert_with(|| overlaps(pattern, shapes))
     }
 
     /// Whether somebody with these roles may send the request with every id that there may be: no deny

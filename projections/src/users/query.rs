@@ -87,6 +87,17 @@ pub async fn one_of_each_kind(
     Ok(found.into_iter().map(|(user_id, Json(roles))| (user_id.into(), roles)).collect())
 }
 
+/// Whether anybody has the role.
+///
+/// # Errors
+/// [`QueryError::Database`].
+pub async fn is_held(pool: &PgPool, role: &RoleName) -> Result<bool, QueryError> {
+    Ok(sqlx::query_scalar("select exists (select 1 from users where $1 = any(roles))")
+        .bind(role.as_str())
+        .fetch_one(pool)
+        .await?)
+}
+
 fn select() -> QueryBuilder<'static, Postgres> {
     let columns = UserView::COLUMNS;
     QueryBuilder::new(format!("select row_to_json(r) from (select {columns} from users where "))

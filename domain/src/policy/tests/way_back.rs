@@ -188,10 +188,13 @@ const NETWORKS: [&str; 4] = ["10.0.0.0/8", "10.0.0.0/16", "10.1.0.1/32", "2001:d
 /// Somebody with an account: the roles, until they are banned.
 type Person = Option<BTreeSet<RoleName>>;
 
+/// Of the entry of a number, with what a rule says, a method and a pattern.
+type Change = fn(u128, Rule, &str, &str) -> PolicyCommand;
+
 #[derive(Debug, Clone)]
 enum Step {
     /// A change of the policy, of the entry `number` where there is one already.
-    Policy { change: fn(u128, Rule, &str, &str) -> PolicyCommand, number: u128, rule: Rule },
+    Policy { change: Change, number: u128, rule: Rule },
     /// A ban of a network, asked for from an address.
     Ban { number: u128, network: &'static str, from: &'static str },
     /// Somebody's roles are others, or they are banned.
@@ -214,7 +217,7 @@ fn any_person() -> impl Strategy<Value = Person> {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let changes: Vec<fn(u128, Rule, &str, &str) -> PolicyCommand> = vec![
+    let changes: Vec<Change> = vec![
         |number, rule, _, _| add(number, rule),
         |number, rule, _, _| change(number, rule),
         |number, _, _, _| remove(number),
@@ -261,7 +264,7 @@ fn is_banned(policy: &Policy, from: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn after_every_accepted_change_an_administrator_can_undo_it(

@@ -7,13 +7,16 @@ use crate::http::{
 use crate::routes::NoParams;
 use crate::routes::admin::PageParams;
 use crate::routes::admin::policy::{etag, headers};
+use crate::routes::admin::reach::advise;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use commands::bus::Executed;
 use domain::RuleId;
-use domain::policy::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MethodSelector, PolicyChange, Rule};
+use domain::policy::{
+    MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MethodSelector, Policy, PolicyChange, Rule,
+};
 use projections::permissions;
 use std::sync::Arc;
 
@@ -132,6 +135,7 @@ async fn answer(
         Ok(view.as_ref().map(self::written))
     });
     let written = written.await?;
-    let body = Json(body(rule_id, rule, written.version));
+    let advice = advise(&app.pool, executed.state::<Policy>(0), rule_id, &rule).await?;
+    let body = Json(body(rule_id, rule, written.version, advice));
     Ok((headers(executed), etag(written), body).into_response())
 }

@@ -1,4 +1,4 @@
-use super::body::{PublicPathBody, PublicPathRequest, from_view, written};
+use super::body::{PublicPathBody, PublicPathRequest, body, from_view, with_warning, written};
 use crate::application::App;
 use crate::application::policy;
 use crate::http::{AtLeast, Body, Command, Id, IfNoneMatch, Json, List, Params, Path, Problem};
@@ -65,7 +65,7 @@ pub(super) async fn add(
         Ok(view.as_ref().map(self::written))
     });
     let written = written.await?;
-    let body = PublicPathBody { id: public_path_id, methods, path, version: written.version };
+    let body = with_warning(self::body(public_path_id, methods, path, written.version));
     let location = [(LOCATION, format!("/api/v1/admin/public-paths/{public_path_id}"))];
     let parts = (headers(&executed), etag(written), location);
     Ok((StatusCode::CREATED, parts, Json(body)).into_response())
