@@ -25,12 +25,14 @@ mod address;
 mod caller;
 mod permission;
 mod policy;
+mod recent;
 
 pub use access::{AccessCache, AccessSource, SessionAccess, Unavailable, UserAccess};
 pub use address::{Origin, Peer, TrustedProxies};
 pub use caller::{Caller, Member};
 pub use permission::{ClientAddress, Permission};
 pub use policy::LivePolicy;
+pub use recent::{RecentDecision, RecentDecisions};
 
 use crate::edge::Edge;
 use crate::http::{POLICY_VERSION, Problem, RequestPath, number};
@@ -102,6 +104,7 @@ async fn admit(
         return Err(Problem::banned());
     }
     let caller = identify(edge, request.headers(), &path, allowance, now).await?;
+    edge.policy.recent().note(&caller, request.method(), &path);
     judge(&policy, &caller, request.method(), &path)?;
     let extensions = request.extensions_mut();
     extensions.insert(path);

@@ -129,6 +129,49 @@ async fn who_writes_a_rule_is_told_what_it_is_about() {
     assert_eq!(found["matches_routes"], one["matches_routes"]);
 }
 
+#[tokio::test]
+async fn a_dry_run_says_which_of_the_latest_decisions_would_be_others() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let (admin, visitor) = (shop.admin(&gomall).await, shop.visitor(&gomall));
+    for _ in 0..3 {
+        visitor.get("/api/v1/admin/stock").await.refused(401, "unauthenticated");
+    }
+    admin.get("/api/v1/admin/projections").await.expect(StatusCode::OK);
+    let listed = admin.get(&format!("{RULES}?limit=100")).await;
+    let listed = listed.expect(StatusCode::OK)["items"].as_array().expect("a list").clone();
+    let stated = ["effect", "roles", "methods", "path", "note"];
+    let mut rules: Vec<Value> = listed
+        .iter()
+        .map(|rule| stated.iter().map(|name| ((*name).to_owned(), rule[*name].clone())).collect())
+        .collect();
+    let dry_run = async |rules: &[Value]| {
+        admin.post(&format!("{RULES}/dry-run"), &json!({"rules": rules})).await
+    };
+    let same = dry_run(&rules).await;
+    assert_eq!(same.expect(StatusCode::OK)["flips"], json!([]));
+    assert!(same.body["decisions_total"].as_u64() >= Some(3), "{}", same.text);
+    rules.push(rule("allow", "anonymous", "/api/v1/admin/stock"));
+    rules.push(rule("deny", "admin", "/api/v1/admin/projections"));
+    let flips = dry_run(&rules).await;
+    let flips = flips.expect(StatusCode::OK);
+    assert_eq!(flips["flips_total"], 2);
+    let [stock, projections] = &flips["flips"].as_array().expect("a list")[..] else {
+        panic!("{flips}")
+    };
+    assert_eq!(
+        stock,
+        &json!({
+            "roles": ["anonymous"], "method": "GET", "path": "/api/v1/admin/stock", "count": 3,
+            "now": "deny", "then": "allow", "rule": rules.len() - 2,
+        })
+    );
+    assert_eq!((&projections["now"], &projections["then"]), (&json!("allow"), &json!("deny")));
+    // Nothing has changed.
+    visitor.get("/api/v1/admin/stock").await.refused(401, "unauthenticated");
+    dry_run(&[rule("allow", "*", "/x/")]).await.refused(422, "bad_pattern");
+}
+
 async fn refuses_bad_rules(admin: &Person) {
     for path in ["(", "a)|(?:b", "a\nb", &"x".repeat(513)] {
         admin.post(RULES, &rule("allow", "*", path)).await.refused(422, "bad_pattern");

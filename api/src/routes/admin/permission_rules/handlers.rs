@@ -100,7 +100,7 @@ pub(super) async fn remove(
 
 /// The bounds that the members' types do not hold. The pattern is the policy's own business: it is
 /// refused as `bad_pattern`.
-fn checked(request: RuleRequest) -> Result<Rule, Problem> {
+pub(super) fn checked(request: RuleRequest) -> Result<Rule, Problem> {
     let RuleRequest { effect, roles, methods, path, note } = request;
     if !(1..=MAX_ROLES).contains(&roles.len()) {
         return Err(Problem::invalid_field("/roles", format!("expected 1 to {MAX_ROLES} roles")));

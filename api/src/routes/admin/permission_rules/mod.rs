@@ -1,6 +1,7 @@
 //! The permission rules: which roles may do what on which paths.
 
 mod body;
+mod dry_run;
 mod handlers;
 
 pub(in crate::routes) use handlers::check_methods;
@@ -27,5 +28,12 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
 };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    routes![handlers::list, handlers::add, handlers::show, handlers::change, handlers::remove]
+    routes![
+        handlers::list,
+        handlers::add,
+        handlers::show,
+        handlers::change,
+        handlers::remove,
+        dry_run::dry_run
+    ]
 }
