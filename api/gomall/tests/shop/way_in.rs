@@ -81,7 +81,7 @@ fn behind_a_proxy(shop: &Shop) -> Gomall {
 }
 
 #[tokio::test]
-async fn nobody_bans_their_own_address_and_probes_are_for_everybody() {
+async fn nobody_bans_their_own_address_and_another_ones_is_lifted_by_the_command_line() {
     let shop = Shop::new().await;
     let gomall = behind_a_proxy(&shop);
     let admin = shop.admin(&gomall).await;
@@ -96,13 +96,6 @@ async fn nobody_bans_their_own_address_and_probes_are_for_everybody() {
     }
     let banned = from(&admin, "192.0.2.7", Method::POST, BANS, ban("198.51.100.0/24")).await;
     banned.expect(StatusCode::CREATED);
-    admin.post(RULES, &deny("*", "*", "/.*z")).await.expect(StatusCode::CREATED);
-    for address in ["192.0.2.7", "198.51.100.7"] {
-        for probe in ["/healthz", "/readyz"] {
-            let answer = from(&admin, address, Method::GET, probe, Value::Null).await;
-            answer.expect(StatusCode::OK);
-        }
-    }
     let kept_out = from(&admin, "198.51.100.7", Method::GET, RULES, Value::Null).await;
     kept_out.refused(403, "banned");
 
@@ -115,6 +108,24 @@ async fn nobody_bans_their_own_address_and_probes_are_for_everybody() {
     })
     .await;
     assert_eq!(by_cli(&admin, "AddressUnbanned").await, 1);
+}
+
+#[tokio::test]
+async fn no_rule_and_no_ban_is_about_a_probe() {
+    let shop = Shop::new().await;
+    let gomall = behind_a_proxy(&shop);
+    let admin = shop.admin(&gomall).await;
+    let ban = json!({"cidr": "198.51.100.0/24", "reason": "scraping"});
+    from(&admin, "192.0.2.7", Method::POST, BANS, ban).await.expect(StatusCode::CREATED);
+    admin.post(RULES, &deny("*", "*", "/.*z")).await.expect(StatusCode::CREATED);
+    for address in ["192.0.2.7", "198.51.100.7"] {
+        for probe in ["/healthz", "/readyz"] {
+            let answer = from(&admin, address, Method::GET, probe, Value::Null).await;
+            answer.expect(StatusCode::OK);
+        }
+    }
+    let kept_out = from(&admin, "198.51.100.7", Method::GET, RULES, Value::Null).await;
+    kept_out.refused(403, "banned");
 }
 
 /// How many events of a type the command line has written, and nobody else.

@@ -77,7 +77,9 @@ pub(super) async fn dry_run(
     if rules.len() > MAX_RULES {
         return Err(Problem::invalid_field("/rules", format!("expected at most {MAX_RULES}")));
     }
-    let rules: Vec<Rule> = rules.into_iter().map(checked).collect::<Result<_, _>>()?;
+    let rules = rules.into_iter().enumerate();
+    let rules = rules.map(|(place, rule)| checked(rule, &format!("/rules/{place}")));
+    let rules: Vec<Rule> = rules.collect::<Result<_, _>>()?;
     let rules: Vec<(RuleId, Rule)> =
         rules.into_iter().map(|rule| ((app.world.new_id)().into(), rule)).collect();
     let (held, facts) =

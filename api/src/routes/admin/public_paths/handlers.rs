@@ -51,7 +51,7 @@ pub(super) async fn add(
     body: Body<PublicPathRequest>,
 ) -> Result<Response, Problem> {
     let PublicPathRequest { methods, path } = body.value;
-    check_methods(&methods)?;
+    check_methods(&methods, "")?;
     let call = command.call(body.fingerprint);
     let public_path_id = call.new_id("public-path", app.world);
     let add = PolicyChange::AddPublicPath {
