@@ -3,6 +3,7 @@ use domain::user::UserEvent;
 use domain::{Locale, Position, RoleName, Sealed, Timestamp, UserId};
 use projections::users;
 use projections::{Limit, QueryError};
+use std::collections::BTreeSet;
 
 fn registered(number: i32) -> UserEvent {
     UserEvent::UserRegistered {
@@ -143,7 +144,9 @@ async fn of_those_with_a_role_who_are_not_banned_now_one_of_each_kind_is_found()
         let found = users::one_of_each_kind(&pool, &role, except, now, limit).await;
         found.expect("a query")
     };
-    let roles = |names: &[&str]| names.iter().map(|name| RoleName::known(name)).collect();
+    let roles = |names: &[&'static str]| -> BTreeSet<RoleName> {
+        names.iter().map(|name| RoleName::known(name)).collect()
+    };
     let (plain, customer) = (roles(&["admin"]), roles(&["admin", "customer"]));
     let kinds = |user| vec![(id::<UserId>(user), plain.clone()), (id(6), customer.clone())];
     let before = until.plus_seconds(-1);
