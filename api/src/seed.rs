@@ -7,7 +7,7 @@ use crate::routes::default_policy as defaults;
 use anyhow::Context as _;
 use commands::bus::{Context, ExecuteError, Plan};
 use commands::registration::{self, Registration};
-use domain::policy::{Policy, PolicyCommand};
+use domain::policy::{Policy, PolicyChange, PolicyCommand};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
 use domain::user::{User, UserCommand};
@@ -53,9 +53,12 @@ const SAMPLES: [(&str, &str, i64, &str, &str, &str); 7] = [
     ("Mascot", "Our mascot as a sticker.", 480, "Sticker", "logo.jpg", "mascot"),
 ];
 
-fn context(app: &App) -> Context {
+/// Who writes what a new shop starts with.
+pub const ACTOR: &str = "system:seed";
+
+fn context(app: &App, actor: &str) -> Context {
     Context {
-        actor: "system:seed".to_owned(),
+        actor: actor.to_owned(),
         correlation_id: (app.world.new_id)(),
         causation_id: None,
         traceparent: None,
@@ -70,15 +73,16 @@ pub async fn default_policy(app: &App) -> anyhow::Result<()> {
     if app.bus.load::<Policy>(POLICY_ID).await?.sequence > 0 {
         return Ok(());
     }
-    let mut plan = Plan::new(&context(app));
+    let mut plan = Plan::new(&context(app, ACTOR));
     for (index, (rule_id, rule)) in defaults::rules().into_iter().enumerate() {
         // Whoever is first does it: another process that starts at once conflicts and is done.
         let version = (index == 0).then_some(0);
-        plan = plan.step_at::<Policy>(POLICY_ID, PolicyCommand::AddRule { rule_id, rule }, version);
+        let add = by_nobody(PolicyChange::AddRule { rule_id, rule });
+        plan = plan.step_at::<Policy>(POLICY_ID, add, version);
     }
     for (public_path_id, entry) in defaults::public_paths() {
         let (methods, path) = (entry.methods, entry.path);
-        let add = PolicyCommand::AddPublicPath { public_path_id, methods, path };
+        let add = by_nobody(PolicyChange::AddPublicPath { public_path_id, methods, path });
         plan = plan.step::<Policy>(POLICY_ID, add);
     }
     match app.bus.execute(plan).await {
@@ -90,6 +94,11 @@ pub async fn default_policy(app: &App) -> anyhow::Result<()> {
         }
         Err(error) => Err(error).context("the default permission rules could not be written"),
     }
+}
+
+/// There is nobody yet who could be locked out.
+fn by_nobody(change: PolicyChange) -> PolicyCommand {
+    PolicyCommand { change, way_back: None }
 }
 
 /// Makes sure that the seven sample products exist, published and in stock.
@@ -115,7 +124,7 @@ pub async fn sample_catalogue(app: &App) -> anyhow::Result<()> {
         };
         let reason = Reason::parse("sample catalogue")?;
         let receive = StockCommand::Receive { quantity: SAMPLE_STOCK, reason };
-        let plan = Plan::new(&context(app))
+        let plan = Plan::new(&context(app, ACTOR))
             .step::<Product>(&product_id, create)
             .step::<Product>(&product_id, ProductCommand::Publish)
             .step::<StockItem>(&sku, StockCommand::Open { product_id })
@@ -131,7 +140,7 @@ fn sample_id(number: i32) -> ProductId {
         .into()
 }
 
-/// Registers an administrator under `email`; false when the address has an account already, which
+/// Registers an administrator under `email`, in the name of `actor`; false when the address has an account already, which
 /// is then left as it is.
 ///
 /// # Errors
@@ -140,6 +149,7 @@ pub async fn administrator(
     app: &App,
     email: &EmailAddress,
     password: &str,
+    actor: &str,
 ) -> anyhow::Result<bool> {
     if registration::find_by_email(&app.pool, email).await?.is_some() {
         return Ok(false);
@@ -155,7 +165,7 @@ pub async fn administrator(
         role: RoleName::known("admin"),
         number: app.user_numbers.next().await?,
     };
-    let context = context(app);
+    let context = context(app, actor);
     match registration::register(&app.bus, &app.vault, registration, &context, None).await {
         Ok(_) => {}
         Err(ExecuteError::Rejected(_)) => return Ok(false),

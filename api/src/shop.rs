@@ -18,6 +18,7 @@ use crate::guard::{AccessCache, LivePolicy};
 use crate::history::{self, Remembered};
 use crate::pools::{self, Pools};
 use crate::progress::{self, Stuck};
+use crate::routes::default_policy;
 use crate::supervisor::{Supervisor, Tasks};
 use crate::telemetry::{self, Metrics};
 use anyhow::Context as _;
@@ -306,6 +307,7 @@ impl Shop {
             access,
             policy,
             brake: Brake::default(),
+            lifelines: default_policy::lifelines(),
             provider,
             webhook_secret,
             in_flight: InFlight::default(),

@@ -7,9 +7,11 @@ use api::settings::{
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
-use domain::EmailAddress;
+use domain::{EmailAddress, policy};
+use ipnet::IpNet;
 use projections::dead_letters::DeadLetterId;
 use std::path::PathBuf;
+use uuid::Uuid;
 
 /// The back end of a shop, event-sourced. Without a command it is `gomall dev`.
 #[derive(Debug, Parser)]
@@ -57,11 +59,17 @@ pub enum Role {
     Migrate(DatabaseArgs),
     /// Write the sample catalogue, once.
     Seed(ServerArgs),
-    /// Make an administrator, or give one a new password.
+    /// Make an administrator, give one a new password, or lift what bans one's address.
     Admin {
         /// What to do.
         #[command(subcommand)]
         action: AdminAction,
+    },
+    /// Show the permission rules and repair them, for whoever is locked out.
+    Policy {
+        /// What to do.
+        #[command(subcommand)]
+        action: PolicyAction,
     },
     /// Show the events that a read model or another consumer could not take in, and decide about them.
     DeadLetters {
@@ -92,6 +100,32 @@ pub enum AdminAction {
     Create(AdminArgs),
     /// Give the account a new password and print it.
     Reset(AdminArgs),
+    /// Lift every ban that holds an address or a network.
+    Unban {
+        /// The address, or a network in CIDR.
+        #[arg(value_parser = policy::parse_network)]
+        address: IpNet,
+        /// The servers.
+        #[command(flatten)]
+        servers: ServerArgs,
+    },
+}
+
+/// What to do about the permission rules.
+#[derive(Debug, Subcommand)]
+pub enum PolicyAction {
+    /// Print the rules, public paths and banned networks in force, one a line.
+    List(ServerArgs),
+    /// Take a rule, a public path or a ban of a network out of force, whatever hangs on it.
+    Remove {
+        /// Its id, as in the list.
+        id: Uuid,
+        /// The servers.
+        #[command(flatten)]
+        servers: ServerArgs,
+    },
+    /// Put exactly those rules and public paths in force that a new shop has; bans stay.
+    Reset(ServerArgs),
 }
 
 /// What to do about dead letters.

@@ -16,6 +16,7 @@
 //! call, and renders.
 
 pub mod accounts;
+mod administrators;
 mod call;
 pub mod carts;
 pub mod checkouts;
@@ -36,6 +37,7 @@ use commands::bus::{Bus, Executed, Plan, World};
 use commands::journal::{JournalReader, Tail};
 use commands::numbers::Numbers;
 use commands::vault::Vault;
+use domain::policy::Lifeline;
 use domain::{Identified, Position, StreamKey};
 use projections::Checkpoints;
 use provider::HttpProvider;
@@ -81,6 +83,8 @@ pub struct App {
     pub access: Arc<AccessCache>,
     /// Who may do what: the permission rules in force.
     pub policy: Arc<LivePolicy>,
+    /// What nobody could repair the permission rules without; they never take it from an administrator.
+    pub lifelines: Vec<Lifeline>,
     /// Requests of several steps that are running here.
     pub in_flight: InFlight,
     /// Numbers for variants.

@@ -1,14 +1,19 @@
 //! Changing who may do what.
 
 use super::users::check_until;
-use super::{App, Call, Failure};
+use super::{App, Call, Failure, administrators};
 use crate::access::POLICY_ID;
-use commands::bus::{ExecuteError, Executed, Plan};
-use domain::policy::{CompiledPolicy, Policy, PolicyCommand, Rule};
-use domain::{Position, RuleId};
+use commands::bus::{Context, ExecuteError, Executed, Plan};
+use commands::journal::MAX_EVENTS_PER_COMMAND;
+use domain::policy::{
+    CompiledPolicy, Effect, Policy, PolicyChange, PolicyCommand, PublicPath, Rule,
+};
+use domain::{Position, PublicPathId, RuleId};
 use projections::{QueryError, permissions};
+use std::collections::BTreeSet;
 
-/// How often a change is planned anew because another rule was changed at the same time.
+/// How often a change is planned anew because another rule, or an administrator, was changed at the same
+/// time.
 const MAX_PLANS: u32 = 4;
 
 /// A version that no policy has: a plan for it is refused, unless its key has an outcome already.
@@ -28,16 +33,21 @@ pub struct Written {
 ///
 /// # Errors
 /// What the policy refuses; `until` for a ban that is over before it begins.
-pub async fn change(app: &App, call: &Call, command: PolicyCommand) -> Result<Executed, Failure> {
-    let over = match &command {
-        PolicyCommand::BanAddress { until, .. } => check_until(app, *until).err(),
-        _ => None,
-    };
-    let plan = call.keyed(step(call.plan(), command, None));
-    match over {
-        None => Ok(carry_out(app, plan).await?),
-        Some(over) => app.refuse(plan, over).await,
+pub async fn change(app: &App, call: &Call, change: PolicyChange) -> Result<Executed, Failure> {
+    if let PolicyChange::BanAddress { until, .. } = &change
+        && let Err(over) = check_until(app, *until)
+    {
+        let look = call.keyed(call.plan().look::<Policy>(POLICY_ID));
+        return app.refuse(look, over).await;
     }
+    let mut outcome = Err(ExecuteError::Contended);
+    for _ in 0..MAX_PLANS {
+        outcome = carry_out(app, plan(app, call, change.clone(), None).await?).await;
+        if !matches!(outcome, Err(ExecuteError::Contended)) {
+            break;
+        }
+    }
+    Ok(outcome?)
 }
 
 /// Makes a rule say something else, if it is at one of `versions`, when those are given.
@@ -54,19 +64,78 @@ pub async fn change_rule(
     let mut outcome = Err(ExecuteError::Contended);
     for _ in 0..MAX_PLANS {
         let based_on = policy_version(app, rule_id, versions).await?;
-        let change = PolicyCommand::ChangeRule { rule_id, rule: rule.clone() };
-        let plan = step(call.plan(), change, based_on);
-        outcome = carry_out(app, call.keyed(plan)).await;
+        let change = PolicyChange::ChangeRule { rule_id, rule: rule.clone() };
+        outcome = carry_out(app, plan(app, call, change, based_on).await?).await;
         // Refused for its version although the rule is at the right one: another rule was changed
         // since we looked.
         let overtaken = matches!(&outcome, Err(ExecuteError::Rejected(rejections))
             if rejections.iter().any(|rejection| rejection.code() == "version_conflict"));
-        if !overtaken || based_on == Some(NEVER) {
+        if overtaken && based_on != Some(NEVER) {
+            outcome = Err(ExecuteError::Contended);
+        }
+        if !matches!(outcome, Err(ExecuteError::Contended)) {
             break;
         }
-        outcome = Err(ExecuteError::Contended);
     }
     Ok(outcome?)
+}
+
+/// Carries out what whoever has the database asks for: nobody must be left a way back, because this is it.
+/// The running processes follow the journal.
+///
+/// More changes than one append takes are several.
+///
+/// # Errors
+/// What the policy refuses.
+pub async fn change_by_operator(
+    app: &App,
+    context: &Context,
+    changes: Vec<PolicyChange>,
+) -> Result<(), Failure> {
+    for changes in changes.chunks(MAX_EVENTS_PER_COMMAND) {
+        let commands =
+            changes.iter().map(|change| PolicyCommand { change: change.clone(), way_back: None });
+        let plan = commands
+            .fold(Plan::new(context), |plan, command| plan.step::<Policy>(POLICY_ID, command));
+        carry_out(app, plan).await?;
+    }
+    Ok(())
+}
+
+/// What makes these the policy's rules and public paths, and no others. Bans stay.
+///
+/// What is taken away comes first, so that there is room for the rest whatever was there; what allows
+/// before what denies, so that nothing is open meanwhile that was not before.
+#[must_use]
+pub fn changes_to(
+    policy: &Policy,
+    rules: Vec<(RuleId, Rule)>,
+    public_paths: Vec<(PublicPathId, PublicPath)>,
+) -> Vec<PolicyChange> {
+    let kept: BTreeSet<_> = rules.iter().map(|(rule_id, _)| *rule_id).collect();
+    let gone = policy.rules.iter().filter(|(rule_id, _)| !kept.contains(rule_id));
+    let (allowing, denying): (Vec<_>, Vec<_>) =
+        gone.partition(|(_, held)| held.rule.effect == Effect::Allow);
+    // An entry never changes: another one takes its place.
+    let same =
+        |(id, entry): &(PublicPathId, PublicPath)| policy.public_paths.get(id) == Some(entry);
+    let kept: BTreeSet<_> =
+        public_paths.iter().filter(|entry| same(entry)).map(|(id, _)| *id).collect();
+    let closed = policy.public_paths.keys().filter(|id| !kept.contains(id));
+    let closed = closed.map(|id| PolicyChange::RemovePublicPath { public_path_id: *id });
+    let remove = |(rule_id, _): (&RuleId, _)| PolicyChange::RemoveRule { rule_id: *rule_id };
+    let write = rules.into_iter().map(|(rule_id, rule)| {
+        if policy.rules.contains_key(&rule_id) {
+            PolicyChange::ChangeRule { rule_id, rule }
+        } else {
+            PolicyChange::AddRule { rule_id, rule }
+        }
+    });
+    let open = public_paths.into_iter().map(|(public_path_id, PublicPath { methods, path })| {
+        PolicyChange::AddPublicPath { public_path_id, methods, path }
+    });
+    let allowing = allowing.into_iter().map(remove).chain(closed);
+    allowing.chain(denying.into_iter().map(remove)).chain(write).chain(open).collect()
 }
 
 /// Where an entry stands right after a change: where the change has put it, or, when there was nothing
@@ -86,8 +155,17 @@ pub async fn written(
     find.await?.ok_or(Failure::NotFound)
 }
 
-fn step(plan: Plan, command: PolicyCommand, version: Option<u64>) -> Plan {
-    plan.step_at::<Policy>(POLICY_ID, command, version)
+/// The change as it is asked for at the edge: it leaves the administrators a way back.
+async fn plan(
+    app: &App,
+    call: &Call,
+    change: PolicyChange,
+    version: Option<u64>,
+) -> Result<Plan, Failure> {
+    let administrators = administrators::of_each_kind(app, call).await?;
+    let command = PolicyCommand { change, way_back: Some(administrators.way_back()) };
+    let plan = call.plan().step_at::<Policy>(POLICY_ID, command, version);
+    Ok(call.keyed(administrators.unchanged(plan)))
 }
 
 async fn carry_out(app: &App, plan: Plan) -> Result<Executed, ExecuteError> {

@@ -1,18 +1,12 @@
-//! What staff does with accounts, with the one rule that nobody gets past: an administrator stays.
+//! What staff does with accounts, with the one rule that nobody gets past: an administrator stays who can
+//! repair the shop.
 
-use super::{App, Call, Failure};
-use commands::bus::{ExecuteError, Executed, Plan};
+use super::{App, Call, Failure, administrators};
+use commands::bus::{ExecuteError, Executed};
 use domain::user::{User, UserCommand};
-use domain::{Rejection, RejectionKind, RoleName, Timestamp, UserId};
+use domain::{Rejection, RejectionKind, Timestamp, UserId};
 
-/// The role whose last holder must stay able to use it: nobody else could repair the shop.
-const ADMIN: &str = "admin";
-
-/// How many other administrators are looked at before the one in question counts as the last.
-/// Only those are looked at whom the read model takes for one, so the first will do nearly always.
-const MAX_CANDIDATES: u16 = 10;
-
-/// How often a plan is made anew because the other administrator has changed meanwhile.
+/// How often a plan is made anew because the other administrator, or the policy, has changed meanwhile.
 const MAX_PLANS: u32 = 4;
 
 /// Changes a user, who is the outcome's first state. It is in force in this process before this returns; the
@@ -36,7 +30,7 @@ pub async fn change(
     for _ in 0..MAX_PLANS {
         let plan = call.plan().step::<User>(&user_id, command.clone());
         let plan = call.keyed(plan);
-        outcome = match keeping_an_administrator(app, plan, user_id, &command).await? {
+        outcome = match administrators::keeping_one(app, plan, user_id, &command).await? {
             Some(plan) => app.bus.execute(plan).await,
             None => {
                 let last = || ExecuteError::Rejected(vec![Box::new(LastAdministrator)]);
@@ -81,49 +75,9 @@ pub(super) fn check_until(app: &App, until: Option<Timestamp>) -> Result<(), Fai
     }
 }
 
-/// Lets the plan through only with another administrator who stays one: an account with the role
-/// that is not banned. That they do is expected of the journal, so that two administrators cannot
-/// take the role from each other at the same time.
-///
-/// Candidates come from the read model, which may be a moment behind: an administrator who was
-/// appointed just now may be overlooked, which errs on the safe side.
-async fn keeping_an_administrator(
-    app: &App,
-    plan: Plan,
-    user_id: UserId,
-    command: &UserCommand,
-) -> Result<Option<Plan>, Failure> {
-    let disarms = match command {
-        UserCommand::RevokeRole { role } => role.as_str() == ADMIN,
-        UserCommand::Ban { .. } | UserCommand::Erase => true,
-        UserCommand::Register { .. }
-        | UserCommand::ChangeProfile { .. }
-        | UserCommand::ChangePassword { .. }
-        | UserCommand::GrantRole { .. }
-        | UserCommand::Unban => false,
-    };
-    let now = (app.world.now)();
-    if !disarms || !is_administrator(&app.bus.load::<User>(&user_id).await?.state, now) {
-        return Ok(Some(plan));
-    }
-    let role = RoleName::known(ADMIN);
-    let others = projections::users::others_with(&app.pool, &role, user_id, now, MAX_CANDIDATES);
-    for candidate in others.await? {
-        let other = app.bus.load::<User>(&candidate).await?;
-        if is_administrator(&other.state, now) {
-            return Ok(Some(plan.unchanged::<User>(&candidate, other.head)));
-        }
-    }
-    Ok(None)
-}
-
-fn is_administrator(user: &User, now: Timestamp) -> bool {
-    user.exists() && !user.is_banned(now) && user.roles.iter().any(|role| role.as_str() == ADMIN)
-}
-
 /// There would be no administrator left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is the last administrator who can sign in")]
+#[error("this is the last administrator who can sign in and change the rules")]
 struct LastAdministrator;
 
 impl Rejection for LastAdministrator {

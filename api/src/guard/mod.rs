@@ -5,15 +5,16 @@
 //!
 //! 1. the path with its query is not too long, else 414 `uri_too_long`, and canonical, else 400
 //!    `malformed_path`;
-//! 2. our own proxies, if it came through one, say from which address, else 400
+//! 2. a probe (`/healthz`, `/readyz`) is let through: no limit, no rule and no ban is about it;
+//! 3. our own proxies, if it came through one, say from which address, else 400
 //!    `malformed_forwarded_for`, and the address is within its limits, else 429 `rate_limited`;
-//! 3. the rules were confirmed to be the newest within half a minute, else 503 `unavailable`, and are
+//! 4. the rules were confirmed to be the newest within half a minute, else 503 `unavailable`, and are
 //!    as new as the caller asks (`Policy-Version`), else 503 `policy_behind`;
-//! 4. the address is not banned, else 403 `banned`;
-//! 5. a token that is presented is good, else 401 `unauthenticated` (on the paths where tokens
+//! 5. the address is not banned, else 403 `banned`;
+//! 6. a token that is presented is good, else 401 `unauthenticated` (on the paths where tokens
 //!    are given out a bad one counts as none);
-//! 6. the user is not banned, else 403 `banned`, and within the limits, else 429;
-//! 7. no deny rule matches, and a public path or an allow rule does, else 401 for the anonymous
+//! 7. the user is not banned, else 403 `banned`, and within the limits, else 429;
+//! 8. no deny rule matches, and a public path or an allow rule does, else 401 for the anonymous
 //!    and 403 `forbidden` for everybody else.
 //!
 //! It wraps the router as a whole: a layer inside a router runs after routing, where an unknown
@@ -24,12 +25,14 @@ mod address;
 mod caller;
 mod permission;
 mod policy;
+mod recent;
 
 pub use access::{AccessCache, AccessSource, SessionAccess, Unavailable, UserAccess};
 pub use address::{Origin, Peer, TrustedProxies};
 pub use caller::{Caller, Member};
 pub use permission::{ClientAddress, Permission};
 pub use policy::LivePolicy;
+pub use recent::{RecentDecision, RecentDecisions};
 
 use crate::edge::Edge;
 use crate::http::{POLICY_VERSION, Problem, RequestPath, number};
@@ -51,7 +54,8 @@ const MAX_TARGET_BYTES: usize = 8 * 1024;
 const TOKEN_PATHS: [&str; 3] =
     ["/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/auth/refresh"];
 
-/// The paths that answer without a policy that may be decided by.
+/// The paths that answer everybody, whatever the rules and bans say: whoever runs the shop must see that it
+/// lives while it is locked, and a rule must not make it look dead.
 pub(crate) const PROBE_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The middleware.
@@ -76,16 +80,21 @@ async fn admit(
         return Err(Problem::uri_too_long(MAX_TARGET_BYTES));
     }
     let path = RequestPath::parse(request.uri().path())?;
+    if PROBE_PATHS.contains(&path.as_str()) {
+        request.extensions_mut().insert(path);
+        request.extensions_mut().insert(Caller::Anonymous);
+        return Ok(());
+    }
     let now = (edge.world.now)();
     let peer = Peer::of(request.extensions());
     let address = edge.trusted_proxies.client_address(peer, request.headers())?;
     allowance.take_for_address(address, &path)?;
 
     if edge.policy.is_awaited() {
-        return admit_probe(request, path, Problem::starting);
+        return Err(Problem::starting());
     }
     if !edge.policy.is_believed() {
-        return admit_probe(request, path, || Problem::unavailable(&OldPolicy));
+        return Err(Problem::unavailable(&OldPolicy));
     }
     if let Some(wanted) = number(request.headers(), &POLICY_VERSION)? {
         edge.policy.wait_for(wanted).await?;
@@ -95,6 +104,7 @@ async fn admit(
         return Err(Problem::banned());
     }
     let caller = identify(edge, request.headers(), &path, allowance, now).await?;
+    edge.policy.recent().note(&caller, request.method(), &path);
     judge(&policy, &caller, request.method(), &path)?;
     let extensions = request.extensions_mut();
     extensions.insert(path);
@@ -123,20 +133,6 @@ fn judge(
 #[derive(Debug, thiserror::Error)]
 #[error("the permission rules could not be confirmed for too long")]
 struct OldPolicy;
-
-/// Without a policy that may be decided by nobody is let in; only the probes are told how it goes.
-fn admit_probe(
-    request: &mut Request,
-    path: RequestPath,
-    refusal: impl FnOnce() -> Problem,
-) -> Result<(), Problem> {
-    if !PROBE_PATHS.contains(&path.as_str()) {
-        return Err(refusal());
-    }
-    request.extensions_mut().insert(path);
-    request.extensions_mut().insert(Caller::Anonymous);
-    Ok(())
-}
 
 async fn identify(
     edge: &Edge,

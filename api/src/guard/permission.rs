@@ -24,6 +24,21 @@ pub(super) struct Admitted {
     pub(super) address: IpAddr,
 }
 
+/// From where the request comes, as the guard found out: the address that bans are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+impl Takes for ClientAddress {}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let admitted: Option<&Admitted> = parts.extensions.get();
+        admitted.map(|admitted| Self(admitted.address)).ok_or_else(|| Problem::internal(&Unguarded))
+    }
+}
+
 /// What a request was allowed, for an answer that goes on: whoever sends it asks again and again.
 ///
 /// The access token's own end does not count: a client cannot exchange it in the middle of an answer.
@@ -76,23 +91,6 @@ impl Permission {
 }
 
 impl Takes for Permission {}
-
-/// Where a request comes from, behind our own proxies.
-pub struct ClientAddress(
-    /// The address that limits and bans count.
-    pub IpAddr,
-);
-
-impl Takes for ClientAddress {}
-
-impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let admitted: Option<&Admitted> = parts.extensions.get();
-        admitted.map(|admitted| Self(admitted.address)).ok_or_else(|| Problem::internal(&Unguarded))
-    }
-}
 
 impl<S: Send + Sync> FromRequestParts<S> for Permission {
     type Rejection = Problem;

@@ -1,5 +1,6 @@
 //! The permission rules in force in this process.
 
+use super::recent::RecentDecisions;
 use crate::http::Problem;
 use arc_swap::ArcSwap;
 use domain::policy::CompiledPolicy;
@@ -24,6 +25,7 @@ pub struct LivePolicy {
     since: Instant,
     /// Milliseconds after `since` at which no newer policy existed.
     confirmed_ms: AtomicU64,
+    recent: RecentDecisions,
 }
 
 impl LivePolicy {
@@ -33,7 +35,8 @@ impl LivePolicy {
     pub fn new(policy: CompiledPolicy) -> Self {
         let version = watch::Sender::new(policy.version());
         let current = ArcSwap::from_pointee(policy);
-        Self { current, version, since: Instant::now(), confirmed_ms: AtomicU64::new(0) }
+        let recent = RecentDecisions::default();
+        Self { current, version, since: Instant::now(), confirmed_ms: AtomicU64::new(0), recent }
     }
 
     /// Says that the journal held no newer policy than the one in force at the moment `at`.
@@ -73,6 +76,12 @@ impl LivePolicy {
     #[must_use]
     pub fn current(&self) -> Arc<CompiledPolicy> {
         self.current.load_full()
+    }
+
+    /// What was decided lately.
+    #[must_use]
+    pub fn recent(&self) -> &RecentDecisions {
+        &self.recent
     }
 
     /// Whether no policy has been read yet.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 ///
 /// Handlers below a nested router see a shortened path; rules, limits and idempotency keys must
 /// all see this one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RequestPath(Arc<str>);
 
 impl RequestPath {

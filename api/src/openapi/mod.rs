@@ -43,6 +43,15 @@ impl Document {
     pub fn to_pretty_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(&self.0)
     }
+
+    /// Every operation: its method in capitals and its path.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = (String, &str)> {
+        let paths = self.0["paths"].as_object().into_iter().flatten();
+        paths.flat_map(|(path, item)| {
+            let methods = METHODS.iter().filter(|method| item[**method].is_object());
+            methods.map(move |method| (method.to_uppercase(), path.as_str()))
+        })
+    }
 }
 
 /// The document of this build. Made once.

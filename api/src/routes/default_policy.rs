@@ -1,12 +1,12 @@
 //! The policy that a new shop starts with: what all resources say about themselves, and what no
 //! single one of them says.
 //!
-//! The domain is handed these rules when the policy is made, at the first start; it knows none of
-//! our paths by itself but those without which nobody could repair a policy.
+//! The domain is handed these rules when the policy is made, at the first start, and with every change
+//! what nobody could repair a policy without; it knows none of our paths by itself.
 
 use super::resource::{ANY, DefaultPublicPath, DefaultRule, Defaults, GET, POST, allow, public};
 use cqrs_es::Aggregate;
-use domain::policy::{Policy, PolicyEvent, PublicPath, Rule};
+use domain::policy::{Lifeline, Policy, PolicyEvent, PublicPath, Rule};
 use domain::{PublicPathId, RuleId};
 
 /// What is about several resources, or about paths that no resource here answers. Shops have had
@@ -51,6 +51,7 @@ pub(super) const COMMON: Defaults = Defaults {
         public(11, GET, "/api/v1/flash-sales(/[^/]+)?"),
         public(13, ANY, "/sandbox/.*"),
     ],
+    ..Defaults::NONE
 };
 
 /// The rules, by fixed ids and in the order of their numbers: who adds them again changes nothing.
@@ -69,6 +70,12 @@ pub fn public_paths() -> Vec<(PublicPathId, PublicPath)> {
     let mut entries: Vec<&DefaultPublicPath> = entries.collect();
     entries.sort_by_key(|entry| entry.number);
     entries.into_iter().map(DefaultPublicPath::entry).collect()
+}
+
+/// What nobody could repair a policy without.
+#[must_use]
+pub fn lifelines() -> Vec<Lifeline> {
+    super::defaults().flat_map(|defaults| defaults.lifelines).copied().collect()
 }
 
 /// The policy of a shop that has just started for the first time.

@@ -1,23 +1,32 @@
 use super::*;
 use domain::policy::{
-    Caller, CompiledPolicy, PolicyCommand, PolicyRejection, RoleSelector, canonical_path,
+    Caller, CompiledPolicy, PolicyChange, PolicyCommand, PolicyRejection, RoleSelector, WayBack,
+    canonical_path, lets_repair,
 };
 use domain::{Facts, RoleName, Timestamp};
 use std::collections::BTreeSet;
 
 const FACTS: Facts = Facts { now: Timestamp::EPOCH };
 
+/// A change that must leave every administrator a way back.
+fn asked(change: PolicyChange) -> PolicyCommand {
+    let roles = ["admin", "customer"].map(RoleName::known);
+    let way_back =
+        WayBack { lifelines: lifelines(), administrators: BTreeSet::from([roles.into()]) };
+    PolicyCommand { change, way_back: Some(way_back) }
+}
+
 /// A new shop's policy, decided command by command.
 fn seeded() -> Policy {
     let mut policy = Policy::default();
     let rules =
-        super::rules().into_iter().map(|(rule_id, rule)| PolicyCommand::AddRule { rule_id, rule });
+        super::rules().into_iter().map(|(rule_id, rule)| PolicyChange::AddRule { rule_id, rule });
     let public_paths = super::public_paths().into_iter().map(|(public_path_id, entry)| {
         let PublicPath { methods, path } = entry;
-        PolicyCommand::AddPublicPath { public_path_id, methods, path }
+        PolicyChange::AddPublicPath { public_path_id, methods, path }
     });
     for command in rules.chain(public_paths) {
-        let events = policy.decide(command, &FACTS).expect("the defaults are accepted");
+        let events = policy.decide(asked(command), &FACTS).expect("the defaults are accepted");
         events.into_iter().for_each(|event| policy.apply(event));
     }
     policy
@@ -81,12 +90,12 @@ fn beside_the_routes_a_new_shop_lets_exactly_these_roles_through() {
 fn seeding_twice_changes_nothing() {
     let policy = seeded();
     for (rule_id, rule) in rules() {
-        let again = PolicyCommand::AddRule { rule_id, rule };
-        assert_eq!(policy.decide(again, &FACTS), Ok(vec![]));
+        let again = PolicyChange::AddRule { rule_id, rule };
+        assert_eq!(policy.decide(asked(again), &FACTS), Ok(vec![]));
     }
     for (public_path_id, PublicPath { methods, path }) in public_paths() {
-        let again = PolicyCommand::AddPublicPath { public_path_id, methods, path };
-        assert_eq!(policy.decide(again, &FACTS), Ok(vec![]));
+        let again = PolicyChange::AddPublicPath { public_path_id, methods, path };
+        assert_eq!(policy.decide(asked(again), &FACTS), Ok(vec![]));
     }
 }
 
@@ -109,10 +118,22 @@ fn in_a_new_shop_the_last_administrator_cannot_be_locked_out() {
     let policy = seeded();
     let (rule_id, _) = rules().remove(0);
     assert_eq!(
-        policy.decide(PolicyCommand::RemoveRule { rule_id }, &FACTS),
+        policy.decide(asked(PolicyChange::RemoveRule { rule_id }), &FACTS),
         Err(PolicyRejection::LastAdministrator)
     );
     assert!(
         policy.rules[&rule_id].rule.roles.contains(&RoleSelector::Role(RoleName::known("admin")))
     );
+}
+
+#[test]
+fn a_new_shop_lets_an_administrator_repair_it_and_every_lifeline_is_a_route() {
+    let roles = BTreeSet::from(["admin", "customer"].map(RoleName::known));
+    assert!(lets_repair(&seeded(), &lifelines(), &roles));
+    let document = crate::openapi::document().to_pretty_json().expect("it is JSON");
+    let document: serde_json::Value = serde_json::from_str(&document).expect("it is JSON");
+    for Lifeline { method, path, .. } in lifelines() {
+        let route = &document["paths"][path][method.to_lowercase()];
+        assert!(route.is_object(), "{method} {path}");
+    }
 }

@@ -4,7 +4,7 @@
 //! rules of all resources are collected in [`default_policy`](super::default_policy).
 
 use crate::application::App;
-use domain::policy::{Effect, MethodSelector, PublicPath, RoleSelector, Rule};
+use domain::policy::{Effect, Lifeline, MethodSelector, PublicPath, RoleSelector, Rule};
 use domain::{PublicPathId, RoleName, RuleId};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -26,11 +26,13 @@ pub(super) struct Defaults {
     pub(super) rules: &'static [DefaultRule],
     /// What everybody may do without a permission.
     pub(super) public_paths: &'static [DefaultPublicPath],
+    /// What no change of the policy may take from an administrator: undoing it would need it.
+    pub(super) lifelines: &'static [Lifeline],
 }
 
 impl Defaults {
     /// Nothing that is not allowed elsewhere.
-    pub(super) const NONE: Self = Self { rules: &[], public_paths: &[] };
+    pub(super) const NONE: Self = Self { rules: &[], public_paths: &[], lifelines: &[] };
 }
 
 /// A rule that a new shop starts with. All of them allow.
@@ -59,6 +61,10 @@ pub(super) const ANY: &str = "*";
 pub(super) const GET: &str = "GET";
 /// What the name says.
 pub(super) const POST: &str = "POST";
+/// Changing as a whole.
+pub(super) const PUT: &str = "PUT";
+/// Taking away.
+pub(super) const DELETE: &str = "DELETE";
 
 /// Allows a role a method on the paths that the pattern describes, and says what for.
 pub(super) const fn allow(
@@ -78,6 +84,11 @@ pub(super) const fn public(
     path: &'static str,
 ) -> DefaultPublicPath {
     DefaultPublicPath { number, method, path }
+}
+
+/// What an administrator sends to repair the policy; what stands in braces is an id.
+pub(super) const fn lifeline(method: &'static str, path: &'static str) -> Lifeline {
+    Lifeline { signed_in: true, method, path }
 }
 
 /// Ids have the form of a UUIDv7 of the first millisecond of 1970.

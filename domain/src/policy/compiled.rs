@@ -60,7 +60,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    fn is_meant_by(self, selector: &RoleSelector) -> bool {
+    pub(super) fn is_meant_by(self, selector: &RoleSelector) -> bool {
         match (selector, self) {
             (RoleSelector::Any, _) => true,
             (RoleSelector::Role(role), Self::Anonymous) => role.as_str() == RoleName::ANONYMOUS,

@@ -1,15 +1,12 @@
 use super::selectors::normalized;
 use super::state::{MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES};
 use super::{
-    AddressBan, Caller, CompiledPolicy, Effect, MethodSelector, Policy, PolicyEvent, PublicPath,
-    Rule, canonical_path, pattern,
+    AddressBan, MethodSelector, PathShape, Policy, PolicyEvent, PublicPath, Rule, WayBack,
+    overlaps, pattern,
 };
-use crate::{
-    BanId, Facts, PublicPathId, Reason, Rejection, RejectionKind, RoleName, RuleId, Timestamp,
-};
-use cqrs_es::Aggregate;
+use crate::{BanId, Facts, PublicPathId, Reason, Rejection, RejectionKind, RuleId, Timestamp};
 use ipnet::IpNet;
-use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// The most roles that one rule names.
 pub const MAX_ROLES: usize = 50;
@@ -25,9 +22,19 @@ pub const MAX_NOTE_CHARS: usize = 500;
 const MIN_PREFIX_V4: u8 = 8;
 const MIN_PREFIX_V6: u8 = 16;
 
-/// What can be asked of the policy.
+/// What can be asked of the policy: a change, and who must be able to undo it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PolicyCommand {
+pub struct PolicyCommand {
+    /// The change.
+    pub change: PolicyChange,
+    /// What it must leave as it is. Absent where nobody is bound: while a shop is set up, and on the
+    /// command line, which is the way in for whoever is locked out.
+    pub way_back: Option<WayBack>,
+}
+
+/// A change of the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyChange {
     /// Put a rule in force.
     AddRule {
         /// Its id.
@@ -71,6 +78,8 @@ pub enum PolicyCommand {
         reason: Reason,
         /// Until when; for ever if absent.
         until: Option<Timestamp>,
+        /// From where it is asked for, if it is from an address: one that the ban must not hold.
+        asked_from: Option<IpAddr>,
     },
     /// Lift a ban.
     UnbanAddress {
@@ -112,9 +121,12 @@ pub enum PolicyRejection {
     /// The network holds too much of the world.
     #[error("a banned network has at least {MIN_PREFIX_V4} bits, in IPv6 {MIN_PREFIX_V6}")]
     NetworkTooWide,
-    /// Afterwards no administrator could undo it.
-    #[error("no administrator could sign in and change the rules any more")]
+    /// Afterwards an administrator could not undo it, who could have until now.
+    #[error("an administrator could not sign in and undo it any more")]
     LastAdministrator,
+    /// Whoever asks would be banned.
+    #[error("the network holds the address that you ask from")]
+    WouldLockOut,
 }
 
 impl Rejection for PolicyRejection {
@@ -130,13 +142,16 @@ impl Rejection for PolicyRejection {
             Self::TooManyBans => "too_many_bans",
             Self::NetworkTooWide => "network_too_wide",
             Self::LastAdministrator => "last_administrator",
+            Self::WouldLockOut => "would_lock_out",
         }
     }
 
     fn kind(&self) -> RejectionKind {
         match self {
             Self::NotFound => RejectionKind::Absent,
-            Self::AlreadyExists | Self::LastAdministrator => RejectionKind::Conflict,
+            Self::AlreadyExists | Self::LastAdministrator | Self::WouldLockOut => {
+                RejectionKind::Conflict
+            }
             Self::BadPattern { .. }
             | Self::SelectorsOutOfRange
             | Self::BadNote
@@ -158,14 +173,19 @@ impl Policy {
         command: PolicyCommand,
         _facts: &Facts,
     ) -> Result<Vec<PolicyEvent>, PolicyRejection> {
-        let Some(event) = self.decide_one(command)? else { return Ok(vec![]) };
-        self.check_administrators(&event)?;
-        Ok(vec![event])
+        let PolicyCommand { change, way_back } = command;
+        let Some(event) = self.decide_one(change)? else { return Ok(vec![]) };
+        match way_back {
+            Some(way_back) if way_back.is_lost(self, &event) => {
+                Err(PolicyRejection::LastAdministrator)
+            }
+            _ => Ok(vec![event]),
+        }
     }
 
-    fn decide_one(&self, command: PolicyCommand) -> Result<Option<PolicyEvent>, PolicyRejection> {
-        match command {
-            PolicyCommand::AddRule { rule_id, rule } => {
+    fn decide_one(&self, change: PolicyChange) -> Result<Option<PolicyEvent>, PolicyRejection> {
+        match change {
+            PolicyChange::AddRule { rule_id, rule } => {
                 if is_new(self.rules.get(&rule_id).map(|held| &held.rule), &rule)? {
                     check_rule(&rule)?;
                     check_room(self.rules.len(), MAX_RULES, PolicyRejection::TooManyRules)?;
@@ -173,17 +193,17 @@ impl Policy {
                 }
                 Ok(None)
             }
-            PolicyCommand::ChangeRule { rule_id, rule } => {
+            PolicyChange::ChangeRule { rule_id, rule } => {
                 let held = self.rules.get(&rule_id).ok_or(PolicyRejection::NotFound)?;
                 check_rule(&rule)?;
                 let same = held.rule == rule;
                 Ok((!same).then_some(PolicyEvent::RuleChanged { rule_id, rule }))
             }
-            PolicyCommand::RemoveRule { rule_id } => {
+            PolicyChange::RemoveRule { rule_id } => {
                 self.rules.get(&rule_id).ok_or(PolicyRejection::NotFound)?;
                 Ok(Some(PolicyEvent::RuleRemoved { rule_id }))
             }
-            PolicyCommand::AddPublicPath { public_path_id, methods, path } => {
+            PolicyChange::AddPublicPath { public_path_id, methods, path } => {
                 let entry = PublicPath { methods, path };
                 if is_new(self.public_paths.get(&public_path_id), &entry)? {
                     check_methods(&entry.methods)?;
@@ -199,101 +219,30 @@ impl Policy {
                 }
                 Ok(None)
             }
-            PolicyCommand::RemovePublicPath { public_path_id } => {
+            PolicyChange::RemovePublicPath { public_path_id } => {
                 self.public_paths.get(&public_path_id).ok_or(PolicyRejection::NotFound)?;
                 Ok(Some(PolicyEvent::PublicPathRemoved { public_path_id }))
             }
-            PolicyCommand::BanAddress { ban_id, cidr, reason, until } => {
+            PolicyChange::BanAddress { ban_id, cidr, reason, until, asked_from } => {
                 let ban = AddressBan { cidr: normalized(cidr), reason, until };
                 if is_new(self.bans.get(&ban_id), &ban)? {
                     check_network(&ban.cidr)?;
                     check_room(self.bans.len(), MAX_BANS, PolicyRejection::TooManyBans)?;
+                    // Whether or not it ends by itself: until then nobody there could lift it.
+                    if asked_from.is_some_and(|from| ban.cidr.contains(&from.to_canonical())) {
+                        return Err(PolicyRejection::WouldLockOut);
+                    }
                     let AddressBan { cidr, reason, until } = ban;
                     return Ok(Some(PolicyEvent::AddressBanned { ban_id, cidr, reason, until }));
                 }
                 Ok(None)
             }
-            PolicyCommand::UnbanAddress { ban_id } => {
+            PolicyChange::UnbanAddress { ban_id } => {
                 self.bans.get(&ban_id).ok_or(PolicyRejection::NotFound)?;
                 Ok(Some(PolicyEvent::AddressUnbanned { ban_id }))
             }
         }
     }
-
-    /// Refuses what would take a lifeline away that is there now. One that is not there yet, as
-    /// while a shop is set up, binds nobody.
-    fn check_administrators(&self, event: &PolicyEvent) -> Result<(), PolicyRejection> {
-        let old_rule = |rule_id| self.rules.get(rule_id).map(|held| held.rule.path.as_str());
-        // The patterns whose coming or going could take something away.
-        let patterns = match event {
-            PolicyEvent::RuleAdded { rule_id: _, rule } => match rule.effect {
-                Effect::Deny => [Some(rule.path.as_str()), None],
-                Effect::Allow => [None, None],
-            },
-            PolicyEvent::RuleChanged { rule_id, rule } => {
-                [Some(rule.path.as_str()), old_rule(rule_id)]
-            }
-            PolicyEvent::RuleRemoved { rule_id } => [old_rule(rule_id), None],
-            PolicyEvent::PublicPathRemoved { public_path_id } => {
-                [self.public_paths.get(public_path_id).map(|entry| entry.path.as_str()), None]
-            }
-            PolicyEvent::PublicPathAdded { .. }
-            | PolicyEvent::AddressBanned { .. }
-            | PolicyEvent::AddressUnbanned { .. } => [None, None],
-        };
-        // Compiling all rules twice costs milliseconds; most changes are about other paths.
-        let mut concerns_lifelines = false;
-        for pattern in patterns.into_iter().flatten() {
-            let regex = compile_pattern(pattern)?;
-            concerns_lifelines |=
-                LIFELINES.iter().any(|lifeline| regex.is_match(lifeline.path.as_bytes()));
-        }
-        if !concerns_lifelines {
-            return Ok(());
-        }
-        let mut afterwards = self.clone();
-        afterwards.apply(event.clone());
-        let lost = open_lifelines(self)?
-            .into_iter()
-            .zip(open_lifelines(&afterwards)?)
-            .any(|(before, after)| before && !after);
-        if lost { Err(PolicyRejection::LastAdministrator) } else { Ok(()) }
-    }
-}
-
-/// A request without which no administrator can repair the rules.
-struct Lifeline {
-    signed_in: bool,
-    method: &'static str,
-    path: &'static str,
-}
-
-const fn lifeline(signed_in: bool, method: &'static str, path: &'static str) -> Lifeline {
-    Lifeline { signed_in, method, path }
-}
-
-const RULES: &str = "/api/v1/admin/permission-rules";
-/// Any id will do: a rule that tells apart which permission rule is changed is a lock, too.
-const ONE_RULE: &str = "/api/v1/admin/permission-rules/01890a5d-ac96-774b-bcce-b302099a8057";
-
-const LIFELINES: [Lifeline; 6] = [
-    lifeline(false, "POST", "/api/v1/auth/login"),
-    lifeline(true, "GET", RULES),
-    lifeline(true, "POST", RULES),
-    lifeline(true, "GET", ONE_RULE),
-    lifeline(true, "PUT", ONE_RULE),
-    lifeline(true, "DELETE", ONE_RULE),
-];
-
-fn open_lifelines(policy: &Policy) -> Result<[bool; LIFELINES.len()], PolicyRejection> {
-    let compiled = CompiledPolicy::compile(policy, 0)
-        .map_err(|error| PolicyRejection::BadPattern { reason: error.to_string() })?;
-    let admin = BTreeSet::from([RoleName::known("admin")]);
-    Ok(LIFELINES.map(|lifeline| {
-        let caller = if lifeline.signed_in { Caller::SignedIn(&admin) } else { Caller::Anonymous };
-        let path = canonical_path(lifeline.path).expect("the paths above are canonical");
-        compiled.decide(caller, lifeline.method, path).is_allowed()
-    }))
 }
 
 /// Whether `wanted` is not there yet; something else in its place is refused.
@@ -325,11 +274,13 @@ fn check_methods(methods: &[MethodSelector]) -> Result<(), PolicyRejection> {
 }
 
 fn check_pattern(path: &str) -> Result<(), PolicyRejection> {
-    compile_pattern(path).map(|_| ())
-}
-
-fn compile_pattern(path: &str) -> Result<regex::bytes::Regex, PolicyRejection> {
-    pattern::compile(path).map_err(|reason| PolicyRejection::BadPattern { reason })
+    pattern::check(path).map_err(|reason| PolicyRejection::BadPattern { reason })?;
+    if overlaps(path, [&PathShape::any()]).iter().any(|overlap| overlap.some) {
+        return Ok(());
+    }
+    let reason = "it matches no canonical path: one begins with '/', has no '/' at its end and only \
+                  letters, digits, '.', '_', '~' and '-' between; see the path of a route";
+    Err(PolicyRejection::BadPattern { reason: reason.to_owned() })
 }
 
 fn check_room(held: usize, most: usize, full: PolicyRejection) -> Result<(), PolicyRejection> {

@@ -4,10 +4,15 @@
 //!   wins, a public path needs no permission, and what no rule allows is refused.
 //! * Rules have no order. HEAD follows GET.
 //! * A pattern is a regular expression of at most [`MAX_PATTERN_CHARS`] characters that compiles
-//!   within a size limit; it is anchored by us, so it always speaks about the whole path.
+//!   within a size limit; it is anchored by us, so it always speaks about the whole path. One that matches no
+//!   canonical path would say nothing for ever and is refused.
 //! * At most [`MAX_RULES`] rules, [`MAX_PUBLIC_PATHS`] public paths and [`MAX_BANS`] banned networks.
-//! * The last administrator cannot be locked out: no change may take from the role `admin` what
-//!   reading and writing permission rules needs, nor from everybody what signing in needs.
+//! * Nobody who can repair the policy is locked out: no change may take a [`Lifeline`] from an
+//!   administrator, whatever other roles they have. The lifelines come with the command, because this
+//!   crate knows no routes, and so do the administrators, because the policy knows no users.
+//! * A lifeline about one entry is about every id that there may ever be: a pattern that tells ids apart
+//!   counts against whoever needs all of them. So no rule is immortal, not even one that is added later.
+//! * A ban never holds the address that it is asked for from.
 
 mod canonical;
 mod compiled;
@@ -15,18 +20,24 @@ mod decide;
 mod events;
 mod pattern;
 mod selectors;
+mod shape;
 mod state;
 #[cfg(test)]
 mod tests;
+mod way_back;
 
 pub use canonical::{CanonicalPath, MAX_PATH_CHARS, MalformedPath, canonical_path};
 pub use compiled::{
     Caller, CompiledPolicy, Considered, Entry, Explanation, Grant, PolicyTooBig, Verdict,
 };
-pub use decide::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, PolicyCommand, PolicyRejection};
+pub use decide::{
+    MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, PolicyChange, PolicyCommand, PolicyRejection,
+};
 pub use events::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 pub use pattern::MAX_PATTERN_CHARS;
 pub use selectors::parse_network;
+pub use shape::{Overlap, PathShape, overlaps};
 pub use state::{
     AddressBan, MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES, Policy, PublicPath, VersionedRule,
 };
+pub use way_back::{Lifeline, WayBack, lets_repair};

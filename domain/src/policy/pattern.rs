@@ -17,8 +17,8 @@ const SET_BYTES: usize = 2 * (MAX_RULES + MAX_PUBLIC_PATHS) * PATTERN_BYTES;
 /// What a set's matcher may remember of the paths it has seen, per thread that matches at once.
 const SET_CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Compiles one pattern, or says why it is none.
-pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
+/// Says why a pattern is none.
+pub(super) fn check(pattern: &str) -> Result<(), String> {
     if pattern.chars().count() > MAX_PATTERN_CHARS {
         return Err(format!("a pattern has at most {MAX_PATTERN_CHARS} characters"));
     }
@@ -28,7 +28,7 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     // By itself first: `a)|(?:b` is no expression, but would become one inside our anchors, and
     // one that is not anchored.
     build(pattern)?;
-    build(&anchored(pattern))
+    build(&anchored(pattern)).map(|_| ())
 }
 
 /// Compiles accepted patterns into one automaton; its matches are indices into `patterns`.
@@ -42,7 +42,7 @@ pub(super) fn compile_set<'a>(
         .build()
 }
 
-fn anchored(pattern: &str) -> String {
+pub(super) fn anchored(pattern: &str) -> String {
     format!("^(?:{pattern})$")
 }
 

@@ -7,7 +7,7 @@ mod apply;
 mod query;
 mod view;
 
-pub use query::{banned, by_id, by_number, list, others_with};
+pub use query::{banned, by_id, by_number, is_held, list, one_of_each_kind};
 pub use view::{BanView, UserView};
 
 use crate::projection::{ReadModel, stream};

@@ -4,6 +4,7 @@ use crate::rows::Row;
 use domain::{RoleName, Timestamp, UserId};
 use sqlx::types::Json;
 use sqlx::{PgPool, Postgres, QueryBuilder};
+use std::collections::BTreeSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -58,29 +59,43 @@ pub async fn banned(pool: &PgPool) -> Result<Vec<(UserId, BanView)>, QueryError>
     Ok(found.into_iter().map(|(user_id, Json(ban))| (user_id.into(), ban)).collect())
 }
 
-/// At most `limit` users beside `user_id` who hold a role and are not banned at `now`, the oldest
-/// accounts first.
+/// Who holds a role, beside `except`, and is not banned at `now`: of those who have all their roles in
+/// common the oldest account. At most `limit`, those with the fewest roles first.
 ///
 /// # Errors
 /// [`QueryError::Database`].
-pub async fn others_with(
+pub async fn one_of_each_kind(
     pool: &PgPool,
     role: &RoleName,
-    user_id: UserId,
+    except: Option<UserId>,
     now: Timestamp,
     limit: u16,
-) -> Result<Vec<UserId>, QueryError> {
-    let found: Vec<Uuid> = sqlx::query_scalar(
-        "select user_id from users where $1 = any(roles) and user_id <> $2 \
-         and (ban is null or (ban->>'until')::timestamptz <= $3) order by number limit $4",
+) -> Result<Vec<(UserId, BTreeSet<RoleName>)>, QueryError> {
+    let found: Vec<(Uuid, Json<BTreeSet<RoleName>>)> = sqlx::query_as(
+        "select user_id, to_jsonb(roles) from \
+         (select distinct on (roles) user_id, roles, number from users \
+          where $1 = any(roles) and user_id is distinct from $2 \
+          and (ban is null or (ban->>'until')::timestamptz <= $3) order by roles, number) kinds \
+         order by cardinality(roles), number limit $4",
     )
     .bind(role.as_str())
-    .bind(user_id.uuid())
+    .bind(except.map(UserId::uuid))
     .bind(OffsetDateTime::from(now))
     .bind(i64::from(limit))
     .fetch_all(pool)
     .await?;
-    Ok(found.into_iter().map(UserId::from).collect())
+    Ok(found.into_iter().map(|(user_id, Json(roles))| (user_id.into(), roles)).collect())
+}
+
+/// Whether anybody has the role.
+///
+/// # Errors
+/// [`QueryError::Database`].
+pub async fn is_held(pool: &PgPool, role: &RoleName) -> Result<bool, QueryError> {
+    Ok(sqlx::query_scalar("select exists (select 1 from users where $1 = any(roles))")
+        .bind(role.as_str())
+        .fetch_one(pool)
+        .await?)
 }
 
 fn select() -> QueryBuilder<'static, Postgres> {

@@ -3,6 +3,7 @@ use domain::user::UserEvent;
 use domain::{Locale, Position, RoleName, Sealed, Timestamp, UserId};
 use projections::users;
 use projections::{Limit, QueryError};
+use std::collections::BTreeSet;
 use testkit::{Journal, id, reason, recorded_at};
 
 fn registered(number: i32) -> UserEvent {
@@ -118,7 +119,7 @@ async fn a_cursor_that_is_not_ours_is_refused() {
 }
 
 #[tokio::test]
-async fn others_with_a_role_are_those_who_are_not_banned_now_the_oldest_first() {
+async fn of_those_with_a_role_who_are_not_banned_now_one_of_each_kind_is_found() {
     let until = Timestamp::from(recorded_at(Position::new(1_000)));
     let history = Journal::default();
     for (user, number) in [(5, 1), (4, 2), (3, 3), (2, 4), (1, 5)] {
@@ -134,12 +135,24 @@ async fn others_with_a_role_are_those_who_are_not_banned_now_the_oldest_first() 
         id::<UserId>(2),
         &UserEvent::RoleRevoked { role: RoleName::known("admin") },
     );
+    // One who has one role more than the others.
+    history.record("user", id::<UserId>(6), &registered(6));
+    history.record("user", id::<UserId>(6), &granted("admin"));
+    history.record("user", id::<UserId>(6), &granted("customer"));
     let pool = given(&history).await;
-    let others = async |now, limit| {
-        let role = RoleName::known("admin");
-        users::others_with(&pool, &role, id(1), now, limit).await.expect("a query")
+    let found = async |except: Option<u128>, now, limit| {
+        let (role, except) = (RoleName::known("admin"), except.map(id));
+        let found = users::one_of_each_kind(&pool, &role, except, now, limit).await;
+        found.expect("a query")
     };
-    assert_eq!(others(until.plus_seconds(-1), 10).await, [id(5)]);
-    assert_eq!(others(until, 10).await, [id(5), id(3)]);
-    assert_eq!(others(until, 1).await, [id(5)]);
+    let roles = |names: &[&'static str]| -> BTreeSet<RoleName> {
+        names.iter().map(|name| RoleName::known(name)).collect()
+    };
+    let (plain, customer) = (roles(&["admin"]), roles(&["admin", "customer"]));
+    let kinds = |user| vec![(id::<UserId>(user), plain.clone()), (id(6), customer.clone())];
+    let before = until.plus_seconds(-1);
+    assert_eq!(found(None, before, 10).await, kinds(5));
+    assert_eq!(found(Some(5), before, 10).await, kinds(1));
+    assert_eq!(found(Some(5), until, 10).await, kinds(3));
+    assert_eq!(found(None, until, 1).await, kinds(5)[..1]);
 }

@@ -1,6 +1,7 @@
 //! Short commands on the database: the sample catalogue, administrators.
 
 use crate::cli::AdminArgs;
+use api::application::App;
 use api::invention::invent_password;
 use api::seed;
 use api::settings::ServerArgs;
@@ -8,6 +9,19 @@ use api::shop::{Shop, Workers};
 use commands::bus::{Context, Plan};
 use commands::registration;
 use domain::user::{User, UserCommand};
+
+/// Who does what the command line asks for: whoever has the database's address.
+const ACTOR: &str = "cli";
+
+/// The context of what is done now.
+pub(super) fn context(app: &App) -> Context {
+    Context {
+        actor: ACTOR.to_owned(),
+        correlation_id: (app.world.new_id)(),
+        causation_id: None,
+        traceparent: None,
+    }
+}
 
 pub(super) async fn seed(args: ServerArgs) -> anyhow::Result<()> {
     let shop = Shop::start(args.config(Workers::NONE, None)?).await?;
@@ -22,7 +36,7 @@ pub(super) async fn create(args: AdminArgs) -> anyhow::Result<()> {
     let shop = Shop::start(args.servers.config(Workers::NONE, None)?).await?;
     seed::default_policy(&shop.app).await?;
     let password = invent_password()?;
-    let created = seed::administrator(&shop.app, &args.email, &password).await?;
+    let created = seed::administrator(&shop.app, &args.email, &password, ACTOR).await?;
     shop.stop().await?;
     anyhow::ensure!(created, "there is an account with this address; see `gomall admin reset`");
     println!("administrator {} with the password {password}", args.email);
@@ -38,13 +52,7 @@ pub(super) async fn reset(args: AdminArgs) -> anyhow::Result<()> {
     let hash = app.passwords.hash(password.clone()).await;
     let hash = hash.map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let change = UserCommand::ChangePassword { password: app.vault.seal(user_id, &hash).await? };
-    let context = Context {
-        actor: "system:admin".to_owned(),
-        correlation_id: (app.world.new_id)(),
-        causation_id: None,
-        traceparent: None,
-    };
-    app.bus.execute(Plan::new(&context).step::<User>(&user_id, change)).await?;
+    app.bus.execute(Plan::new(&context(app)).step::<User>(&user_id, change)).await?;
     shop.stop().await?;
     println!("administrator {} with the password {password}", args.email);
     Ok(())

@@ -165,7 +165,7 @@ async fn administrator(shop: &Shop, args: &DevArgs) -> anyhow::Result<Option<Str
     let given = args.admin_password.as_ref().map(|password| password.reveal().to_owned());
     let invented = given.is_none();
     let password = given.map_or_else(invention::invent_password, Ok)?;
-    let created = seed::administrator(&shop.app, &args.admin_email, &password).await?;
+    let created = seed::administrator(&shop.app, &args.admin_email, &password, seed::ACTOR).await?;
     Ok((created && invented).then_some(password))
 }
 

@@ -5,11 +5,12 @@ mod admin;
 mod audit;
 mod dead_letters;
 mod dev;
+mod policy;
 mod rebuild;
 mod serve;
 mod worker;
 
-use crate::cli::{AdminAction, Cli, Role};
+use crate::cli::{AdminAction, Cli, PolicyAction, Role};
 use anyhow::Context as _;
 use api::server::raise_file_limit;
 use api::telemetry::{flush_logs, init_logs};
@@ -51,6 +52,10 @@ async fn run(role: Role) -> anyhow::Result<()> {
         Role::Seed(args) => admin::seed(args).await,
         Role::Admin { action: AdminAction::Create(args) } => admin::create(args).await,
         Role::Admin { action: AdminAction::Reset(args) } => admin::reset(args).await,
+        Role::Admin { action: AdminAction::Unban { address, servers } } => {
+            policy::unban(address, servers).await
+        }
+        Role::Policy { action } => policy::run(action).await,
         Role::DeadLetters { action } => dead_letters::run(action).await,
         Role::Bench { scenario } => laboratory::bench::run(scenario).await,
         Role::Chaos { scenario } => laboratory::chaos::run(scenario).await,
@@ -74,6 +79,12 @@ fn log_filter(role: &Role) -> &str {
         Role::Admin { action: AdminAction::Create(args) | AdminAction::Reset(args) } => {
             &args.servers.shop.log.filter
         }
+        Role::Admin { action: AdminAction::Unban { servers, .. } } => &servers.shop.log.filter,
+        Role::Policy { action } => match action {
+            PolicyAction::List(servers)
+            | PolicyAction::Remove { servers, .. }
+            | PolicyAction::Reset(servers) => &servers.shop.log.filter,
+        },
         Role::Chaos { scenario } => scenario.log_filter(),
         // What the anchors make their drivers say is not about the shop.
         Role::Bench { .. } => "warn,sqlx=error",

@@ -13,7 +13,8 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// The unsafe calls that need no key: two only compute, and a notification has an id of its own.
-const KEYLESS: [&str; 3] = [
+const KEYLESS: [&str; 4] = [
+    "POST /api/v1/admin/permission-rules/dry-run",
     "POST /api/v1/admin/permission-rules/explain",
     "POST /api/v1/checkouts/quote",
     "POST /api/v1/webhooks/payments/{provider}",

@@ -14,3 +14,4 @@ mod roles;
 mod stranger;
 mod takeover;
 mod unpaid;
+mod way_in;

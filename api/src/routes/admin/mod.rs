@@ -12,6 +12,7 @@ pub mod stock;
 pub mod users;
 
 mod policy;
+mod reach;
 
 use super::resource::Resource;
 use crate::http::Limit;

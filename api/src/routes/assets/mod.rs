@@ -25,7 +25,7 @@ const KEPT: &str = "public, max-age=86400";
 /// This resource: its routes, and what a new shop allows of them.
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes: routes::<Arc<App>>,
-    defaults: Defaults { rules: &[], public_paths: &[public(5, GET, "/static/.*")] },
+    defaults: Defaults { public_paths: &[public(5, GET, "/static/.*")], ..Defaults::NONE },
 };
 
 /// The routes of this module. They need nothing of the shop, so any state will do.

@@ -6,6 +6,7 @@ mod handlers;
 use crate::application::App;
 use crate::openapi::takes::routes;
 use crate::routes::resource::{Defaults, GET, POST, Resource, public};
+use domain::policy::Lifeline;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -13,13 +14,14 @@ use utoipa_axum::router::OpenApiRouter;
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
     defaults: Defaults {
-        rules: &[],
         public_paths: &[
             public(6, GET, r"/\.well-known/jwks\.json"),
             // Logging out is public because its token may be over; the handler looks at what it got.
             public(7, POST, "/api/v1/auth/(register|login|refresh|logout)"),
             public(8, POST, "/api/v1/auth/(verify-email|password-reset(/confirm)?)"),
         ],
+        lifelines: &[Lifeline { signed_in: false, method: POST, path: "/api/v1/auth/login" }],
+        ..Defaults::NONE
     },
 };
 

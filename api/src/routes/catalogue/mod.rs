@@ -22,11 +22,11 @@ use utoipa_axum::router::OpenApiRouter;
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
     defaults: Defaults {
-        rules: &[],
         public_paths: &[
             public(9, GET, "/api/v1/products(/[^/]+)?"),
             public(10, GET, "/api/v1/(categories|search/suggest)"),
         ],
+        ..Defaults::NONE
     },
 };
 

@@ -20,7 +20,7 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
             "/api/v1/checkouts(/quote)?",
             "Ordering one's own cart.",
         )],
-        public_paths: &[],
+        ..Defaults::NONE
     },
 };
 

@@ -14,7 +14,7 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
     defaults: Defaults {
         rules: &[allow(11, "analyst", GET, "/api/v1/event-types", "The schemas of the events.")],
-        public_paths: &[],
+        ..Defaults::NONE
     },
 };
 

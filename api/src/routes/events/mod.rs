@@ -15,7 +15,7 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
     defaults: Defaults {
         rules: &[allow(10, "analyst", GET, "/api/v1/events(/.*)?", "Replaying every event.")],
-        public_paths: &[],
+        ..Defaults::NONE
     },
 };
 

@@ -22,7 +22,7 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
             "/api/v1/orders(/.*)?",
             "One's own orders and their payments; the handlers see to whose they are.",
         )],
-        public_paths: &[],
+        ..Defaults::NONE
     },
 };
 

@@ -76,12 +76,12 @@ pub enum ShowsMetrics {
 
 /// What a new shop lets everybody see of the root.
 pub(super) const DEFAULTS: Defaults = Defaults {
-    rules: &[],
     public_paths: &[
         public(2, GET, "/(healthz|readyz|metrics)"),
         public(3, GET, r"/(openapi|asyncapi)\.json"),
         public(4, GET, "/docs(/.*)?"),
     ],
+    ..Defaults::NONE
 };
 
 /// The routes of the root that the document describes.

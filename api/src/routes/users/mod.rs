@@ -16,7 +16,7 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
     defaults: Defaults {
         rules: &[allow(2, "authenticated", ANY, "/api/v1/me(/.*)?", "One's own account and cart.")],
-        public_paths: &[],
+        ..Defaults::NONE
     },
 };
 

@@ -12,11 +12,11 @@ use utoipa_axum::router::OpenApiRouter;
 pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
     defaults: Defaults {
-        rules: &[],
         public_paths: &[
             // Signed by the provider; the handler checks it.
             public(12, POST, "/api/v1/webhooks/payments/[^/]+"),
         ],
+        ..Defaults::NONE
     },
 };
 

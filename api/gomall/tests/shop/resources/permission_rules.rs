@@ -85,6 +85,93 @@ async fn a_rule_is_added_changed_explained_and_removed() {
     refuses_bad_rules(&admin).await;
 }
 
+#[tokio::test]
+async fn who_writes_a_rule_is_told_what_it_is_about() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let admin = shop.admin(&gomall).await;
+    let added =
+        async |body: Value| admin.post(RULES, &body).await.expect(StatusCode::CREATED).clone();
+    let one = added(rule("allow", "staff", "/api/v1/products/[^/]+")).await;
+    assert_eq!(one["matches_routes"], json!(["GET /api/v1/products/{id}"]));
+    assert_eq!(one["warning"], Value::Null, "{one}");
+    // Habits of other notations match nothing that there is, or nothing that there can be.
+    for (path, hint) in [
+        ("/api/v1/admin/*", "write `.*` for anything"),
+        ("/admin/users", "No route"),
+        ("/API/v1/orders", "No route"),
+    ] {
+        let warned = added(rule("allow", "staff", path)).await;
+        assert_eq!(warned["matches_routes"], json!([]), "{path}");
+        let warning = warned["warning"].as_str().expect("it is warned of");
+        assert!(warning.contains(hint), "{path}: {warning}");
+    }
+    for path in ["/api/v1/orders/", "api/v1/orders", "/api//v1", "/api/v1/orders\\?limit=1", ""] {
+        admin.post(RULES, &rule("allow", "*", path)).await.refused(422, "bad_pattern");
+        let public = json!({"methods": ["GET"], "path": path});
+        let paths = "/api/v1/admin/public-paths";
+        admin.post(paths, &public).await.refused(422, "bad_pattern");
+    }
+    let misspelled = added(rule("allow", "stuff", "/api/v1/me")).await;
+    let warning = misspelled["warning"].as_str().expect("it is warned of");
+    assert!(warning.starts_with("Nobody has the role `stuff`"), "{warning}");
+    assert_eq!(misspelled["matches_routes"], json!(["GET /api/v1/me"]));
+
+    // What refuses all that another rule allows.
+    let allowed = added(rule("allow", "staff", "/api/v1/admin/projections")).await;
+    let denied = added(rule("deny", "*", "/api/v1/admin/proj.*")).await;
+    assert!(denied["shadows"].as_array().expect("a list").contains(&allowed["id"]), "{denied}");
+    let late = added(rule("allow", "analyst", "/api/v1/admin/projections")).await;
+    assert_eq!(late["shadowed_by"], denied["id"]);
+    let listed = admin.get(&format!("{RULES}?limit=100")).await;
+    let items = listed.expect(StatusCode::OK)["items"].as_array().expect("a list").clone();
+    let found = items.iter().find(|rule| rule["id"] == one["id"]).expect("it is listed");
+    assert_eq!(found["matches_routes"], one["matches_routes"]);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_which_of_the_latest_decisions_would_be_others() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let (admin, visitor) = (shop.admin(&gomall).await, shop.visitor(&gomall));
+    for _ in 0..3 {
+        visitor.get("/api/v1/admin/stock").await.refused(401, "unauthenticated");
+    }
+    admin.get("/api/v1/admin/projections").await.expect(StatusCode::OK);
+    let listed = admin.get(&format!("{RULES}?limit=100")).await;
+    let listed = listed.expect(StatusCode::OK)["items"].as_array().expect("a list").clone();
+    let stated = ["effect", "roles", "methods", "path", "note"];
+    let mut rules: Vec<Value> = listed
+        .iter()
+        .map(|rule| stated.iter().map(|name| ((*name).to_owned(), rule[*name].clone())).collect())
+        .collect();
+    let dry_run = async |rules: &[Value]| {
+        admin.post(&format!("{RULES}/dry-run"), &json!({"rules": rules})).await
+    };
+    let same = dry_run(&rules).await;
+    assert_eq!(same.expect(StatusCode::OK)["flips"], json!([]));
+    assert!(same.body["decisions_total"].as_u64() >= Some(3), "{}", same.text);
+    rules.push(rule("allow", "anonymous", "/api/v1/admin/stock"));
+    rules.push(rule("deny", "admin", "/api/v1/admin/projections"));
+    let flips = dry_run(&rules).await;
+    let flips = flips.expect(StatusCode::OK);
+    assert_eq!(flips["flips_total"], 2);
+    let [stock, projections] = &flips["flips"].as_array().expect("a list")[..] else {
+        panic!("{flips}")
+    };
+    assert_eq!(
+        stock,
+        &json!({
+            "roles": ["anonymous"], "method": "GET", "path": "/api/v1/admin/stock", "count": 3,
+            "now": "deny", "then": "allow", "rule": rules.len() - 2,
+        })
+    );
+    assert_eq!((&projections["now"], &projections["then"]), (&json!("allow"), &json!("deny")));
+    // Nothing has changed.
+    visitor.get("/api/v1/admin/stock").await.refused(401, "unauthenticated");
+    dry_run(&[rule("allow", "*", "/x/")]).await.refused(422, "bad_pattern");
+}
+
 async fn refuses_bad_rules(admin: &Person) {
     for path in ["(", "a)|(?:b", "a\nb", &"x".repeat(513)] {
         admin.post(RULES, &rule("allow", "*", path)).await.refused(422, "bad_pattern");

@@ -1,6 +1,7 @@
 use super::body::{BanBody, BanRequest, Network, from_view, of_network, of_user, written};
 use crate::application::policy;
 use crate::application::{App, Call, users};
+use crate::guard::ClientAddress;
 use crate::http::{
     AtLeast, Body, Command, Etag, FieldError, Id, IfNoneMatch, Json, List, Params, Path,
     PolicyVersion, Position, Problem, Replayed,
@@ -12,7 +13,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use domain::policy::PolicyCommand;
+use domain::policy::PolicyChange;
 use domain::user::UserCommand;
 use domain::{BanId, UserId};
 use projections::permissions;
@@ -96,6 +97,7 @@ pub(super) async fn show(
         (status = 422)))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
+    address: ClientAddress,
     command: Command,
     body: Body<BanRequest>,
 ) -> Result<Response, Problem> {
@@ -119,7 +121,13 @@ pub(super) async fn add(
         }
         (None, Some(Network(cidr))) => {
             let ban_id = ban_id(&call);
-            let ban = PolicyCommand::BanAddress { ban_id, cidr, reason: reason.clone(), until };
+            let ban = PolicyChange::BanAddress {
+                ban_id,
+                cidr,
+                reason: reason.clone(),
+                until,
+                asked_from: Some(address.0),
+            };
             let executed = policy::change(&app, &call, ban).await?;
             let written = policy::written(&app, &executed, async {
                 let view = permissions::address_ban_by_id(&app.pool, ban_id).await?;
@@ -150,7 +158,7 @@ pub(super) async fn lift(
     let call = command.call(body.fingerprint);
     let Some(executed) = users::lift_ban(&app, &call, id.user_id()).await? else {
         // The policy says whether there is such a ban of addresses.
-        let lift = PolicyCommand::UnbanAddress { ban_id: id };
+        let lift = PolicyChange::UnbanAddress { ban_id: id };
         let executed = policy::change(&app, &call, lift).await?;
         return Ok((StatusCode::NO_CONTENT, headers(&executed), ()).into_response());
     };

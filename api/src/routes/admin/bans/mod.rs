@@ -7,12 +7,23 @@ mod handlers;
 
 use crate::application::App;
 use crate::openapi::takes::routes;
-use crate::routes::resource::{Defaults, Resource};
+use crate::routes::resource::{DELETE, Defaults, GET, POST, Resource, lifeline};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
 /// This resource's routes. No rule of a new shop is its own.
-pub(in crate::routes) const RESOURCE: Resource = Resource { routes, defaults: Defaults::NONE };
+pub(in crate::routes) const RESOURCE: Resource = Resource {
+    routes,
+    defaults: Defaults {
+        lifelines: &[
+            lifeline(GET, "/api/v1/admin/bans"),
+            lifeline(POST, "/api/v1/admin/bans"),
+            lifeline(GET, "/api/v1/admin/bans/{id}"),
+            lifeline(DELETE, "/api/v1/admin/bans/{id}"),
+        ],
+        ..Defaults::NONE
+    },
+};
 
 fn routes() -> OpenApiRouter<Arc<App>> {
     routes![handlers::list, handlers::add, handlers::show, handlers::lift]

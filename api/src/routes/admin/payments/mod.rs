@@ -14,7 +14,7 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
     routes,
     defaults: Defaults {
         rules: &[allow(14, "staff", GET, "/api/v1/admin/payments", "Money that has to go back.")],
-        public_paths: &[],
+        ..Defaults::NONE
     },
 };
 

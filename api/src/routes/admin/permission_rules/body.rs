@@ -1,5 +1,6 @@
 use crate::application::policy::Written;
 use crate::openapi::schema::answers;
+use crate::routes::admin::reach::{Advice, matches_routes};
 use domain::RuleId;
 use domain::policy::{
     Effect, MAX_METHODS, MAX_NOTE_CHARS, MAX_PATTERN_CHARS, MAX_ROLES, MethodSelector,
@@ -26,6 +27,17 @@ pub(super) struct RuleBody {
     pub(super) note: String,
     /// The policy's version when the rule was last written.
     pub(super) version: u64,
+    /// The routes that it is about, as method and path. A rule about none may be meant otherwise.
+    pub(super) matches_routes: Vec<String>,
+    /// What may be wrong with it, for people. In the answer to a change only, as what follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) warning: Option<String>,
+    /// The deny rule that refuses everything that this rule allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) shadowed_by: Option<RuleId>,
+    /// The allow rules of which this rule refuses everything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) shadows: Vec<RuleId>,
 }
 
 /// A permission rule as it shall be.
@@ -57,10 +69,25 @@ pub(super) fn written(view: &RuleView) -> Written {
 }
 
 pub(super) fn from_view(view: RuleView) -> RuleBody {
-    body(view.rule_id, view.rule, view.version)
+    let matches_routes = matches_routes(&view.rule.methods, &view.rule.path);
+    let advice = Advice { matches_routes, ..Advice::default() };
+    body(view.rule_id, view.rule, view.version, advice)
 }
 
-pub(super) fn body(id: RuleId, rule: Rule, version: u64) -> RuleBody {
+pub(super) fn body(id: RuleId, rule: Rule, version: u64, advice: Advice) -> RuleBody {
     let Rule { effect, roles, methods, path, note } = rule;
-    RuleBody { id, effect, roles, methods, path, note, version }
+    let Advice { matches_routes, warning, shadowed_by, shadows } = advice;
+    RuleBody {
+        id,
+        effect,
+        roles,
+        methods,
+        path,
+        note,
+        version,
+        matches_routes,
+        warning,
+        shadowed_by,
+        shadows,
+    }
 }

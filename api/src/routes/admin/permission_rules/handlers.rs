@@ -7,13 +7,16 @@ use crate::http::{
 use crate::routes::NoParams;
 use crate::routes::admin::PageParams;
 use crate::routes::admin::policy::{etag, headers};
+use crate::routes::admin::reach::advise;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use commands::bus::Executed;
 use domain::RuleId;
-use domain::policy::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MethodSelector, PolicyCommand, Rule};
+use domain::policy::{
+    MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MethodSelector, Policy, PolicyChange, Rule,
+};
 use projections::permissions;
 use std::sync::Arc;
 
@@ -53,10 +56,10 @@ pub(super) async fn add(
     command: Command,
     body: Body<RuleRequest>,
 ) -> Result<Response, Problem> {
-    let rule = checked(body.value)?;
+    let rule = checked(body.value, "")?;
     let call = command.call(body.fingerprint);
     let rule_id = call.new_id("permission-rule", app.world);
-    let add = PolicyCommand::AddRule { rule_id, rule: rule.clone() };
+    let add = PolicyChange::AddRule { rule_id, rule: rule.clone() };
     let executed = policy::change(&app, &call, add).await?;
     let location = [(LOCATION, format!("/api/v1/admin/permission-rules/{rule_id}"))];
     let answer = answer(&app, &executed, rule_id, rule).await?;
@@ -72,7 +75,7 @@ pub(super) async fn change(
     command: Command,
     body: Body<RuleRequest>,
 ) -> Result<Response, Problem> {
-    let rule = checked(body.value)?;
+    let rule = checked(body.value, "")?;
     let versions = match &if_match {
         IfMatch::Any => None,
         IfMatch::Versions(versions) => Some(versions.as_slice()),
@@ -90,33 +93,42 @@ pub(super) async fn remove(
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
-    let remove = PolicyCommand::RemoveRule { rule_id };
+    let remove = PolicyChange::RemoveRule { rule_id };
     let executed = policy::change(&app, &command.call(body.fingerprint), remove).await?;
     Ok((StatusCode::NO_CONTENT, headers(&executed), ()).into_response())
 }
 
 /// The bounds that the members' types do not hold. The pattern is the policy's own business: it is
-/// refused as `bad_pattern`.
-fn checked(request: RuleRequest) -> Result<Rule, Problem> {
+/// refused as `bad_pattern`. `at` points to the rule within the body.
+pub(super) fn checked(request: RuleRequest, at: &str) -> Result<Rule, Problem> {
     let RuleRequest { effect, roles, methods, path, note } = request;
     if !(1..=MAX_ROLES).contains(&roles.len()) {
-        return Err(Problem::invalid_field("/roles", format!("expected 1 to {MAX_ROLES} roles")));
+        return Err(Problem::invalid_field(
+            format!("{at}/roles"),
+            format!("expected 1 to {MAX_ROLES} roles"),
+        ));
     }
-    check_methods(&methods)?;
+    check_methods(&methods, at)?;
     if note.chars().count() > MAX_NOTE_CHARS || note.chars().any(char::is_control) {
         let expected =
             format!("expected at most {MAX_NOTE_CHARS} characters without control characters");
-        return Err(Problem::invalid_field("/note", expected));
+        return Err(Problem::invalid_field(format!("{at}/note"), expected));
     }
     Ok(Rule { effect, roles, methods, path, note })
 }
 
 /// As for a rule, so for a public path.
-pub(in crate::routes) fn check_methods(methods: &[MethodSelector]) -> Result<(), Problem> {
+pub(in crate::routes) fn check_methods(
+    methods: &[MethodSelector],
+    at: &str,
+) -> Result<(), Problem> {
     if (1..=MAX_METHODS).contains(&methods.len()) {
         Ok(())
     } else {
-        Err(Problem::invalid_field("/methods", format!("expected 1 to {MAX_METHODS} methods")))
+        Err(Problem::invalid_field(
+            format!("{at}/methods"),
+            format!("expected 1 to {MAX_METHODS} methods"),
+        ))
     }
 }
 
@@ -132,6 +144,7 @@ async fn answer(
         Ok(view.as_ref().map(self::written))
     });
     let written = written.await?;
-    let body = Json(body(rule_id, rule, written.version));
+    let advice = advise(&app.pool, executed.state::<Policy>(0), rule_id, &rule).await?;
+    let body = Json(body(rule_id, rule, written.version, advice));
     Ok((headers(executed), etag(written), body).into_response())
 }

@@ -20,7 +20,7 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
             "/api/v1/admin/(products|stock|categories)(/.*)?",
             "The catalogue and its stock.",
         )],
-        public_paths: &[],
+        ..Defaults::NONE
     },
 };
 

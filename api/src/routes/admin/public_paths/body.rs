@@ -1,5 +1,6 @@
 use crate::application::policy::Written;
 use crate::openapi::schema::answers;
+use crate::routes::admin::reach::{matches_routes, warn_of_nothing};
 use domain::PublicPathId;
 use domain::policy::{MAX_METHODS, MAX_PATTERN_CHARS, MethodSelector};
 use projections::permissions::PublicPathView;
@@ -19,6 +20,11 @@ pub(super) struct PublicPathBody {
     pub(super) path: String,
     /// The policy's version when the entry was written.
     pub(super) version: u64,
+    /// The routes that it is about, as method and path. An entry about none may be meant otherwise.
+    pub(super) matches_routes: Vec<String>,
+    /// What may be wrong with it, for people. In the answer to a change only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) warning: Option<String>,
 }
 
 /// Paths that shall need no permission.
@@ -40,5 +46,21 @@ pub(super) fn written(view: &PublicPathView) -> Written {
 
 pub(super) fn from_view(view: PublicPathView) -> PublicPathBody {
     let PublicPathView { public_path_id: id, methods, path, version, .. } = view;
-    PublicPathBody { id, methods, path, version }
+    body(id, methods, path, version)
+}
+
+pub(super) fn body(
+    id: PublicPathId,
+    methods: Vec<MethodSelector>,
+    path: String,
+    version: u64,
+) -> PublicPathBody {
+    let matches_routes = matches_routes(&methods, &path);
+    PublicPathBody { id, methods, path, version, matches_routes, warning: None }
+}
+
+/// The same in the answer to a change.
+pub(super) fn with_warning(body: PublicPathBody) -> PublicPathBody {
+    let warning = warn_of_nothing(&body.matches_routes, &body.path);
+    PublicPathBody { warning, ..body }
 }

@@ -1,4 +1,4 @@
-use super::body::{PublicPathBody, PublicPathRequest, from_view, written};
+use super::body::{PublicPathBody, PublicPathRequest, body, from_view, with_warning, written};
 use crate::application::App;
 use crate::application::policy;
 use crate::http::{AtLeast, Body, Command, Id, IfNoneMatch, Json, List, Params, Path, Problem};
@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use domain::PublicPathId;
-use domain::policy::PolicyCommand;
+use domain::policy::PolicyChange;
 use projections::permissions;
 use std::sync::Arc;
 
@@ -51,10 +51,10 @@ pub(super) async fn add(
     body: Body<PublicPathRequest>,
 ) -> Result<Response, Problem> {
     let PublicPathRequest { methods, path } = body.value;
-    check_methods(&methods)?;
+    check_methods(&methods, "")?;
     let call = command.call(body.fingerprint);
     let public_path_id = call.new_id("public-path", app.world);
-    let add = PolicyCommand::AddPublicPath {
+    let add = PolicyChange::AddPublicPath {
         public_path_id,
         methods: methods.clone(),
         path: path.clone(),
@@ -65,7 +65,7 @@ pub(super) async fn add(
         Ok(view.as_ref().map(self::written))
     });
     let written = written.await?;
-    let body = PublicPathBody { id: public_path_id, methods, path, version: written.version };
+    let body = with_warning(self::body(public_path_id, methods, path, written.version));
     let location = [(LOCATION, format!("/api/v1/admin/public-paths/{public_path_id}"))];
     let parts = (headers(&executed), etag(written), location);
     Ok((StatusCode::CREATED, parts, Json(body)).into_response())
@@ -79,7 +79,7 @@ pub(super) async fn remove(
     command: Command,
     body: Body<NoParams>,
 ) -> Result<Response, Problem> {
-    let remove = PolicyCommand::RemovePublicPath { public_path_id };
+    let remove = PolicyChange::RemovePublicPath { public_path_id };
     let executed = policy::change(&app, &command.call(body.fingerprint), remove).await?;
     Ok((StatusCode::NO_CONTENT, headers(&executed), ()).into_response())
 }

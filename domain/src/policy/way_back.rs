@@ -1,0 +1,124 @@
+//! Who must be able to undo a change, and what they need for it.
+
+use super::shape::{Overlap, PathShape, overlaps};
+use super::{Caller, Effect, MethodSelector, Policy, PolicyEvent};
+use crate::RoleName;
+use cqrs_es::Aggregate;
+use std::collections::{BTreeSet, HashMap};
+
+/// A request without which nobody can repair the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifeline {
+    /// Whether an administrator sends it; else it is somebody who has not signed in yet.
+    pub signed_in: bool,
+    /// In capitals.
+    pub method: &'static str,
+    /// The route; what stands in braces is an id.
+    pub path: &'static str,
+}
+
+/// What a change must leave as it is.
+///
+/// Every lifeline that an administrator has before a change they have afterwards. So whoever can repair
+/// the policy always can: by induction over its changes, because a lifeline speaks about all ids at once and
+/// not about those that are there now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayBack {
+    /// What repairing takes.
+    pub lifelines: Vec<Lifeline>,
+    /// All the roles of each administrator who exists and is not banned.
+    pub administrators: BTreeSet<BTreeSet<RoleName>>,
+}
+
+/// Whether somebody with these roles can sign in and undo any change of the policy.
+#[must_use]
+pub fn lets_repair(policy: &Policy, lifelines: &[Lifeline], roles: &BTreeSet<RoleName>) -> bool {
+    let mut lines = Lines::new(lifelines);
+    (0..lifelines.len()).all(|line| lines.is_open(policy, line, roles))
+}
+
+impl WayBack {
+    /// Whether `event` would take a lifeline away that is there now. One that is not there yet binds
+    /// nobody.
+    pub(super) fn is_lost(&self, policy: &Policy, event: &PolicyEvent) -> bool {
+        let old_rule = |rule_id| policy.rules.get(rule_id).map(|held| held.rule.path.as_str());
+        // The patterns whose coming or going could take something away.
+        let patterns = match event {
+            PolicyEvent::RuleAdded { rule_id: _, rule } => match rule.effect {
+                Effect::Deny => [Some(rule.path.as_str()), None],
+                Effect::Allow => [None, None],
+            },
+            PolicyEvent::RuleChanged { rule_id, rule } => {
+                [Some(rule.path.as_str()), old_rule(rule_id)]
+            }
+            PolicyEvent::RuleRemoved { rule_id } => [old_rule(rule_id), None],
+            PolicyEvent::PublicPathRemoved { public_path_id } => {
+                [policy.public_paths.get(public_path_id).map(|entry| entry.path.as_str()), None]
+            }
+            PolicyEvent::PublicPathAdded { .. }
+            | PolicyEvent::AddressBanned { .. }
+            | PolicyEvent::AddressUnbanned { .. } => [None, None],
+        };
+        let mut lines = Lines::new(&self.lifelines);
+        // Looking at all rules costs milliseconds; most changes are about other paths.
+        let touches = |pattern| lines.overlaps(pattern).iter().any(|overlap| overlap.some);
+        if !patterns.into_iter().flatten().any(touches) {
+            return false;
+        }
+        let mut afterwards = policy.clone();
+        afterwards.apply(event.clone());
+        self.administrators.iter().any(|roles| {
+            (0..self.lifelines.len()).any(|line| {
+                lines.is_open(policy, line, roles) && !lines.is_open(&afterwards, line, roles)
+            })
+        })
+    }
+}
+
+/// The lifelines, and how much of each the patterns match that were asked about.
+struct Lines<'a> {
+    lifelines: &'a [Lifeline],
+    shapes: Vec<PathShape>,
+    known: HashMap<String, Vec<Overlap>>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(lifelines: &'a [Lifeline]) -> Self {
+        let shapes = lifelines.iter().map(|lifeline| PathShape::with_ids(lifeline.path));
+        Self { lifelines, shapes: shapes.collect(), known: HashMap::new() }
+    }
+
+    /// How much of each lifeline the pattern matches.
+    fn overlaps(&mut self, pattern: &str) -> &[Overlap] {
+        let shapes = &self.shapes;
+        self.known.entry(pattern.to_owned()).or_insert_with(|| overlaps(pattern, shapes))
+    }
+
+    /// Whether somebody with these roles may send the request with every id that there may be: no deny
+    /// rule is about any of them, and one rule or public path lets all of them through.
+    ///
+    /// Several rules that let all ids through only together do not count: that errs on the safe side.
+    fn is_open(&mut self, policy: &Policy, line: usize, roles: &BTreeSet<RoleName>) -> bool {
+        let Lifeline { signed_in, method, .. } = self.lifelines[line];
+        let caller = if signed_in { Caller::SignedIn(roles) } else { Caller::Anonymous };
+        let names = |methods: &[MethodSelector]| methods.iter().any(|named| named.matches(method));
+        let mut allowed = false;
+        for held in policy.rules.values() {
+            let rule = &held.rule;
+            let is_about = rule.roles.iter().any(|selector| caller.is_meant_by(selector));
+            if !is_about || !names(&rule.methods) {
+                continue;
+            }
+            match rule.effect {
+                Effect::Deny if self.overlaps(&rule.path)[line].some => return false,
+                Effect::Allow if !allowed => allowed = self.overlaps(&rule.path)[line].all,
+                Effect::Deny | Effect::Allow => {}
+            }
+        }
+        allowed
+            || policy
+                .public_paths
+                .values()
+                .any(|entry| names(&entry.methods) && self.overlaps(&entry.path)[line].all)
+    }
+}
