@@ -40,8 +40,8 @@ async fn stock_is_booked_once_and_never_below_what_is_there() {
 
     let projections = admin.get("/api/v1/admin/projections").await;
     let projections = projections.expect(StatusCode::OK)["items"].as_array().expect("a list");
-    let catalogue = projections.iter().find(|one| one["name"] == "catalogue").expect("it runs");
-    assert_eq!(catalogue["status"], "running");
-    assert!(catalogue["position"].as_u64() >= Some(adjusted.position()));
-    assert!(catalogue["lag"].is_u64() && catalogue["version"].is_u64());
+    let shown = projections.iter().find(|one| one["name"] == "stock").expect("it runs");
+    assert_eq!(shown["status"], "running");
+    assert!(shown["position"].as_u64() >= Some(adjusted.position()), "it was waited for");
+    assert!(shown["lag"].is_u64() && shown["version"].is_u64());
 }
