@@ -81,7 +81,14 @@ async fn an_analyst_reads_everything_and_can_do_nothing_else() {
     let published = reading.publish("gomall.order.OrderPlaced", "forged".into()).await;
     assert!(published.expect("it is sent").await.is_err());
     analyst.publish("gomall.order.OrderPlaced", "forged".into()).await.expect("it is sent");
+    // JetStream answers wherever the one who asks wants it.
+    for asked in ["$JS.API.INFO", "$JS.API.STREAM.INFO.GOMALL", "$JS.API.STREAM.MSG.GET.GOMALL"] {
+        let (reply, nothing) = ("gomall.order.OrderPlaced", "".into());
+        analyst.publish_with_reply(asked, reply, nothing).await.expect("it is sent");
+    }
     analyst.flush().await.expect("it is sent");
+    // Whatever was asked has been answered: the server takes what one client says in order.
+    stream.direct_get(1).await.expect("they may");
     let info = made.get_info().await.expect("it is there");
     assert_eq!((info.state.last_sequence, info.state.messages), (3, 3));
     let notify = made.consumer_info("notify").await.expect("it is there");
