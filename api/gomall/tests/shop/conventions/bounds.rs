@@ -11,10 +11,11 @@ const ODD_TEXTS: [&str; 5] = ["", " ", "a\u{7}b", "ä/ß", "x y"];
 
 /// Members of which the domain keeps a bound: it has codes of its own, and is asked after what the path
 /// names.
-const OF_THE_DOMAIN: [(&str, &str, u16, &str); 5] = [
+const OF_THE_DOMAIN: [(&str, &str, u16, &str); 6] = [
     ("POST /api/v1/me/cart/lines", "/quantity", 422, "quantity_out_of_range"),
     ("PUT /api/v1/me/cart/lines/{sku}", "/quantity", 422, "quantity_out_of_range"),
     ("POST /api/v1/admin/permission-rules", "/path", 422, "bad_pattern"),
+    ("POST /api/v1/admin/permission-rules/dry-run", "/rules/0/path", 422, "bad_pattern"),
     ("PUT /api/v1/admin/permission-rules/{id}", "/path", 404, "not_found"),
     ("POST /api/v1/admin/public-paths", "/path", 422, "bad_pattern"),
 ];
