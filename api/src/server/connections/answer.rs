@@ -58,13 +58,16 @@ impl Requests {
 
     pub(super) fn activity(&self) -> Activity {
         let open = self.open();
-        let sending = || open.answers.iter().filter_map(|(_, answer)| answer.upgrade());
-        if sending().any(|answer| answer.is_stalled(self.now())) {
-            Activity::Stalled
-        } else if open.at_work == 0 && open.answers.is_empty() {
-            Activity::Idle(open.last_change.elapsed())
-        } else {
-            Activity::Busy
+        let is_idle = open.at_work == 0 && open.answers.is_empty();
+        let idle = is_idle.then(|| open.last_change.elapsed());
+        let answers: Vec<_> =
+            open.answers.iter().filter_map(|(_, answer)| answer.upgrade()).collect();
+        // Ours may be the last hold on one that has just been taken, and to let it go takes the lock.
+        drop(open);
+        match idle {
+            Some(time) => Activity::Idle(time),
+            None if answers.iter().any(|answer| answer.is_stalled(self.now())) => Activity::Stalled,
+            None => Activity::Busy,
         }
     }
 
@@ -247,5 +250,34 @@ impl HttpBody for Answer {
         }
         hint.set_lower(hint.lower() + rest);
         hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::budget::Budget;
+    use super::*;
+
+    /// An answer may be taken by another thread at the very moment at which its connection is looked at.
+    #[test]
+    fn an_answer_that_ends_while_it_is_looked_at_holds_nobody_up() {
+        let (requests, share) = (Requests::new(), Budget::default().share());
+        let (done, ended) = std::sync::mpsc::channel();
+        let looked_at = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for _ in 0..100_000 {
+                let answer = Answer::new(Body::from("x"), &share, Some(looked_at.begin()));
+                drop(answer);
+            }
+            done.send(())
+        });
+        let looking = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            // The other one has the other reference.
+            while Arc::strong_count(&looking) > 2 {
+                std::hint::black_box(looking.activity());
+            }
+        });
+        ended.recv_timeout(Duration::from_secs(60)).expect("nobody waits for themselves");
     }
 }
