@@ -87,6 +87,8 @@ ids! {
     UserId
     /// A session of a user.
     SessionId
+    /// A key that a program acts for a user with.
+    ApiKeyId
     /// A cart.
     CartId
     /// An order.

@@ -52,10 +52,13 @@ pub use event::{
 pub use facts::Facts;
 pub use id_map::IdMap;
 pub use ids::{
-    BanId, CartId, OrderId, PaymentId, ProductId, PublicPathId, RuleId, SessionId, UserId,
+    ApiKeyId, BanId, CartId, OrderId, PaymentId, ProductId, PublicPathId, RuleId, SessionId, UserId,
 };
 pub use money::{Currency, InvalidMoney, Money};
-pub use personal::{Address, CountryCode, OrderContact, Personal, Profile, Sealed, SealedSecret};
+pub use personal::{
+    Address, CountryCode, Device, OrderContact, Personal, Profile, Sealed, SealedSecret,
+    SecondFactorSecret,
+};
 pub use position::{NoPosition, Position};
 pub use public::PublicShape;
 pub use recorded::{
@@ -67,8 +70,8 @@ pub use schema::{EventSchema, event_schemas, public_schema};
 pub use tag::Tag;
 pub use timestamp::Timestamp;
 pub use values::{
-    Description, EmailAddress, InvalidValue, Locale, Name, Quantity, Reason, RoleName, Sku, Slug,
-    Text,
+    ApiKeyHash, Description, EmailAddress, InvalidValue, Locale, Name, Quantity, Reason, RoleName,
+    Sku, Slug, Text,
 };
 
 /// Names the code that folds events into states: a digest of this crate's sources without comments and

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 
 /// A value that only the holder of one person's key can read: base64 of nonce, ciphertext and tag.
 ///
@@ -95,6 +96,9 @@ pub trait Personal: Serialize + DeserializeOwned {}
 impl Personal for Profile {}
 impl Personal for OrderContact {}
 impl Personal for String {}
+impl Personal for Name {}
+impl Personal for Device {}
+impl Personal for SecondFactorSecret {}
 
 /// What a user told us about themselves.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +108,25 @@ pub struct Profile {
     /// How they want to be addressed, if they said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
+}
+
+/// What somebody signed in with, so that they recognise it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The address that it came from.
+    pub address: IpAddr,
+    /// What it called itself, if it did: the beginning of its `User-Agent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Text>,
+}
+
+/// What a second factor's codes are made of.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondFactorSecret {
+    /// The shared secret (RFC 4226), in base32.
+    pub secret: String,
+    /// The hashes of the recovery codes, each in lower-case hexadecimal.
+    pub recovery_codes: Vec<String>,
 }
 
 /// Whom an order belongs to and where it goes.
@@ -146,7 +169,7 @@ macro_rules! redacted_debug {
         }
     )+};
 }
-redacted_debug!(Profile, OrderContact, Address);
+redacted_debug!(Profile, OrderContact, Address, Device, SecondFactorSecret);
 
 /// The officially assigned ISO 3166-1 alpha-2 codes.
 const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";

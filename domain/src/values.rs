@@ -112,6 +112,11 @@ text_value!(
     Reason, |text| is_line(text, 500), "expected 1 to 500 characters without control characters"
 );
 text_value!(
+    /// The SHA-256 of an API key's secret, in lower-case hexadecimal.
+    #[schemars(extend("pattern" = "^[0-9a-f]{64}$"))]
+    ApiKeyHash, is_digest, "expected 64 hexadecimal digits"
+);
+text_value!(
     /// A BCP 47 tag of a language we speak.
     #[schemars(extend("enum" = ["en", "zh"]))]
     Locale, |text| matches!(text, "en" | "zh"), "expected \"en\" or \"zh\""
@@ -123,7 +128,7 @@ text_value!(
 );
 
 plain_debug!(Sku, Slug, RoleName, Locale, Description, Reason);
-redacted_debug!(Name, Text, EmailAddress);
+redacted_debug!(Name, Text, EmailAddress, ApiKeyHash);
 
 impl EmailAddress {
     /// The form in which two addresses are the same one.
@@ -194,6 +199,10 @@ impl<'de> Deserialize<'de> for Quantity {
 fn is_token(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_line(text: &str, max_chars: usize) -> bool {

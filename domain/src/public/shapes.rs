@@ -96,11 +96,25 @@ public!(UserEvent {
     RoleRevoked 1 { role }
     UserBanned 1 { reason, until }
     UserUnbanned 1 {}
+    SessionsEnded 1 { reason }
+    EmailVerificationAsked 1 { number, until }
+    EmailVerified 1 {}
+    PasswordResetAsked 1 { number, until }
+    SecondFactorOffered 1 {}
+    SecondFactorConfirmed 1 {}
+    SecondFactorUsed 1 {}
+    RecoveryCodeUsed 1 {}
+    SecondFactorRemoved 1 {}
+    ApiKeyIssued 1 { key_id, scopes, expires_at }
+    ApiKeyRotated 1 { key_id, previous_until }
+    ApiKeyRevoked 1 { key_id }
     UserErased 1 {}
 });
 
 public!(SessionEvent {
-    SessionStarted 1 { user_id, expires_at }
+    SessionStarted 1 { user_id, expires_at, ends_at, epoch, second_factor }
+    SessionProved 1 { proved_at, second_factor }
+    SessionKept 1 { epoch }
     SessionRefreshed 1 { presented, generation, refreshed_at, expires_at }
     SessionRevoked 1 { reason }
 });

@@ -1,5 +1,5 @@
 use super::{Session, SessionEnd, SessionEvent};
-use crate::{Facts, Rejection, RejectionKind, Timestamp, UserId};
+use crate::{Device, Facts, Rejection, RejectionKind, Sealed, Timestamp, UserId};
 
 /// What can be asked of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +10,24 @@ pub enum SessionCommand {
         user_id: UserId,
         /// When the session ends if it is not refreshed.
         expires_at: Timestamp,
+        /// When it ends however often it is refreshed.
+        ends_at: Timestamp,
+        /// The user's `session_epoch` when they were found to be who they say.
+        epoch: u32,
+        /// Whether they used a second factor.
+        second_factor: bool,
+        /// What they sign in with.
+        device: Option<Sealed<Device>>,
+    },
+    /// Prove again who holds it.
+    Prove {
+        /// Whether they used a second factor.
+        second_factor: bool,
+    },
+    /// Go on where all others of its user end.
+    Keep {
+        /// The user's `session_epoch` from now on.
+        epoch: u32,
     },
     /// Exchange a refresh token for the next one, whose number is the state's `generation`
     /// afterwards. A copied token is an accepted command too: look at the state's `revoked`.
@@ -83,11 +101,35 @@ impl Session {
         facts: &Facts,
     ) -> Result<Vec<SessionEvent>, SessionRejection> {
         match command {
-            SessionCommand::Start { user_id, expires_at } => {
+            SessionCommand::Start {
+                user_id,
+                expires_at,
+                ends_at,
+                epoch,
+                second_factor,
+                device,
+            } => {
                 if self.exists() {
                     return Err(SessionRejection::AlreadyExists);
                 }
-                Ok(vec![SessionEvent::SessionStarted { user_id, expires_at }])
+                Ok(vec![SessionEvent::SessionStarted {
+                    user_id,
+                    expires_at: expires_at.min(ends_at),
+                    ends_at: Some(ends_at),
+                    epoch,
+                    proved_at: Some(facts.now),
+                    second_factor,
+                    device,
+                }])
+            }
+            SessionCommand::Prove { second_factor } => {
+                self.check_live(facts.now)?;
+                Ok(vec![SessionEvent::SessionProved { proved_at: facts.now, second_factor }])
+            }
+            SessionCommand::Keep { epoch } => {
+                self.check_live(facts.now)?;
+                let kept = (self.epoch != epoch).then_some(SessionEvent::SessionKept { epoch });
+                Ok(kept.into_iter().collect())
             }
             SessionCommand::Refresh { generation, expires_at } => {
                 self.refresh(generation, expires_at, facts.now)
@@ -103,12 +145,8 @@ impl Session {
         }
     }
 
-    fn refresh(
-        &self,
-        presented: u32,
-        expires_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<Vec<SessionEvent>, SessionRejection> {
+    /// Neither revoked nor over.
+    fn check_live(&self, now: Timestamp) -> Result<(), SessionRejection> {
         match self.revoked {
             Some(SessionEnd::RefreshReused) => return Err(SessionRejection::RefreshReused),
             Some(SessionEnd::SignedOut | SessionEnd::Revoked) => {
@@ -118,10 +156,18 @@ impl Session {
         }
         // A session that never was is a token that is not accepted, too: it may have been started
         // in a database that was restored to an earlier moment.
-        let ends_at = self.expires_at.ok_or(SessionRejection::TokenNotLive)?;
-        if now >= ends_at {
-            return Err(SessionRejection::Expired);
-        }
+        let expires_at = self.expires_at.ok_or(SessionRejection::TokenNotLive)?;
+        if now >= expires_at { Err(SessionRejection::Expired) } else { Ok(()) }
+    }
+
+    fn refresh(
+        &self,
+        presented: u32,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<SessionEvent>, SessionRejection> {
+        self.check_live(now)?;
+        let expires_at = self.ends_at.map_or(expires_at, |ends_at| expires_at.min(ends_at));
         let spent_just_now = || {
             let spent = self.spent.iter().find(|spent| spent.generation == presented);
             spent.is_some_and(|spent| spent.is_tolerated(now))

@@ -1,4 +1,4 @@
-use crate::{Timestamp, UserId, event_types};
+use crate::{Device, Sealed, Timestamp, UserId, event_types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ pub enum SessionEnd {
     SignedOut,
     /// A spent refresh token came back: somebody else has a copy of it.
     RefreshReused,
-    /// The user ended it from elsewhere, or changed the password.
+    /// The user ended it from elsewhere.
     Revoked,
 }
 
@@ -24,6 +24,34 @@ pub enum SessionEvent {
         user_id: UserId,
         /// When the session ends if it is not refreshed.
         expires_at: Timestamp,
+        /// When it ends however often it is refreshed; absent in what was written before there was
+        /// such an end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends_at: Option<Timestamp>,
+        /// How often all sessions of the user had ended before.
+        #[serde(default)]
+        epoch: u32,
+        /// When they signed in; absent in what was written before anybody asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proved_at: Option<Timestamp>,
+        /// Whether they did with a second factor.
+        #[serde(default)]
+        second_factor: bool,
+        /// What they signed in with, sealed with their key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<Sealed<Device>>,
+    },
+    /// Whoever holds the session proved again who they are.
+    SessionProved {
+        /// When.
+        proved_at: Timestamp,
+        /// Whether they did with a second factor.
+        second_factor: bool,
+    },
+    /// The session goes on where all others of its user ended.
+    SessionKept {
+        /// How often all sessions of the user have ended by now.
+        epoch: u32,
     },
     /// A refresh token was exchanged for the next one.
     SessionRefreshed {
@@ -43,4 +71,10 @@ pub enum SessionEvent {
     },
 }
 
-event_types!(SessionEvent { SessionStarted: 1, SessionRefreshed: 1, SessionRevoked: 1 });
+event_types!(SessionEvent {
+    SessionStarted: 1,
+    SessionProved: 1,
+    SessionKept: 1,
+    SessionRefreshed: 1,
+    SessionRevoked: 1,
+});

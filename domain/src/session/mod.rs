@@ -7,7 +7,8 @@
 //! * A spent token that comes back later was copied: the whole family is revoked.
 //! * At most [`MAX_LIVE_TOKENS`] are live; the oldest one beyond is no longer accepted, without
 //!   harm to the others.
-//! * A session ends by being revoked, or at `expires_at` if it is not refreshed.
+//! * A session ends by being revoked, at `expires_at` if it is not refreshed, and at `ends_at` if it is.
+//! * It belongs to an epoch of its user: when all of their sessions end, those of the epochs before do.
 
 mod decide;
 mod events;

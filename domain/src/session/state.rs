@@ -14,6 +14,9 @@ pub const MAX_LIVE_TOKENS: usize = 8;
 /// this within the tolerance is no browser.
 pub const MAX_TOLERATED_TOKENS: usize = 32;
 
+/// How long after its first end a session ends that was started before sessions had a last end.
+const OLD_SECONDS: i64 = 60 * 24 * 60 * 60;
+
 /// A session's state. `Default` is a session that was not started yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -21,6 +24,18 @@ pub struct Session {
     pub user_id: Option<UserId>,
     /// When it ends if it is not refreshed; absent before it was started.
     pub expires_at: Option<Timestamp>,
+    /// When it ends however often it is refreshed; absent before it was started.
+    #[serde(default)]
+    pub ends_at: Option<Timestamp>,
+    /// How often all sessions of its user had ended when it began, or when it was last kept.
+    #[serde(default)]
+    pub epoch: u32,
+    /// When whoever holds it last proved who they are; absent when that is not known.
+    #[serde(default)]
+    pub proved_at: Option<Timestamp>,
+    /// Whether they ever did with a second factor.
+    #[serde(default)]
+    pub second_factor: bool,
     /// The number of the token that was given out last; 0 before it was started.
     pub generation: u32,
     /// The numbers of the tokens that were given out and not spent, ascending; at most
@@ -107,12 +122,29 @@ impl Aggregate for Session {
 
     fn apply(&mut self, event: SessionEvent) {
         match event {
-            SessionEvent::SessionStarted { user_id, expires_at } => {
+            SessionEvent::SessionStarted {
+                user_id,
+                expires_at,
+                ends_at,
+                epoch,
+                proved_at,
+                second_factor,
+                device: _,
+            } => {
                 self.user_id = Some(user_id);
                 self.expires_at = Some(expires_at);
+                self.ends_at = Some(ends_at.unwrap_or(expires_at.plus_seconds(OLD_SECONDS)));
+                self.epoch = epoch;
+                self.proved_at = proved_at;
+                self.second_factor = second_factor;
                 self.generation = 1;
                 self.live = vec![1];
             }
+            SessionEvent::SessionProved { proved_at, second_factor } => {
+                self.proved_at = Some(proved_at);
+                self.second_factor |= second_factor;
+            }
+            SessionEvent::SessionKept { epoch } => self.epoch = epoch,
             SessionEvent::SessionRefreshed { presented, generation, refreshed_at, expires_at } => {
                 self.exchange(presented, generation, refreshed_at);
                 self.expires_at = Some(expires_at);

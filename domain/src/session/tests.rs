@@ -8,8 +8,34 @@ use std::collections::BTreeMap;
 /// When sessions of these tests end, if they are not refreshed.
 const END_SECONDS: i64 = 3600;
 
+/// When they end however often they are.
+const LAST_END_SECONDS: i64 = 10 * END_SECONDS;
+
 fn started() -> SessionEvent {
-    SessionEvent::SessionStarted { user_id: id(1), expires_at: at(END_SECONDS) }
+    started_until(END_SECONDS, LAST_END_SECONDS)
+}
+
+fn started_until(seconds: i64, last: i64) -> SessionEvent {
+    SessionEvent::SessionStarted {
+        user_id: id(1),
+        expires_at: at(seconds),
+        ends_at: Some(at(last)),
+        epoch: 1,
+        proved_at: Some(at(0)),
+        second_factor: false,
+        device: None,
+    }
+}
+
+fn start() -> SessionCommand {
+    SessionCommand::Start {
+        user_id: id(1),
+        expires_at: at(END_SECONDS),
+        ends_at: at(LAST_END_SECONDS),
+        epoch: 1,
+        second_factor: false,
+        device: None,
+    }
 }
 
 fn refreshed(presented: u32, generation: u32, seconds: i64) -> SessionEvent {
@@ -35,7 +61,6 @@ fn revoke(reason: SessionEnd) -> SessionCommand {
 
 #[test]
 fn a_session_is_started_once() {
-    let start = || SessionCommand::Start { user_id: id(1), expires_at: at(END_SECONDS) };
     given::<Session>(vec![]).when(start()).then_expect_events(vec![started()]);
     given::<Session>(vec![started()])
         .when(start())
@@ -207,6 +232,62 @@ fn a_session_that_was_never_started_cannot_be_ended() {
     given::<Session>(vec![])
         .when(revoke(SessionEnd::SignedOut))
         .then_expect_error(SessionRejection::NotFound);
+}
+
+#[test]
+fn refreshing_does_not_prolong_it_beyond_its_last_end() {
+    given_at::<Session>(60, vec![started_until(END_SECONDS, END_SECONDS + 5)])
+        .when(SessionCommand::Refresh { generation: 1, expires_at: at(9 * END_SECONDS) })
+        .then_expect_events(vec![SessionEvent::SessionRefreshed {
+            presented: 1,
+            generation: 2,
+            refreshed_at: at(60),
+            expires_at: at(END_SECONDS + 5),
+        }]);
+}
+
+#[test]
+fn a_session_from_before_there_was_a_last_end_has_one() {
+    let old = SessionEvent::SessionStarted {
+        user_id: id(1),
+        expires_at: at(END_SECONDS),
+        ends_at: None,
+        epoch: 0,
+        proved_at: None,
+        second_factor: false,
+        device: None,
+    };
+    let session: Session = state([old]);
+    assert_eq!(session.ends_at, Some(at(END_SECONDS + 60 * 24 * 3600)));
+    assert_eq!(session.proved_at, None, "nobody knows when they signed in");
+}
+
+#[test]
+fn who_proves_again_who_they_are_is_believed_from_then_on() {
+    let prove = SessionCommand::Prove { second_factor: true };
+    let proved = SessionEvent::SessionProved { proved_at: at(60), second_factor: true };
+    given_at::<Session>(60, vec![started()])
+        .when(prove.clone())
+        .then_expect_events(vec![proved.clone()]);
+    let later = SessionEvent::SessionProved { proved_at: at(90), second_factor: false };
+    let session: Session = state([started(), proved, later]);
+    assert_eq!((session.proved_at, session.second_factor), (Some(at(90)), true));
+    given::<Session>(vec![started(), revoked(SessionEnd::SignedOut)])
+        .when(prove)
+        .then_expect_error(SessionRejection::Revoked);
+}
+
+#[test]
+fn a_session_is_kept_into_the_next_epoch_only_while_it_lives() {
+    let keep = |epoch| SessionCommand::Keep { epoch };
+    let kept = SessionEvent::SessionKept { epoch: 2 };
+    given::<Session>(vec![started()]).when(keep(2)).then_expect_events(vec![kept.clone()]);
+    given::<Session>(vec![started()]).when(keep(1)).then_expect_events(vec![]);
+    assert_eq!(state::<Session>([started(), kept]).epoch, 2);
+    given_at::<Session>(END_SECONDS, vec![started()])
+        .when(keep(2))
+        .then_expect_error(SessionRejection::Expired);
+    given::<Session>(vec![]).when(keep(2)).then_expect_error(SessionRejection::TokenNotLive);
 }
 
 proptest! {

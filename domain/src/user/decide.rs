@@ -1,5 +1,7 @@
+use super::api_keys::ApiKeyCommand;
+use super::second_factor::SecondFactorCommand;
 use super::state::MAX_ROLES;
-use super::{Ban, User, UserEvent};
+use super::{Ban, MAX_API_KEYS, SessionsEnd, User, UserEvent};
 use crate::{
     Facts, Locale, Profile, Reason, Rejection, RejectionKind, RoleName, Sealed, SealedSecret,
     Timestamp,
@@ -20,6 +22,8 @@ pub enum UserCommand {
         locale: Locale,
         /// Their first role.
         role: RoleName,
+        /// Whether they are sent a token that proves their e-mail address.
+        verify_email: bool,
     },
     /// Change name, e-mail or language.
     ChangeProfile {
@@ -28,11 +32,33 @@ pub enum UserCommand {
         /// The language we write to them in.
         locale: Locale,
     },
-    /// Choose another password.
+    /// Choose another password. All sessions end.
     ChangePassword {
         /// The hash of the new one.
         password: SealedSecret,
     },
+    /// Ask for a token that lets them choose another password.
+    AskPasswordReset,
+    /// Choose another password with such a token. All sessions end.
+    ResetPassword {
+        /// The number of the token, which our key vouches for.
+        number: u32,
+        /// The hash of the new password.
+        password: SealedSecret,
+    },
+    /// Ask for a token that proves the e-mail address.
+    AskEmailVerification,
+    /// Prove the e-mail address with such a token.
+    VerifyEmail {
+        /// The number of the token, which our key vouches for.
+        number: u32,
+    },
+    /// End all sessions.
+    EndSessions,
+    /// What is about the second factor.
+    SecondFactor(SecondFactorCommand),
+    /// What is about keys for programs.
+    ApiKey(ApiKeyCommand),
     /// Give them a role.
     GrantRole {
         /// The role.
@@ -77,6 +103,27 @@ pub enum UserRejection {
     /// They have as many roles as anybody can have.
     #[error("a user has at most {MAX_ROLES} roles")]
     TooManyRoles,
+    /// The token is not the newest, was used, or is too old.
+    #[error("this token is not accepted any more; ask for a new one")]
+    TokenSpent,
+    /// There is no second factor to be asked for.
+    #[error("there is no second factor")]
+    NoSecondFactor,
+    /// The code was used before, or is older than one that was.
+    #[error("this code was used before; wait for the next one")]
+    CodeSpent,
+    /// They have as many keys as anybody can have.
+    #[error("a user has at most {MAX_API_KEYS} API keys")]
+    TooManyApiKeys,
+    /// There is no such key, or it is not accepted any more.
+    #[error("there is no such API key")]
+    NoSuchApiKey,
+    /// A key acts with no more than its owner has.
+    #[error("you do not have the role {role}")]
+    ScopeNotHeld {
+        /// The role.
+        role: RoleName,
+    },
 }
 
 impl Rejection for UserRejection {
@@ -87,14 +134,27 @@ impl Rejection for UserRejection {
             Self::RegistrationAbandoned => "registration_abandoned",
             Self::RoleReserved { .. } => "role_reserved",
             Self::TooManyRoles => "too_many_roles",
+            Self::TokenSpent => "invalid_token",
+            Self::NoSecondFactor => "no_second_factor",
+            Self::CodeSpent => "bad_code",
+            Self::TooManyApiKeys => "too_many_api_keys",
+            Self::NoSuchApiKey => "not_found",
+            Self::ScopeNotHeld { .. } => "scope_not_held",
         }
     }
 
     fn kind(&self) -> RejectionKind {
         match self {
-            Self::NotFound => RejectionKind::Absent,
-            Self::AlreadyExists | Self::RegistrationAbandoned => RejectionKind::Conflict,
-            Self::RoleReserved { .. } | Self::TooManyRoles => RejectionKind::Invalid,
+            Self::NotFound | Self::NoSuchApiKey => RejectionKind::Absent,
+            Self::AlreadyExists | Self::RegistrationAbandoned | Self::NoSecondFactor => {
+                RejectionKind::Conflict
+            }
+            Self::RoleReserved { .. }
+            | Self::TooManyRoles
+            | Self::TokenSpent
+            | Self::CodeSpent
+            | Self::TooManyApiKeys
+            | Self::ScopeNotHeld { .. } => RejectionKind::Invalid,
         }
     }
 }
@@ -107,7 +167,7 @@ impl User {
     pub fn decide(
         &self,
         command: UserCommand,
-        _facts: &Facts,
+        facts: &Facts,
     ) -> Result<Vec<UserEvent>, UserRejection> {
         let makes_account = matches!(command, UserCommand::Register { .. });
         match (self.erased, self.exists(), makes_account) {
@@ -117,13 +177,15 @@ impl User {
             (false, true, false) | (false, false, true) => {}
         }
         match command {
-            UserCommand::Register { number, profile, password, locale, role } => {
+            UserCommand::Register { number, profile, password, locale, role, verify_email } => {
                 if self.abandoned {
                     return Err(UserRejection::RegistrationAbandoned);
                 }
                 check_grantable(&role)?;
                 let registered = UserEvent::UserRegistered { number, profile, password, locale };
-                Ok(vec![registered, UserEvent::RoleGranted { role }])
+                let asked = verify_email.then(|| self.tickets.ask_verification(facts.now));
+                let granted = [registered, UserEvent::RoleGranted { role }];
+                Ok(granted.into_iter().chain(asked.flatten()).collect())
             }
             UserCommand::ChangeProfile { profile, locale } => {
                 let same = self.profile.as_ref() == Some(&profile)
@@ -132,7 +194,25 @@ impl User {
             }
             UserCommand::ChangePassword { password } => {
                 let same = self.password.as_ref() == Some(&password);
-                Ok(unless(same, UserEvent::PasswordChanged { password }))
+                let changed = unless(same, UserEvent::PasswordChanged { password });
+                Ok(and_sessions_end(changed, SessionsEnd::PasswordChanged))
+            }
+            UserCommand::AskPasswordReset => {
+                Ok(self.tickets.ask_password_reset(facts.now).into_iter().collect())
+            }
+            UserCommand::ResetPassword { number, password } => {
+                self.tickets.check_password_reset(number, facts.now)?;
+                // Who was sent the token reads that address' mail.
+                let verified = unless(self.tickets.email_verified, UserEvent::EmailVerified {});
+                let changed = [vec![UserEvent::PasswordChanged { password }], verified].concat();
+                Ok(and_sessions_end(changed, SessionsEnd::PasswordChanged))
+            }
+            UserCommand::AskEmailVerification => {
+                Ok(self.tickets.ask_verification(facts.now).into_iter().collect())
+            }
+            UserCommand::VerifyEmail { number } => {
+                self.tickets.check_verification(number, facts.now)?;
+                Ok(vec![UserEvent::EmailVerified {}])
             }
             UserCommand::GrantRole { role } => {
                 check_grantable(&role)?;
@@ -143,21 +223,44 @@ impl User {
                 Ok(unless(has_it, UserEvent::RoleGranted { role }))
             }
             UserCommand::RevokeRole { role } => {
-                Ok(unless(!self.roles.contains(&role), UserEvent::RoleRevoked { role }))
+                let is_staff = role.as_str() != CUSTOMER;
+                let revoked = unless(!self.roles.contains(&role), UserEvent::RoleRevoked { role });
+                Ok(if is_staff {
+                    and_sessions_end(revoked, SessionsEnd::RoleRevoked)
+                } else {
+                    revoked
+                })
             }
             UserCommand::Ban { reason, until } => {
                 let ban = Ban { reason, until };
                 let same = self.ban.as_ref() == Some(&ban);
-                Ok(unless(same, UserEvent::UserBanned { reason: ban.reason, until: ban.until }))
+                let event = UserEvent::UserBanned { reason: ban.reason, until: ban.until };
+                Ok(and_sessions_end(unless(same, event), SessionsEnd::Banned))
             }
             UserCommand::Unban => Ok(unless(self.ban.is_none(), UserEvent::UserUnbanned {})),
+            UserCommand::EndSessions => {
+                Ok(vec![UserEvent::SessionsEnded { reason: SessionsEnd::Staff }])
+            }
+            UserCommand::SecondFactor(command) => self.second_factor.decide(command),
+            UserCommand::ApiKey(command) => self.decide_api_key(command, facts.now),
             UserCommand::Erase => Ok(vec![UserEvent::UserErased {}]),
         }
     }
 }
 
+/// The role of everybody who buys: whoever loses it has lost nothing of the staff's.
+const CUSTOMER: &str = "customer";
+
 fn unless(already_so: bool, event: UserEvent) -> Vec<UserEvent> {
     if already_so { vec![] } else { vec![event] }
+}
+
+/// If anything happened, the sessions end with it.
+fn and_sessions_end(mut events: Vec<UserEvent>, reason: SessionsEnd) -> Vec<UserEvent> {
+    if !events.is_empty() {
+        events.push(UserEvent::SessionsEnded { reason });
+    }
+    events
 }
 
 fn check_grantable(role: &RoleName) -> Result<(), UserRejection> {

@@ -1,7 +1,25 @@
 use crate::tag::EMAIL;
-use crate::{Locale, Profile, Reason, RoleName, Sealed, SealedSecret, Timestamp, event_types};
+use crate::{
+    ApiKeyHash, ApiKeyId, Locale, Name, Profile, Reason, RoleName, Sealed, SealedSecret,
+    SecondFactorSecret, Timestamp, event_types,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Why all sessions of a user ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionsEnd {
+    /// The password is another one.
+    PasswordChanged,
+    /// The user may not do anything.
+    Banned,
+    /// The user lost a role of the staff.
+    RoleRevoked,
+    /// Staff ended them.
+    Staff,
+}
 
 /// Facts about a person with an account. The stream's id is the user's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +69,79 @@ pub enum UserEvent {
     },
     /// The ban is lifted.
     UserUnbanned {},
+    /// No session that began before is accepted any more.
+    SessionsEnded {
+        /// Why.
+        reason: SessionsEnd,
+    },
+    /// They are sent a token that proves that their e-mail address is theirs. Tokens of before are
+    /// not accepted any more.
+    EmailVerificationAsked {
+        /// The number of the token; the token itself is computed by whoever sends it.
+        number: u32,
+        /// Until when it is accepted.
+        until: Timestamp,
+    },
+    /// The e-mail address is theirs.
+    EmailVerified {},
+    /// They are sent a token that lets them choose another password. Tokens of before are not
+    /// accepted any more.
+    PasswordResetAsked {
+        /// The number of the token; the token itself is computed by whoever sends it.
+        number: u32,
+        /// Until when it is accepted.
+        until: Timestamp,
+    },
+    /// They were given the secret of a second factor, which counts when they have confirmed it.
+    SecondFactorOffered {
+        /// The secret and the recovery codes, sealed with their key.
+        secret: Sealed<SecondFactorSecret>,
+    },
+    /// They have the second factor that was offered: from now on it is asked for at sign-in.
+    SecondFactorConfirmed {
+        /// The time step of the code that they proved it with; neither it nor an earlier one is
+        /// accepted again.
+        step: u32,
+    },
+    /// They proved themselves with a code of their second factor.
+    SecondFactorUsed {
+        /// The time step of the code; neither it nor an earlier one is accepted again.
+        step: u32,
+    },
+    /// They proved themselves with a recovery code, which is not accepted again.
+    RecoveryCodeUsed {
+        /// Which of their recovery codes, from 0.
+        index: u32,
+    },
+    /// No second factor is asked for any more.
+    SecondFactorRemoved {},
+    /// A program may act for them.
+    ApiKeyIssued {
+        /// The key's id.
+        key_id: ApiKeyId,
+        /// What they call it, sealed with their key.
+        name: Sealed<Name>,
+        /// The roles that it acts with, as far as they have them.
+        scopes: BTreeSet<RoleName>,
+        /// Until when it is accepted.
+        expires_at: Timestamp,
+        /// The hash of its secret.
+        hash: ApiKeyHash,
+    },
+    /// A key has another secret.
+    ApiKeyRotated {
+        /// The key's id.
+        key_id: ApiKeyId,
+        /// The hash of the new secret.
+        hash: ApiKeyHash,
+        /// Until when the secret of before is accepted beside it.
+        previous_until: Timestamp,
+    },
+    /// A key is not accepted any more.
+    ApiKeyRevoked {
+        /// The key's id.
+        key_id: ApiKeyId,
+    },
     /// They asked to be forgotten; their key is deleted. Final.
     UserErased {},
 }
@@ -64,5 +155,17 @@ event_types!(UserEvent {
     RoleRevoked: 1,
     UserBanned: 1,
     UserUnbanned: 1,
+    SessionsEnded: 1,
+    EmailVerificationAsked: 1,
+    EmailVerified: 1,
+    PasswordResetAsked: 1,
+    SecondFactorOffered: 1,
+    SecondFactorConfirmed: 1,
+    SecondFactorUsed: 1,
+    RecoveryCodeUsed: 1,
+    SecondFactorRemoved: 1,
+    ApiKeyIssued: 1,
+    ApiKeyRotated: 1,
+    ApiKeyRevoked: 1,
     UserErased: 1,
 });

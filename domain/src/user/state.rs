@@ -1,11 +1,15 @@
+use super::api_keys::ApiKey;
+use super::second_factor::SecondFactor;
+use super::ticket::Tickets;
 use super::{UserCommand, UserEvent, UserRejection};
 use crate::{
-    Facts, Identified, Locale, Profile, Reason, RoleName, Sealed, SealedSecret, Timestamp, UserId,
+    ApiKeyId, Facts, Identified, Locale, Profile, Reason, RoleName, Sealed, SealedSecret,
+    Timestamp, UserId,
 };
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most roles that one user has.
 pub const MAX_ROLES: usize = 50;
@@ -25,6 +29,18 @@ pub struct User {
     pub roles: BTreeSet<RoleName>,
     /// The ban that was last spoken and not lifted; its time may be over.
     pub ban: Option<Ban>,
+    /// How often all their sessions have ended: only a session that began since then is accepted.
+    #[serde(default)]
+    pub session_epoch: u32,
+    /// The tokens that they are sent by mail, and whether one of them has come back.
+    #[serde(default)]
+    pub tickets: Tickets,
+    /// What they prove themselves with beside the password, if they do.
+    #[serde(default)]
+    pub second_factor: SecondFactor,
+    /// The keys that programs act for them with, at most [`super::MAX_API_KEYS`].
+    #[serde(default)]
+    pub api_keys: BTreeMap<ApiKeyId, ApiKey>,
     /// They were forgotten.
     pub erased: bool,
     /// Nobody will ever register under this id.
@@ -89,8 +105,12 @@ impl Aggregate for User {
             UserEvent::ProfileChanged { profile, locale } => {
                 self.profile = Some(profile);
                 self.locale = Some(locale);
+                self.tickets.forget_address();
             }
-            UserEvent::PasswordChanged { password } => self.password = Some(password),
+            UserEvent::PasswordChanged { password } => {
+                self.password = Some(password);
+                self.tickets.password_reset = None;
+            }
             UserEvent::RoleGranted { role } => {
                 self.roles.insert(role);
             }
@@ -99,6 +119,18 @@ impl Aggregate for User {
             }
             UserEvent::UserBanned { reason, until } => self.ban = Some(Ban { reason, until }),
             UserEvent::UserUnbanned {} => self.ban = None,
+            UserEvent::SessionsEnded { reason: _ } => self.session_epoch += 1,
+            UserEvent::EmailVerificationAsked { .. }
+            | UserEvent::EmailVerified {}
+            | UserEvent::PasswordResetAsked { .. } => self.tickets.apply(&event),
+            UserEvent::SecondFactorOffered { .. }
+            | UserEvent::SecondFactorConfirmed { .. }
+            | UserEvent::SecondFactorUsed { .. }
+            | UserEvent::RecoveryCodeUsed { .. }
+            | UserEvent::SecondFactorRemoved {} => self.second_factor.apply(event),
+            UserEvent::ApiKeyIssued { .. }
+            | UserEvent::ApiKeyRotated { .. }
+            | UserEvent::ApiKeyRevoked { .. } => super::api_keys::apply(&mut self.api_keys, event),
             UserEvent::UserErased {} => {
                 *self = Self { number: self.number, erased: true, ..Self::default() };
             }

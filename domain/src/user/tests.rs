@@ -1,3 +1,5 @@
+mod credentials;
+
 use super::*;
 use crate::testing::{at, given, reason, role, sealed, state};
 use crate::{Locale, Rejection, RejectionKind};
@@ -13,6 +15,7 @@ fn register_as(first_role: &str) -> UserCommand {
         password: sealed("hash"),
         locale: locale("en"),
         role: role(first_role),
+        verify_email: false,
     }
 }
 
@@ -30,6 +33,10 @@ fn registered() -> Vec<UserEvent> {
 
 fn granted(name: &str) -> UserEvent {
     UserEvent::RoleGranted { role: role(name) }
+}
+
+fn sessions_ended(reason: SessionsEnd) -> UserEvent {
+    UserEvent::SessionsEnded { reason }
 }
 
 fn banned(until: Option<i64>) -> UserEvent {
@@ -69,6 +76,13 @@ fn account_commands() -> Vec<UserCommand> {
         revoke("customer"),
         ban(None),
         UserCommand::Unban,
+        UserCommand::AskPasswordReset,
+        UserCommand::ResetPassword { number: 1, password: sealed("other") },
+        UserCommand::AskEmailVerification,
+        UserCommand::VerifyEmail { number: 1 },
+        UserCommand::EndSessions,
+        UserCommand::SecondFactor(SecondFactorCommand::Remove),
+        UserCommand::ApiKey(ApiKeyCommand::Revoke { key_id: crate::testing::id(1) }),
     ]
 }
 
@@ -119,9 +133,10 @@ fn a_profile_changes_only_to_something_else() {
 
 #[test]
 fn a_password_changes_only_to_another() {
-    given::<User>(registered())
-        .when(change_password("other"))
-        .then_expect_events(vec![UserEvent::PasswordChanged { password: sealed("other") }]);
+    given::<User>(registered()).when(change_password("other")).then_expect_events(vec![
+        UserEvent::PasswordChanged { password: sealed("other") },
+        sessions_ended(SessionsEnd::PasswordChanged),
+    ]);
     given::<User>(registered()).when(change_password("hash")).then_expect_events(vec![]);
 }
 
@@ -132,6 +147,25 @@ fn a_role_is_granted_once_and_revoked_once() {
     let revoked = UserEvent::RoleRevoked { role: role("customer") };
     given::<User>(registered()).when(revoke("customer")).then_expect_events(vec![revoked.clone()]);
     given::<User>(registered_and(revoked)).when(revoke("customer")).then_expect_events(vec![]);
+}
+
+#[test]
+fn who_loses_a_role_of_the_staff_signs_in_again() {
+    let revoked = UserEvent::RoleRevoked { role: role("staff") };
+    given::<User>(registered_and(granted("staff")))
+        .when(revoke("staff"))
+        .then_expect_events(vec![revoked, sessions_ended(SessionsEnd::RoleRevoked)]);
+    given::<User>(registered()).when(revoke("staff")).then_expect_events(vec![]);
+}
+
+#[test]
+fn each_end_of_all_sessions_begins_an_epoch() {
+    let ended = sessions_ended(SessionsEnd::Staff);
+    given::<User>(registered())
+        .when(UserCommand::EndSessions)
+        .then_expect_events(vec![ended.clone()]);
+    let user: User = state([registered(), vec![ended.clone(), ended]].concat());
+    assert_eq!(user.session_epoch, 2);
 }
 
 #[test]
@@ -154,11 +188,12 @@ fn the_number_of_roles_is_bounded() {
 
 #[test]
 fn a_ban_is_spoken_once_and_lifted_once() {
-    given::<User>(registered()).when(ban(None)).then_expect_events(vec![banned(None)]);
+    let banned_and_out = |until| vec![banned(until), sessions_ended(SessionsEnd::Banned)];
+    given::<User>(registered()).when(ban(None)).then_expect_events(banned_and_out(None));
     given::<User>(registered_and(banned(None))).when(ban(None)).then_expect_events(vec![]);
     given::<User>(registered_and(banned(None)))
         .when(ban(Some(60)))
-        .then_expect_events(vec![banned(Some(60))]);
+        .then_expect_events(banned_and_out(Some(60)));
     given::<User>(registered_and(banned(None)))
         .when(UserCommand::Unban)
         .then_expect_events(vec![UserEvent::UserUnbanned {}]);

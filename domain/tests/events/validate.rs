@@ -67,6 +67,10 @@ impl Validation<'_> {
             "minLength" => value.as_str().is_none_or(|text| text.chars().count() >= size(demand)),
             "maxLength" => value.as_str().is_none_or(|text| text.chars().count() <= size(demand)),
             "maxItems" => value.as_array().is_none_or(|items| items.len() <= size(demand)),
+            "uniqueItems" => value.as_array().is_none_or(|items| {
+                demand != &Value::Bool(true)
+                    || items.iter().enumerate().all(|(at, item)| !items[..at].contains(item))
+            }),
             "minimum" => value.as_i64().is_none_or(|number| number >= integer(demand)),
             "maximum" => value.as_i64().is_none_or(|number| number <= integer(demand)),
             "anyOf" => self.valid_branches(demand, value) >= 1,

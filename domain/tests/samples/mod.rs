@@ -9,10 +9,10 @@ use domain::policy::{Effect, MethodSelector, Policy, PolicyEvent, RoleSelector, 
 use domain::product::{Product, ProductEvent, Variant};
 use domain::session::{Session, SessionEnd, SessionEvent};
 use domain::stock::{StockEvent, StockItem};
-use domain::user::{User, UserEvent};
+use domain::user::{SessionsEnd, User, UserEvent};
 use domain::{
-    Currency, DecodeError, EventTypes, Locale, Money, Name, Quantity, Reason, RoleName, Sealed,
-    Sku, Slug, Text, Timestamp, decode_event, encode_event,
+    ApiKeyHash, Currency, DecodeError, EventTypes, Locale, Money, Name, Quantity, Reason, RoleName,
+    Sealed, Sku, Slug, Text, Timestamp, decode_event, encode_event,
 };
 use uuid::Uuid;
 
@@ -208,13 +208,57 @@ pub(crate) fn user() -> Vec<UserEvent> {
         UserEvent::UserBanned { reason: reason("fraud"), until: Some(moment()) },
         UserEvent::UserBanned { reason: reason("fraud"), until: None },
         UserEvent::UserUnbanned {},
+        UserEvent::SessionsEnded { reason: SessionsEnd::PasswordChanged },
+        UserEvent::SessionsEnded { reason: SessionsEnd::Banned },
+        UserEvent::SessionsEnded { reason: SessionsEnd::RoleRevoked },
+        UserEvent::SessionsEnded { reason: SessionsEnd::Staff },
+        UserEvent::EmailVerificationAsked { number: 1, until: moment() },
+        UserEvent::EmailVerified {},
+        UserEvent::PasswordResetAsked { number: 2, until: moment() },
+        UserEvent::SecondFactorOffered { secret: sealed() },
+        UserEvent::SecondFactorConfirmed { step: 59_000_000 },
+        UserEvent::SecondFactorUsed { step: 59_000_001 },
+        UserEvent::RecoveryCodeUsed { index: 3 },
+        UserEvent::SecondFactorRemoved {},
+        UserEvent::ApiKeyIssued {
+            key_id: id(9),
+            name: sealed(),
+            scopes: [role("analyst")].into(),
+            expires_at: moment(),
+            hash: hash(),
+        },
+        UserEvent::ApiKeyRotated { key_id: id(9), hash: hash(), previous_until: moment() },
+        UserEvent::ApiKeyRevoked { key_id: id(9) },
         UserEvent::UserErased {},
     ]
 }
 
+fn hash() -> ApiKeyHash {
+    ApiKeyHash::parse("0123456789abcdef".repeat(4)).expect("64 digits")
+}
+
 pub(crate) fn session() -> Vec<SessionEvent> {
     vec![
-        SessionEvent::SessionStarted { user_id: id(4), expires_at: moment() },
+        SessionEvent::SessionStarted {
+            user_id: id(4),
+            expires_at: moment(),
+            ends_at: None,
+            epoch: 0,
+            proved_at: None,
+            second_factor: false,
+            device: None,
+        },
+        SessionEvent::SessionStarted {
+            user_id: id(4),
+            expires_at: moment(),
+            ends_at: Some(moment()),
+            epoch: 2,
+            proved_at: Some(moment()),
+            second_factor: true,
+            device: Some(sealed()),
+        },
+        SessionEvent::SessionProved { proved_at: moment(), second_factor: true },
+        SessionEvent::SessionKept { epoch: 3 },
         SessionEvent::SessionRefreshed {
             presented: 1,
             generation: 2,
