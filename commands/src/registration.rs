@@ -28,6 +28,8 @@ pub struct Registration {
     pub locale: Locale,
     /// Their first role.
     pub role: RoleName,
+    /// Whether they are sent a token that proves their e-mail address.
+    pub verify_email: bool,
     /// Their number, from [`crate::numbers::Numbers`].
     pub number: i32,
 }
@@ -83,6 +85,7 @@ pub async fn register(
         password: vault.seal(user_id, &registration.password_hash).await?,
         locale: registration.locale,
         role: registration.role,
+        verify_email: registration.verify_email,
     };
     let plan = Plan::new(context)
         .step::<User>(&user_id, command)

@@ -25,6 +25,7 @@ fn registration(user_id: UserId, email: &str) -> Registration {
         password_hash: "hash".to_owned(),
         locale: Locale::parse("en").expect("a language"),
         role: RoleName::known("customer"),
+        verify_email: true,
         number: 1,
     }
 }
@@ -56,6 +57,7 @@ async fn register_command(vault: &Vault, user_id: UserId) -> UserCommand {
         password: vault.seal(user_id, &"hash".to_owned()).await.expect("there is a key"),
         locale: Locale::parse("en").expect("a language"),
         role: RoleName::known("customer"),
+        verify_email: true,
     }
 }
 

@@ -39,6 +39,7 @@ pub mod carts;
 pub mod catalogue;
 pub mod orders;
 pub mod permissions;
+pub mod sessions;
 pub mod stock;
 pub mod users;
 
@@ -59,4 +60,5 @@ pub const ALL: &[&dyn Projection] = &[
     &users::READ_MODEL,
     &permissions::READ_MODEL,
     &stock::READ_MODEL,
+    &sessions::READ_MODEL,
 ];

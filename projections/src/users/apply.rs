@@ -42,7 +42,20 @@ fn fold(users: &mut Rows<UserView>, event: &RecordedEvent) -> Result<(), ApplyEr
     user.version = event.sequence;
     user.position = event.position;
     match fact {
-        UserEvent::UserRegistered { .. } | UserEvent::PasswordChanged { password: _ } => {}
+        UserEvent::UserRegistered { .. }
+        | UserEvent::PasswordChanged { password: _ }
+        | UserEvent::SessionsEnded { .. }
+        | UserEvent::EmailVerificationAsked { .. }
+        | UserEvent::EmailVerified {}
+        | UserEvent::PasswordResetAsked { .. }
+        | UserEvent::SecondFactorOffered { .. }
+        | UserEvent::SecondFactorConfirmed { .. }
+        | UserEvent::SecondFactorUsed { .. }
+        | UserEvent::RecoveryCodeUsed { .. }
+        | UserEvent::SecondFactorRemoved {}
+        | UserEvent::ApiKeyIssued { .. }
+        | UserEvent::ApiKeyRotated { .. }
+        | UserEvent::ApiKeyRevoked { .. } => {}
         UserEvent::ProfileChanged { profile, locale } => {
             user.profile = profile;
             user.locale = locale;

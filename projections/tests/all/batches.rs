@@ -7,10 +7,12 @@ use domain::order::{OrderEvent, OrderLine, Totals};
 use domain::payment::PaymentEvent;
 use domain::policy::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 use domain::product::ProductEvent;
+use domain::session::{SessionEnd, SessionEvent};
 use domain::stock::StockEvent;
 use domain::user::UserEvent;
 use domain::{
-    CartId, Locale, OrderId, PaymentId, Position, ProductId, RoleName, Sealed, Timestamp, UserId,
+    CartId, Locale, OrderId, PaymentId, Position, ProductId, RoleName, Sealed, SessionId, Timestamp,
+    UserId,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -34,7 +36,7 @@ pub(crate) struct Step {
 }
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0..24_u8, 0..5_u8, 1..20_u8);
+    let step = (0..26_u8, 0..5_u8, 1..20_u8);
     let step = step.prop_map(|(what, who, amount)| Step { what, who, amount });
     prop::collection::vec(step, STEPS)
 }
@@ -178,6 +180,37 @@ pub(crate) fn happen(history: &Journal, step: &Step) {
                 _ => UserEvent::UserUnbanned {},
             };
             history.record("user", user, &event);
+        }
+        24..=25 => {
+            let session: SessionId = id(700 + u128::from(who));
+            let ended = history.after(Position::START).any(|event| {
+                event.aggregate_id == session.to_string() && event.event_type == "SessionRevoked"
+            });
+            let event = if first(history, &session.to_string()) {
+                SessionEvent::SessionStarted {
+                    user_id: user,
+                    expires_at: until,
+                    ends_at: None,
+                    epoch: u32::from(amount),
+                    proved_at: None,
+                    second_factor: false,
+                    device: None,
+                }
+            } else if ended {
+                return;
+            } else if what == 24 {
+                SessionEvent::SessionKept { epoch: u32::from(amount) }
+            } else if amount == 1 {
+                SessionEvent::SessionRevoked { reason: SessionEnd::SignedOut }
+            } else {
+                SessionEvent::SessionRefreshed {
+                    presented: 1,
+                    generation: u32::from(amount),
+                    refreshed_at: until,
+                    expires_at: until.plus_seconds(amount.into()),
+                }
+            };
+            history.record("session", session, &event);
         }
         _ => {
             let rule_id = id(600 + u128::from(who));

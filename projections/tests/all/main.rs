@@ -13,6 +13,7 @@ mod rebuild;
 mod rebuild_faults;
 mod runner;
 mod search;
+mod sessions;
 mod states;
 mod support;
 mod tally;

@@ -202,6 +202,7 @@ pub(crate) async fn all_rows(pool: &PgPool) -> BTreeMap<&'static str, Value> {
         ("orders", "order_id"),
         ("payments", "payment_id"),
         ("users", "user_id"),
+        ("sessions", "session_id"),
         ("policies", "policy_id"),
         ("permission_rules", "rule_id"),
         ("public_paths", "public_path_id"),
