@@ -18,14 +18,15 @@ const RETRY_MAILS: i64 = 16;
 
 /// Keeps the event whose mail nobody takes.
 pub(super) async fn keep(pool: &PgPool, mail: &Mail, problem: &str) -> Result<(), sqlx::Error> {
-    let (ordering_key, order_id) = (format!("mail/{}", mail.event_id), mail.order_id.to_string());
+    let (ordering_key, about) = (format!("mail/{}", mail.event_id), mail.about.to_string());
+    let (aggregate_type, event_type) = mail.kind.event();
     let subject = Subject {
         position: mail.position,
         ordering_key: Some(&ordering_key),
         event_id: mail.event_id,
-        event_type: mail.kind.event_type(),
-        aggregate_type: "order",
-        aggregate_id: &order_id,
+        event_type,
+        aggregate_type,
+        aggregate_id: &about,
     };
     let mut conn = pool.acquire().await?;
     dead_letters::keep(&mut conn, CONSUMER, &subject, Kept::Failed, problem).await

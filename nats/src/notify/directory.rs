@@ -1,5 +1,6 @@
+use super::AccountNews;
 use domain::order::{OrderLine, Totals};
-use domain::{EmailAddress, Locale, Name, OrderId, Position, Timestamp};
+use domain::{EmailAddress, Locale, Name, OrderId, Position, Timestamp, UserId};
 use std::error::Error;
 use std::fmt;
 
@@ -28,13 +29,50 @@ impl fmt::Debug for OrderMail {
     }
 }
 
+/// What a mail about an account needs to know. Held only while the mail is written and sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccountMail {
+    /// Where it goes.
+    pub email: EmailAddress,
+    /// The language it is written in.
+    pub locale: Locale,
+    /// How to address them: only at an address that is known to be theirs, since whoever registers under
+    /// somebody else's could write to them by the name that they choose.
+    pub name: Option<Name>,
+    /// What they prove themselves with, where the mail brings something.
+    pub token: Option<MailToken>,
+}
+
+/// A secret that whoever reads a mail may use once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MailToken {
+    /// The token as the API takes it.
+    pub token: String,
+    /// The page of the shop that takes it, if there is one.
+    pub link: Option<String>,
+    /// Until when it is accepted.
+    pub until: Timestamp,
+}
+
+impl fmt::Debug for AccountMail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccountMail(…)")
+    }
+}
+
+impl fmt::Debug for MailToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MailToken(…)")
+    }
+}
+
 /// The answer is not known now; asking again later is right. What it displays is logged and must
 /// hold no personal data.
 #[derive(Debug, thiserror::Error)]
 #[error("the directory cannot answer: {0}")]
 pub struct DirectoryError(#[source] pub Box<dyn Error + Send + Sync>);
 
-/// Whom a mail about an order goes to. Asked at the time of use, so that an erased person gets
+/// Whom a mail goes to, and what it says. Asked at the time of use, so that an erased person gets
 /// none.
 pub trait Directory: Send + Sync + 'static {
     /// Who has to know about an order, as of `position` in the journal or later; `None` when the
@@ -45,4 +83,13 @@ pub trait Directory: Send + Sync + 'static {
         order_id: OrderId,
         position: Position,
     ) -> impl Future<Output = Result<Option<OrderMail>, DirectoryError>> + Send;
+
+    /// Who has to know about an account, as of `position` in the journal or later; `None` when the person
+    /// was erased, or the news are none any more: the token was used.
+    fn account_mail(
+        &self,
+        news: AccountNews,
+        user_id: UserId,
+        position: Position,
+    ) -> impl Future<Output = Result<Option<AccountMail>, DirectoryError>> + Send;
 }

@@ -1,17 +1,38 @@
 use crate::public_event::PublicEvent;
 use domain::order::{OrderEvent, PaymentEnd};
+use domain::user::UserEvent;
 use domain::{EventTypes, is_event_name};
 use serde::Deserialize;
 
-/// The mails that there are.
+/// The mails that there are, by what they are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailKind {
-    /// The order was placed.
-    OrderConfirmation,
-    /// The order was paid.
+    /// An order.
+    Order(OrderNews),
+    /// An account.
+    Account(AccountNews),
+}
+
+/// What a mail tells about an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderNews {
+    /// It was placed.
+    Confirmation,
+    /// It was paid.
     PaymentReceived,
     /// A payment was declined; another one can be tried.
     PaymentDeclined,
+}
+
+/// What a mail tells about an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountNews {
+    /// How to prove that the address is one's own.
+    EmailVerification,
+    /// How to choose another password.
+    PasswordReset,
+    /// That the password is another one: whoever did not change it has to know.
+    PasswordChanged,
 }
 
 const ORDER: &str = "order";
@@ -19,55 +40,74 @@ const PLACED: &str = "OrderPlaced";
 const PAID: &str = "OrderPaid";
 const PAYMENT_ENDED: &str = "OrderPaymentEnded";
 
+const USER: &str = "user";
+const VERIFICATION_ASKED: &str = "EmailVerificationAsked";
+const RESET_ASKED: &str = "PasswordResetAsked";
+const PASSWORD_CHANGED: &str = "PasswordChanged";
+
 /// An event that is renamed would silently send no mail.
 const _: () = {
     assert!(is_event_name(OrderEvent::TYPES, PLACED));
     assert!(is_event_name(OrderEvent::TYPES, PAID));
     assert!(is_event_name(OrderEvent::TYPES, PAYMENT_ENDED));
+    assert!(is_event_name(UserEvent::TYPES, VERIFICATION_ASKED));
+    assert!(is_event_name(UserEvent::TYPES, RESET_ASKED));
+    assert!(is_event_name(UserEvent::TYPES, PASSWORD_CHANGED));
 };
+
+/// Every kind: its name in the database and in logs, and the event that sends it.
+const KINDS: &[(MailKind, &str, (&str, &str))] = &[
+    (MailKind::Order(OrderNews::Confirmation), "order_confirmation", (ORDER, PLACED)),
+    (MailKind::Order(OrderNews::PaymentReceived), "payment_received", (ORDER, PAID)),
+    (MailKind::Order(OrderNews::PaymentDeclined), "payment_declined", (ORDER, PAYMENT_ENDED)),
+    (
+        MailKind::Account(AccountNews::EmailVerification),
+        "email_verification",
+        (USER, VERIFICATION_ASKED),
+    ),
+    (MailKind::Account(AccountNews::PasswordReset), "password_reset", (USER, RESET_ASKED)),
+    (MailKind::Account(AccountNews::PasswordChanged), "password_changed", (USER, PASSWORD_CHANGED)),
+];
 
 impl MailKind {
     /// The events that may send a mail: aggregate type and event type.
-    pub const EVENTS: &'static [(&'static str, &'static str)] =
-        &[(ORDER, PLACED), (ORDER, PAID), (ORDER, PAYMENT_ENDED)];
+    pub const EVENTS: &'static [(&'static str, &'static str)] = &[
+        (ORDER, PLACED),
+        (ORDER, PAID),
+        (ORDER, PAYMENT_ENDED),
+        (USER, VERIFICATION_ASKED),
+        (USER, RESET_ASKED),
+        (USER, PASSWORD_CHANGED),
+    ];
 
     /// The mail that an event sends, if it sends one.
     #[must_use]
     pub fn of(event: &PublicEvent<'_>) -> Option<Self> {
-        match (event.aggregate_type(), event.event_type()) {
-            (ORDER, PLACED) => Some(Self::OrderConfirmation),
-            (ORDER, PAID) => Some(Self::PaymentReceived),
-            (ORDER, PAYMENT_ENDED) => declined(event).then_some(Self::PaymentDeclined),
-            _ => None,
-        }
+        let name = (event.aggregate_type(), event.event_type());
+        let (kind, _, _) = KINDS.iter().find(|(_, _, sender)| *sender == name)?;
+        let is_silent = *kind == Self::Order(OrderNews::PaymentDeclined) && !declined(event);
+        (!is_silent).then_some(*kind)
     }
 
-    /// The event that sends it.
-    pub(super) fn event_type(self) -> &'static str {
-        match self {
-            Self::OrderConfirmation => PLACED,
-            Self::PaymentReceived => PAID,
-            Self::PaymentDeclined => PAYMENT_ENDED,
-        }
+    /// The event that sends it: aggregate type and event type.
+    pub(super) fn event(self) -> (&'static str, &'static str) {
+        self.row().1
     }
 
     /// Its name in the database and in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OrderConfirmation => "order_confirmation",
-            Self::PaymentReceived => "payment_received",
-            Self::PaymentDeclined => "payment_declined",
-        }
+        self.row().0
     }
-}
 
-impl MailKind {
     /// The kind of that name in the database, if this build knows it.
     pub(super) fn named(name: &str) -> Option<Self> {
-        [Self::OrderConfirmation, Self::PaymentReceived, Self::PaymentDeclined]
-            .into_iter()
-            .find(|kind| kind.as_str() == name)
+        KINDS.iter().find(|(_, known, _)| *known == name).map(|(kind, _, _)| *kind)
+    }
+
+    fn row(self) -> (&'static str, (&'static str, &'static str)) {
+        let found = KINDS.iter().find(|(kind, _, _)| *kind == self);
+        found.map(|(_, name, event)| (*name, *event)).expect("every kind has its row")
     }
 }
 
@@ -81,4 +121,25 @@ fn declined(event: &PublicEvent<'_>) -> bool {
         .as_deref()
         .and_then(|data| serde_json::from_str::<Ended>(data.get()).ok())
         .is_some_and(|ended| ended.end == PaymentEnd::Declined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_row_and_its_event_is_listened_to() {
+        let orders =
+            [OrderNews::Confirmation, OrderNews::PaymentReceived, OrderNews::PaymentDeclined];
+        let accounts = [
+            AccountNews::EmailVerification,
+            AccountNews::PasswordReset,
+            AccountNews::PasswordChanged,
+        ];
+        let kinds = orders.map(MailKind::Order).into_iter().chain(accounts.map(MailKind::Account));
+        for kind in kinds {
+            assert!(MailKind::EVENTS.contains(&kind.event()));
+            assert_eq!(MailKind::named(kind.as_str()), Some(kind));
+        }
+    }
 }

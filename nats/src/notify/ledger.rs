@@ -1,7 +1,7 @@
 //! The queue of mails, and what became of each: the table `mails`.
 
 use super::MailKind;
-use domain::{OrderId, Position};
+use domain::Position;
 use follow::patience::within;
 use sqlx::{FromRow, PgPool};
 use std::time::Duration;
@@ -12,7 +12,8 @@ use uuid::Uuid;
 pub(super) struct Mail {
     pub(super) event_id: Uuid,
     pub(super) position: Position,
-    pub(super) order_id: OrderId,
+    /// The order or the user that it is about.
+    pub(super) about: Uuid,
     pub(super) kind: MailKind,
     pub(super) message_id: String,
 }
@@ -45,7 +46,7 @@ pub(super) async fn enqueue(pool: &PgPool, mail: &Mail) -> Result<(), sqlx::Erro
     )
     .bind(mail.event_id)
     .bind(mail.position.bigint())
-    .bind(mail.order_id.uuid())
+    .bind(mail.about)
     .bind(mail.kind.as_str())
     .bind(&mail.message_id)
     .execute(pool);
@@ -58,8 +59,9 @@ struct Row {
     event_id: Uuid,
     #[sqlx(try_from = "i64")]
     position: Position,
-    #[sqlx(try_from = "Uuid")]
-    order_id: OrderId,
+    // What the mail is about, an order or not: builds that know of nothing else read the column as well.
+    #[sqlx(rename = "order_id")]
+    about: Uuid,
     kind: String,
     message_id: String,
     attempts: i32,
@@ -104,7 +106,7 @@ pub(super) async fn take(
         let mail = Mail {
             event_id: row.event_id,
             position: row.position,
-            order_id: row.order_id,
+            about: row.about,
             kind: MailKind::named(&row.kind)?,
             message_id: row.message_id,
         };

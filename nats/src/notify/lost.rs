@@ -1,9 +1,10 @@
 //! Mails that were sent for events which the journal does not have any more.
 
 use super::MailKind;
-use domain::{OrderId, Position};
+use domain::Position;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// The most that are listed.
 pub const MAX_LOST_MAILS: i64 = 1_000;
@@ -14,9 +15,9 @@ pub struct LostMail {
     /// Where its event stood.
     #[sqlx(try_from = "i64")]
     pub position: Position,
-    /// The order that it was about.
-    #[sqlx(try_from = "uuid::Uuid")]
-    pub order_id: OrderId,
+    /// The order or the user that it was about.
+    #[sqlx(rename = "order_id")]
+    pub about: Uuid,
     /// The kind of mail.
     pub kind: String,
     /// When it was sent, on the database's clock; none when its sender may have died on the way.
@@ -35,7 +36,7 @@ pub async fn lost_mails(pool: &PgPool) -> Result<Vec<LostMail>, sqlx::Error> {
            (select from events e where e.position = m.position and e.event_id = m.event_id) \
          union all \
          select l.position, l.aggregate_id::uuid, l.event_type, null from lost_events l \
-         where l.aggregate_type = 'order' and l.event_type = any($1) and not exists \
+         where l.aggregate_type in ('order', 'user') and l.event_type = any($1) and not exists \
            (select from mails m where m.event_id = l.event_id) \
          order by 1 limit $2",
     )

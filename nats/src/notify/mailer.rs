@@ -1,6 +1,7 @@
 //! Hands a mail to whoever delivers it.
 
-use super::{MailText, OrderMail};
+use super::MailText;
+use domain::{EmailAddress, Name};
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp;
@@ -114,12 +115,13 @@ impl Mailer {
 pub(super) fn compose(
     sender: &Sender,
     message_id: &str,
-    order: &OrderMail,
+    to: (&EmailAddress, Option<&Name>),
     text: MailText,
 ) -> Result<Message, String> {
+    let (email, name) = to;
     let address: Address =
-        order.email.as_str().parse().map_err(|_| "the address cannot be written".to_owned())?;
-    let name = order.name.as_ref().map(ToString::to_string);
+        email.as_str().parse().map_err(|_| "the address cannot be written".to_owned())?;
+    let name = name.map(ToString::to_string);
     Message::builder()
         .from(sender.0.clone())
         .to(Mailbox::new(name, address))

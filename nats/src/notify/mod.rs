@@ -1,4 +1,4 @@
-//! Sends mail about orders.
+//! Sends mail about orders and accounts.
 //!
 //! **Guarantee.** Every event of [`MailKind`] sends one mail, however often it is delivered, to
 //! however many workers: it becomes a row of the table `mails`, which is the queue; the worker that sends
@@ -27,10 +27,10 @@ mod places;
 mod texts;
 mod worker;
 
-pub use directory::{Directory, DirectoryError, OrderMail};
-pub use kind::MailKind;
+pub use directory::{AccountMail, Directory, DirectoryError, MailToken, OrderMail};
+pub use kind::{AccountNews, MailKind, OrderNews};
 pub use ledger::waiting_mails;
 pub use lost::{LostMail, MAX_LOST_MAILS, lost_mails};
 pub use mailer::{Mailer, MailerError, Sender};
-pub use texts::{MailText, mail_text};
+pub use texts::{MailText, account_text, order_text};
 pub use worker::{Notifier, NotifyConfig, NotifyStatus};

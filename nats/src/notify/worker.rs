@@ -5,11 +5,13 @@ use super::ledger::{self, Mail, Taken, Unsent};
 use super::mailboxes::Mailboxes;
 use super::mailer::{self, Undelivered};
 use super::places::{Place, Places};
-use super::{Directory, MailKind, Mailer, Sender, mail_text};
+use super::{
+    Directory, DirectoryError, MailKind, MailText, Mailer, Sender, account_text, order_text,
+};
 use crate::consumer::{Consumer, ConsumerConfig, Delivery, Handler, Settled};
 use crate::stream::StreamConfig;
 use async_nats::Client;
-use domain::EventSource;
+use domain::{EmailAddress, EventSource, Name};
 use follow::backoff::{Backoff, pause_after};
 use sqlx::PgPool;
 use std::pin::pin;
@@ -307,17 +309,16 @@ impl<D: Directory> Notifier<D> {
     async fn send(&self, taken: &Taken, give_up: &CancellationToken) -> Result<(), Unsendable> {
         let mail = &taken.mail;
         let quarter = self.config.lease / 4;
-        let asked = self.directory.order_mail(mail.order_id, mail.position);
-        let order = match tokio::time::timeout(quarter, asked).await {
-            Ok(Ok(Some(order))) => order,
+        let (email, name, text) = match tokio::time::timeout(quarter, self.letter(mail)).await {
+            Ok(Ok(Some(letter))) => letter,
             Ok(Ok(None)) => return Err(Unsendable::Erased),
             Ok(Err(error)) => return Err(Unsendable::Unknown(error.to_string())),
             Err(_) => return Err(Unsendable::Unknown("the directory took too long".to_owned())),
         };
-        let text = mail_text(mail.kind, &order);
-        let message = mailer::compose(&self.config.sender, &mail.message_id, &order, text)
+        let to = (&email, name.as_ref());
+        let message = mailer::compose(&self.config.sender, &mail.message_id, to, text)
             .map_err(Unsendable::Refused)?;
-        let address = order.email.as_str();
+        let address = email.as_str();
         self.mailboxes.offer(address).map_err(|pause| Unsendable::Resting { pause })?;
         let offered = self.config.mailer.deliver(mail.event_id, &message);
         let offered = give_up.run_until_cancelled(tokio::time::timeout(quarter, offered));
@@ -341,6 +342,26 @@ impl<D: Directory> Notifier<D> {
                 Err(Unsendable::Refused(problem))
             }
         }
+    }
+
+    /// Who is to be told, and what.
+    async fn letter(&self, mail: &Mail) -> Result<Option<Letter>, DirectoryError> {
+        let (about, position) = (mail.about, mail.position);
+        Ok(match mail.kind {
+            MailKind::Order(news) => {
+                let order = self.directory.order_mail(about.into(), position).await?;
+                order.map(|order| {
+                    (order.email.clone(), order.name.clone(), order_text(news, &order))
+                })
+            }
+            MailKind::Account(news) => {
+                let account = self.directory.account_mail(news, about.into(), position).await?;
+                account.map(|account| {
+                    let text = account_text(news, &account);
+                    (account.email, account.name, text)
+                })
+            }
+        })
     }
 
     /// The mailbox does not take mail now.
@@ -395,12 +416,15 @@ impl<D: Directory> Notifier<D> {
             }
         }
         tracing::info!(
-            event.position = mail.position.get(), order.id = %mail.order_id,
+            event.position = mail.position.get(), mail.about = %mail.about,
             mail.kind = mail.kind.as_str(), "sent a mail"
         );
         Ok(())
     }
 }
+
+/// Where a mail goes, how its reader is called, and what it says.
+type Letter = (EmailAddress, Option<Name>, MailText);
 
 /// What a try says about the mail server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -437,18 +461,18 @@ enum Unsendable {
 
 fn say(taken: &Taken, unsent: Unsent, problem: &str) {
     let (position, kind) = (taken.mail.position, taken.mail.kind.as_str());
-    let order = taken.mail.order_id;
+    let about = taken.mail.about;
     match unsent {
         Unsent::Skipped => tracing::info!(
-            event.position = position.get(), order.id = %order, mail.kind = kind,
+            event.position = position.get(), mail.about = %about, mail.kind = kind,
             "sent no mail, the person was erased"
         ),
         Unsent::Failed => tracing::error!(
-            event.position = position.get(), order.id = %order, mail.kind = kind,
+            event.position = position.get(), mail.about = %about, mail.kind = kind,
             mail.problem = problem, "a mail was refused again and again: it is a dead letter"
         ),
         Unsent::NotNow | Unsent::Soft | Unsent::Refused => tracing::warn!(
-            event.position = position.get(), order.id = %order, mail.kind = kind,
+            event.position = position.get(), mail.about = %about, mail.kind = kind,
             mail.attempt = taken.attempt, mail.problem = problem,
             "a mail was not taken; it is tried again"
         ),
@@ -463,16 +487,16 @@ impl<D: Directory> Handler for Notifier<D> {
     async fn handle(&self, delivery: &Delivery) -> Settled {
         let event = &delivery.event;
         let Some(kind) = MailKind::of(event) else { return Settled::Done };
-        let Ok(order_id) = event.aggregate_id().parse() else {
-            // Nobody can be told about an order that has no id; sending it round for ever would
-            // help nobody either.
-            tracing::error!(event.position = event.position.get(), "an order event names no order");
+        let Ok(about) = event.aggregate_id().parse() else {
+            // Nobody can be told about what has no id; sending it round for ever would help nobody
+            // either.
+            tracing::error!(event.position = event.position.get(), "an event names nothing");
             return Settled::Done;
         };
         let mail = Mail {
             event_id: event.id,
             position: event.position,
-            order_id,
+            about,
             kind,
             message_id: self.config.sender.message_id(event.id),
         };

@@ -3,11 +3,15 @@ use crate::support::{Running, Shop};
 use compose::testing::eventually;
 use domain::order::{OrderEvent, OrderLine, PaymentEnd, Totals};
 use domain::{
-    Currency, EmailAddress, Locale, Money, Name, OrderId, Position, Sku, Timestamp, encode_event,
+    Currency, EmailAddress, Locale, Money, Name, OrderId, Position, Sku, Timestamp, UserId,
+    encode_event,
 };
 use nats::PublicEvent;
 use nats::consumer::{Delivery, Handler, Settled};
-use nats::notify::{Directory, DirectoryError, Mailer, Notifier, NotifyConfig, OrderMail, Sender};
+use nats::notify::{
+    AccountMail, AccountNews, Directory, DirectoryError, Mailer, Notifier, NotifyConfig, OrderMail,
+    Sender,
+};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -62,6 +66,21 @@ impl Directory for People {
                 total: usd(990),
             },
             pay_by: Timestamp::EPOCH,
+        }))
+    }
+
+    async fn account_mail(
+        &self,
+        _news: AccountNews,
+        user_id: UserId,
+        _position: Position,
+    ) -> Result<Option<AccountMail>, DirectoryError> {
+        Ok(Some(AccountMail {
+            email: EmailAddress::parse(format!("{}@example.com", user_id.uuid().simple()))
+                .expect("an address"),
+            locale: Locale::parse("en").expect("a language"),
+            name: None,
+            token: None,
         }))
     }
 }
@@ -718,7 +737,6 @@ async fn mails_about_events_that_the_journal_lost_are_listed() {
         query.execute(&pool).await.expect("a statement");
     }
     let listed = nats::notify::lost_mails(&pool).await.expect("readable");
-    let listed: Vec<_> =
-        listed.iter().map(|mail| (mail.order_id, mail.sent_at.is_some())).collect();
-    assert_eq!(listed, [(recorded, true), (forgotten, false)]);
+    let listed: Vec<_> = listed.iter().map(|mail| (mail.about, mail.sent_at.is_some())).collect();
+    assert_eq!(listed, [(recorded.uuid(), true), (forgotten.uuid(), false)]);
 }

@@ -73,11 +73,11 @@ async fn tell_what_is_lost(pool: &PgPool) -> anyhow::Result<()> {
         );
     }
     for mail in lost_mails(pool).await? {
-        let LostMail { position, order_id, kind, sent_at } = mail;
+        let LostMail { position, about, kind, sent_at } = mail;
         let sent =
             sent_at.map_or_else(|| "perhaps".to_owned(), |at| Timestamp::from(at).to_string());
         println!(
-            "a mail about what is gone: order {order_id}, {kind}, event {position}, sent {sent}"
+            "a mail about what is gone: {about}, {kind}, event {position}, sent {sent}"
         );
     }
     Ok(())

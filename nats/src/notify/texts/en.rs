@@ -1,24 +1,67 @@
 use super::{MailText, moment};
-use crate::notify::{MailKind, OrderMail};
+use crate::notify::{AccountMail, AccountNews, MailToken, OrderMail, OrderNews};
+use domain::Name;
 use std::fmt::Write;
 
-pub(super) fn mail_text(kind: MailKind, order: &OrderMail) -> MailText {
-    let (subject, body) = match kind {
-        MailKind::OrderConfirmation => {
-            (format!("Your order {}", order.number), confirmation(order))
-        }
-        MailKind::PaymentReceived => {
+pub(super) fn order(news: OrderNews, order: &OrderMail) -> MailText {
+    let (subject, body) = match news {
+        OrderNews::Confirmation => (format!("Your order {}", order.number), confirmation(order)),
+        OrderNews::PaymentReceived => {
             (format!("We received your payment for order {}", order.number), received(order))
         }
-        MailKind::PaymentDeclined => {
+        OrderNews::PaymentDeclined => {
             (format!("Your payment for order {} was declined", order.number), declined(order))
         }
     };
-    MailText { subject, text: format!("{}\n\n{body}\n\nYour GoMall team\n", greeting(order)) }
+    letter(order.name.as_ref(), subject, &body)
 }
 
-fn greeting(order: &OrderMail) -> String {
-    match &order.name {
+pub(super) fn account(news: AccountNews, account: &AccountMail) -> MailText {
+    let (subject, body) = match news {
+        AccountNews::EmailVerification => (
+            "Please confirm your e-mail address",
+            format!(
+                "somebody has registered with this e-mail address at our shop. If it was you, please \
+                 confirm that it is yours{}\n\n\
+                 If it was not you, you need not do anything.",
+                token(account.token.as_ref()),
+            ),
+        ),
+        AccountNews::PasswordReset => (
+            "Choose another password",
+            format!(
+                "somebody has asked to choose another password for the account with this e-mail \
+                 address. If it was you, do so{}\n\n\
+                 If it was not you, you need not do anything: your password stays as it is.",
+                token(account.token.as_ref()),
+            ),
+        ),
+        AccountNews::PasswordChanged => (
+            "Your password was changed",
+            "the password of your account was changed, and you were signed out everywhere else.\n\n\
+             If it was not you, ask for another password at the sign-in now, and tell us."
+                .to_owned(),
+        ),
+    };
+    letter(account.name.as_ref(), subject.to_owned(), &body)
+}
+
+/// How to use what the mail brings.
+fn token(token: Option<&MailToken>) -> String {
+    let Some(MailToken { token, link, until }) = token else { return ".".to_owned() };
+    let until = moment(*until);
+    match link {
+        Some(link) => format!(" here:\n\n  {link}\n\nThis works once, until {until}."),
+        None => format!(" with this code:\n\n  {token}\n\nIt works once, until {until}."),
+    }
+}
+
+fn letter(name: Option<&Name>, subject: String, body: &str) -> MailText {
+    MailText { subject, text: format!("{}\n\n{body}\n\nYour GoMall team\n", greeting(name)) }
+}
+
+fn greeting(name: Option<&Name>) -> String {
+    match name {
         Some(name) => format!("Hello {name},"),
         None => "Hello,".to_owned(),
     }

@@ -1,11 +1,11 @@
 //! The mails' words: plain text, in the language of the reader.
 //!
-//! A further language is a file like `en.rs` and a line in [`mail_text`].
+//! A further language is a file like `en.rs` and a line in each of the functions here.
 
 mod en;
 mod zh;
 
-use super::{MailKind, OrderMail};
+use super::{AccountMail, AccountNews, OrderMail, OrderNews};
 use domain::Timestamp;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -19,12 +19,21 @@ pub struct MailText {
     pub text: String,
 }
 
-/// The mail of a kind about an order, in the reader's language.
+/// The mail with these news about an order, in the reader's language.
 #[must_use]
-pub fn mail_text(kind: MailKind, order: &OrderMail) -> MailText {
+pub fn order_text(news: OrderNews, order: &OrderMail) -> MailText {
     match order.locale.as_str() {
-        "zh" => zh::mail_text(kind, order),
-        _ => en::mail_text(kind, order),
+        "zh" => zh::order(news, order),
+        _ => en::order(news, order),
+    }
+}
+
+/// The mail with these news about an account, in the reader's language.
+#[must_use]
+pub fn account_text(news: AccountNews, account: &AccountMail) -> MailText {
+    match account.locale.as_str() {
+        "zh" => zh::account(news, account),
+        _ => en::account(news, account),
     }
 }
 

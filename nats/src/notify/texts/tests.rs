@@ -1,4 +1,5 @@
 use super::*;
+use crate::notify::MailToken;
 use domain::order::{OrderLine, Totals};
 use domain::{Currency, EmailAddress, Locale, Money, Name, Sku};
 use uuid::Uuid;
@@ -39,7 +40,7 @@ fn order_in(currency: &str, locale: &str) -> OrderMail {
 fn amounts_have_the_decimals_of_their_currency() {
     for locale in ["en", "zh"] {
         for (currency, total) in [("JPY", "2480 JPY"), ("KWD", "2.480 KWD"), ("USD", "24.80 USD")] {
-            let text = mail_text(MailKind::OrderConfirmation, &order_in(currency, locale)).text;
+            let text = order_text(OrderNews::Confirmation, &order_in(currency, locale)).text;
             let amounts = text.lines().filter(|line| line.ends_with(currency)).collect::<Vec<_>>();
             assert!(amounts.iter().any(|line| line.ends_with(total)), "{text}");
         }
@@ -48,7 +49,7 @@ fn amounts_have_the_decimals_of_their_currency() {
 
 #[test]
 fn a_confirmation_tells_what_was_ordered_and_until_when_to_pay() {
-    let text = mail_text(MailKind::OrderConfirmation, &order("en"));
+    let text = order_text(OrderNews::Confirmation, &order("en"));
     assert_eq!(text.subject, "Your order 42");
     assert_eq!(
         text.text,
@@ -65,9 +66,8 @@ fn a_confirmation_tells_what_was_ordered_and_until_when_to_pay() {
 
 #[test]
 fn every_kind_is_written_in_the_readers_language() {
-    for kind in [MailKind::OrderConfirmation, MailKind::PaymentReceived, MailKind::PaymentDeclined]
-    {
-        let (english, chinese) = (mail_text(kind, &order("en")), mail_text(kind, &order("zh")));
+    for news in [OrderNews::Confirmation, OrderNews::PaymentReceived, OrderNews::PaymentDeclined] {
+        let (english, chinese) = (order_text(news, &order("en")), order_text(news, &order("zh")));
         assert!(english.text.is_ascii() && english.text.starts_with("Hello Ada,"));
         assert!(chinese.text.starts_with("Ada，您好：") && chinese.subject.contains("42"));
         for text in [&english.text, &chinese.text] {
@@ -79,5 +79,35 @@ fn every_kind_is_written_in_the_readers_language() {
 #[test]
 fn a_customer_without_a_name_is_greeted_all_the_same() {
     let anonymous = OrderMail { name: None, ..order("en") };
-    assert!(mail_text(MailKind::PaymentReceived, &anonymous).text.starts_with("Hello,\n"));
+    assert!(order_text(OrderNews::PaymentReceived, &anonymous).text.starts_with("Hello,\n"));
+}
+
+fn account(locale: &str, link: Option<&str>) -> AccountMail {
+    AccountMail {
+        email: EmailAddress::parse("ada@example.com").expect("an address"),
+        locale: Locale::parse(locale).expect("a language we speak"),
+        name: None,
+        token: Some(MailToken {
+            token: "a-token".to_owned(),
+            link: link.map(str::to_owned),
+            until: Timestamp::EPOCH.plus_seconds(60),
+        }),
+    }
+}
+
+#[test]
+fn a_token_is_brought_as_a_link_where_there_is_a_page_and_else_as_it_is() {
+    const LINK: &str = "https://shop.example/reset-password#token=a-token";
+    for news in [AccountNews::EmailVerification, AccountNews::PasswordReset] {
+        for locale in ["en", "zh"] {
+            let bare = account_text(news, &account(locale, None)).text;
+            assert!(bare.contains("\n\n  a-token\n\n"), "{bare}");
+            let linked = account_text(news, &account(locale, Some(LINK))).text;
+            assert!(linked.contains(&format!("\n\n  {LINK}\n\n")), "{linked}");
+            assert!(linked.contains("1970-01-01 00:01 UTC") && bare.contains("00:01 UTC"));
+        }
+    }
+    let changed = account_text(AccountNews::PasswordChanged, &account("en", Some(LINK)));
+    assert!(!changed.text.contains("a-token"), "nothing secret in what needs none");
+    assert!(changed.text.starts_with("Hello,\n\n") && changed.text.is_ascii());
 }

@@ -1,20 +1,68 @@
 use super::{MailText, moment};
-use crate::notify::{MailKind, OrderMail};
+use crate::notify::{AccountMail, AccountNews, MailToken, OrderMail, OrderNews};
+use domain::Name;
 use std::fmt::Write;
 
-pub(super) fn mail_text(kind: MailKind, order: &OrderMail) -> MailText {
-    let (subject, body) = match kind {
-        MailKind::OrderConfirmation => {
+pub(super) fn order(news: OrderNews, order: &OrderMail) -> MailText {
+    let (subject, body) = match news {
+        OrderNews::Confirmation => {
             (format!("您的订单 {} 已提交", order.number), confirmation(order))
         }
-        MailKind::PaymentReceived => (format!("订单 {} 付款成功", order.number), received(order)),
-        MailKind::PaymentDeclined => (format!("订单 {} 付款未成功", order.number), declined(order)),
+        OrderNews::PaymentReceived => (format!("订单 {} 付款成功", order.number), received(order)),
+        OrderNews::PaymentDeclined => {
+            (format!("订单 {} 付款未成功", order.number), declined(order))
+        }
     };
-    MailText { subject, text: format!("{}\n\n{body}\n\nGoMall 商城\n", greeting(order)) }
+    letter(order.name.as_ref(), subject, &body)
 }
 
-fn greeting(order: &OrderMail) -> String {
-    match &order.name {
+pub(super) fn account(news: AccountNews, account: &AccountMail) -> MailText {
+    let (subject, body) = match news {
+        AccountNews::EmailVerification => (
+            "请确认您的邮箱地址",
+            format!(
+                "有人使用此邮箱地址在本商城注册。如果是您本人，请{}\n\n如果不是您本人，无需任何操作。",
+                token("确认此邮箱属于您", account.token.as_ref()),
+            ),
+        ),
+        AccountNews::PasswordReset => (
+            "重设密码",
+            format!(
+                "有人申请为此邮箱地址的账户重设密码。如果是您本人，请{}\n\n\
+                 如果不是您本人，无需任何操作，您的密码保持不变。",
+                token("设置新密码", account.token.as_ref()),
+            ),
+        ),
+        AccountNews::PasswordChanged => (
+            "您的密码已更改",
+            "您账户的密码已更改，其他设备上的登录均已退出。\n\n\
+             如果不是您本人操作，请立即在登录页面申请重设密码，并联系我们。"
+                .to_owned(),
+        ),
+    };
+    letter(account.name.as_ref(), subject.to_owned(), &body)
+}
+
+/// How to use what the mail brings.
+fn token(what: &str, token: Option<&MailToken>) -> String {
+    let Some(MailToken { token, link, until }) = token else { return format!("{what}。") };
+    let until = moment(*until);
+    match link {
+        Some(link) => {
+            format!("打开以下链接{what}：\n\n  {link}\n\n链接仅可使用一次，{until} 前有效。")
+        }
+        None => {
+            format!("使用以下验证码{what}：\n\n  {token}\n\n验证码仅可使用一次，{until} 前有效。")
+        }
+    }
+}
+
+fn letter(name: Option<&Name>, subject: String, body: &str) -> MailText {
+    MailText { subject, text: format!("{}\n\n{body}\n\nGoMall 商城\n", greeting(name)) }
+}
+
+fn greeting(name: Option<&Name>) -> String {
+    match name {
         Some(name) => format!("{name}，您好："),
         None => "您好：".to_owned(),
     }
