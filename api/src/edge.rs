@@ -7,6 +7,7 @@
 use crate::auth::AccessTokens;
 use crate::guard::{AccessCache, LivePolicy, TrustedProxies, guard};
 use crate::http::Problem;
+use crate::key_uses::KeyUses;
 use crate::limits::Limits;
 use crate::telemetry::{Metrics, note_route, observe};
 use axum::Router;
@@ -37,6 +38,8 @@ pub struct Edge {
     pub access: Arc<AccessCache>,
     /// The permission rules in force.
     pub policy: Arc<LivePolicy>,
+    /// When keys of programs were used.
+    pub key_uses: Arc<KeyUses>,
     /// The limits; none with `GOMALL_LIMITS=off`.
     pub limits: Option<Limits>,
     /// The proxies that are believed.

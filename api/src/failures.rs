@@ -29,6 +29,8 @@ impl From<Failure> for Problem {
             Failure::NotFound => Self::not_found(),
             Failure::BadCredentials => Self::bad_credentials(),
             Failure::TooManyAttempts { wait } => Self::too_many_attempts(wait),
+            Failure::SecondFactorRequired { challenge } => Self::second_factor_required(challenge),
+            Failure::BadCode => Self::bad_code(),
             Failure::Unauthenticated(why) => Self::unauthenticated(why),
             Failure::Banned => Self::banned(),
             Failure::KeyReused => Self::idempotency_key_reused(),

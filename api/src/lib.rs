@@ -33,6 +33,7 @@ pub mod guard;
 pub mod history;
 pub mod http;
 pub mod invention;
+pub mod key_uses;
 pub mod limits;
 pub mod openapi;
 pub mod pools;

@@ -11,11 +11,12 @@ pub use config::{Provider, ShopConfig, Workers};
 
 use crate::access::{self, JournalAccess};
 use crate::application::{App, InFlight};
-use crate::auth::{AccessTokens, Brake, Keys, Passwords, RefreshTokens};
+use crate::auth::{AccessTokens, Brake, Keys, NumberedTokens, Passwords, Purpose};
 use crate::dead_letters;
-use crate::directory::ReadModelDirectory;
+use crate::directory::{AccountDirectory, OrderDirectory, ShopDirectory};
 use crate::guard::{AccessCache, LivePolicy};
 use crate::history::{self, Remembered};
+use crate::key_uses::KeyUses;
 use crate::pools::{self, Pools};
 use crate::progress::{self, Stuck};
 use crate::routes::default_policy;
@@ -263,10 +264,21 @@ impl Shop {
             let (bus, provider, source) = (bus.clone(), provider.clone(), source.clone());
             move |stop| unpaid::run(bus.clone(), provider.clone(), source.clone(), stop)
         });
-        let directory = ReadModelDirectory {
-            pool: mails.clone(),
-            checkpoints: checkpoints.clone(),
-            vault: vault.clone(),
+        let reset_tokens = Arc::new(NumberedTokens::new(&keys, Purpose::PasswordReset));
+        let verification_tokens = Arc::new(NumberedTokens::new(&keys, Purpose::EmailVerification));
+        let directory = ShopDirectory {
+            orders: OrderDirectory {
+                pool: mails.clone(),
+                checkpoints: checkpoints.clone(),
+                vault: vault.clone(),
+            },
+            accounts: AccountDirectory {
+                vault: vault.clone(),
+                bus: Arc::clone(&bus),
+                reset_tokens: Arc::clone(&reset_tokens),
+                verification_tokens: Arc::clone(&verification_tokens),
+                links: config.mail_links,
+            },
         };
         let mut notify = NotifyConfig::new(config.mail_sender, config.mailer);
         notify.stream = config.stream.clone();
@@ -277,6 +289,14 @@ impl Shop {
             move |stop| Arc::clone(&notifier).run(source.clone(), nats_client.clone(), stop)
         });
 
+        let key_uses = Arc::new(KeyUses::default());
+        supervisor.watch("api_key_uses", true, {
+            let (uses, pool) = (Arc::clone(&key_uses), worker_pool.clone());
+            move |stop| {
+                let (uses, pool) = (Arc::clone(&uses), pool.clone());
+                async move { uses.write(&pool, stop).await }
+            }
+        });
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let passwords = Passwords::new(config.password_min_chars, cores)
             .map_err(|error| anyhow::anyhow!("no password can be hashed: {error}"))?;
@@ -302,11 +322,16 @@ impl Shop {
             reports: JournalReader::new(reports, watch::channel(Position::START).1),
             tail,
             access_tokens: Arc::new(AccessTokens::new(&keys)),
-            refresh_tokens: RefreshTokens::new(&keys),
+            refresh_tokens: NumberedTokens::new(&keys, Purpose::Refresh),
+            reset_tokens,
+            verification_tokens,
+            challenges: NumberedTokens::new(&keys, Purpose::SecondFactor),
             passwords,
             access,
             policy,
             brake: Brake::default(),
+            code_brake: Brake::default(),
+            key_uses,
             lifelines: default_policy::lifelines(),
             provider,
             webhook_secret,

@@ -108,6 +108,21 @@ impl Vault {
         Ok(open_with(&key, person, sealed.ciphertext()))
     }
 
+    /// The same of a value that there may not be.
+    ///
+    /// # Errors
+    /// [`VaultError::Unreachable`].
+    pub async fn open_optional<T: DeserializeOwned>(
+        &self,
+        person: UserId,
+        sealed: Option<&Sealed<T>>,
+    ) -> Result<Option<T>, VaultError> {
+        match sealed {
+            Some(sealed) => self.open(person, sealed).await,
+            None => Ok(None),
+        }
+    }
+
     async fn key(&self, person: UserId) -> Result<Option<Arc<LessSafeKey>>, VaultError> {
         if let Some(key) = self.keys.get(&person).await {
             return Ok(Some(key));

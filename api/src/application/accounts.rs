@@ -1,17 +1,13 @@
-//! Signing up, in and out.
+//! Signing up and in.
 
-use super::{App, Call, Failure};
-use commands::bus::{Executed, Loaded};
+use super::sessions::{self, SignedIn};
+use super::{App, Call, Failure, second_factor};
 use commands::registration::{self, Registration};
-use domain::session::{Session, SessionCommand, SessionEnd, SessionRejection};
 use domain::user::User;
-use domain::{
-    EmailAddress, Locale, Name, Position, RoleName, SessionId, StreamKey, Timestamp, UserId,
-};
-use std::net::IpAddr;
+use domain::{Device, EmailAddress, Locale, Name, RoleName, StreamKey, Timestamp, UserId};
 
-/// How long a session lasts that is not refreshed.
-const SESSION_SECONDS: i64 = 30 * 24 * 60 * 60;
+/// For how long the challenge stands for the password: long enough to find the phone.
+const CHALLENGE_SECONDS: i64 = 5 * 60;
 
 /// What somebody signs up with.
 pub struct SignUp {
@@ -25,25 +21,18 @@ pub struct SignUp {
     pub locale: Locale,
 }
 
-/// Somebody who is signed in.
-pub struct SignedIn {
-    /// Who.
-    pub user_id: UserId,
-    /// Their account.
-    pub user: Loaded<User>,
-    /// When they signed up.
-    pub created_at: Timestamp,
-    /// For their requests.
-    pub access_token: String,
-    /// For the next access token.
-    pub refresh_token: String,
-    /// Where the session's last event is.
-    pub position: Position,
-    /// Whether this had been done before, under the same key.
-    pub replayed: bool,
+/// What somebody signs in with.
+pub struct Credentials {
+    /// Whose account it is.
+    pub email: EmailAddress,
+    /// In the clear.
+    pub password: String,
+    /// A code of the second factor, if it is known that one is asked for.
+    pub code: Option<String>,
 }
 
-/// Makes an account with the role `customer` and signs it in, from this address.
+/// Makes an account with the role `customer` and signs it in, from this device. Its address is to be proved by a token that is
+/// sent there.
 ///
 /// # Errors
 /// [`Failure`].
@@ -51,7 +40,7 @@ pub async fn register(
     app: &App,
     call: &Call,
     sign_up: SignUp,
-    from: IpAddr,
+    device: Device,
 ) -> Result<SignedIn, Failure> {
     let email = sign_up.email.clone();
     let user_id = call.new_id("user", app.world);
@@ -69,6 +58,7 @@ pub async fn register(
                 password_hash: app.passwords.hash(sign_up.password.clone()).await?,
                 locale: sign_up.locale,
                 role: RoleName::known("customer"),
+                verify_email: true,
                 number: number.map_err(Failure::unavailable)?,
             };
             let (context, key) = (&call.context, call.request_key());
@@ -91,28 +81,28 @@ pub async fn register(
         }
     }
     let created_at = registered.recorded_at.unwrap_or_else(app.world.now);
-    let session_id = call.new_id("session", app.world);
-    let started = start_session(app, call, user_id, session_id).await?;
     let user = registered.loaded::<User>(0);
-    let signed_in = signed_in(app, user_id, user, created_at, session_id, &started)?;
-    app.brake.note_place(&email, from);
-    Ok(SignedIn { replayed: registered.replayed, ..signed_in })
+    app.brake.note_place(&email.folded(), device.address);
+    let mut signed_in = sessions::start(app, call, user_id, user, created_at, device).await?;
+    signed_in.replayed = registered.replayed;
+    Ok(signed_in)
 }
 
-/// Signs in, from this address.
+/// Signs in, from this device.
 ///
 /// # Errors
-/// [`Failure::BadCredentials`], [`Failure::TooManyAttempts`], [`Failure::Banned`].
+/// [`Failure::BadCredentials`], [`Failure::TooManyAttempts`], [`Failure::Banned`];
+/// [`Failure::SecondFactorRequired`] when a code is asked for and there is none, [`Failure::BadCode`].
 pub async fn sign_in(
     app: &App,
     call: &Call,
-    email: &EmailAddress,
-    password: String,
-    from: IpAddr,
+    credentials: Credentials,
+    device: Device,
 ) -> Result<SignedIn, Failure> {
-    let attempt = app.brake.attempt(email, from)?;
+    let Credentials { email, password, code } = credentials;
+    let attempt = app.brake.attempt(&email.folded(), device.address)?;
     let found =
-        registration::find_by_email(&app.pool, email).await.map_err(Failure::unavailable)?;
+        registration::find_by_email(&app.pool, &email).await.map_err(Failure::unavailable)?;
     let user = match found {
         Some(user_id) => Some((user_id, app.bus.load::<User>(&user_id).await?)),
         None => None,
@@ -129,53 +119,46 @@ pub async fn sign_in(
     if user.state.is_banned((app.world.now)()) {
         return Err(Failure::Banned);
     }
-    let session_id = call.new_id("session", app.world);
-    let started = start_session(app, call, user_id, session_id).await?;
     let created_at = created_at(app, user_id).await?;
-    signed_in(app, user_id, user, created_at, session_id, &started)
+    if !user.state.second_factor.is_asked_for() {
+        return sessions::start(app, call, user_id, user, created_at, device).await;
+    }
+    let Some(code) = code else {
+        let ends = (app.world.now)().plus_seconds(CHALLENGE_SECONDS).unix_seconds();
+        let ends = u32::try_from(ends).map_err(Failure::internal)?;
+        let numbers = [ends, user.state.session_epoch];
+        let challenge = app.challenges.issue(user_id.uuid(), numbers);
+        return Err(Failure::SecondFactorRequired { challenge });
+    };
+    second_factor::sign_in(app, call, user_id, user, created_at, &code, device).await
 }
 
-/// Exchanges a refresh token for a fresh pair; the old one is spent.
+/// Goes on signing in with a code of the second factor, where the challenge stands for the password.
 ///
 /// # Errors
-/// [`Failure::Unauthenticated`], [`Failure::Banned`]; `refresh_reused` for a token that was spent, which
-/// ends its session.
-pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Failure> {
-    const INVALID: Failure = Failure::Unauthenticated("The refresh token is not valid.");
-    let (session_id, generation) = app.refresh_tokens.verify(token).ok_or(INVALID)?;
-    // Who may not come in is told so before the exchange: a refusal must not spend the token.
-    let session = app.bus.load::<Session>(&session_id).await?.state;
-    let user_id = session.user_id.ok_or(INVALID)?;
+/// [`Failure::BadCode`], [`Failure::TooManyAttempts`], [`Failure::Banned`]; [`Failure::Unauthenticated`] when
+/// the challenge is not, or not any more, one of ours.
+pub async fn answer_challenge(
+    app: &App,
+    call: &Call,
+    challenge: &str,
+    code: &str,
+    device: Device,
+) -> Result<SignedIn, Failure> {
+    const OVER: Failure = Failure::Unauthenticated("The challenge is over. Sign in again.");
+    let (user_id, [ends, epoch]) = app.challenges.verify(challenge).ok_or(OVER)?;
+    let (user_id, now): (UserId, _) = (user_id.into(), (app.world.now)());
     let user = app.bus.load::<User>(&user_id).await?;
-    if !user.state.exists() {
-        return Err(Failure::Unauthenticated("The account is gone."));
+    // A password that is not theirs any more opens nothing.
+    let stands = now.unix_seconds() < i64::from(ends) && user.state.session_epoch == epoch;
+    if !stands || !user.state.exists() || !user.state.second_factor.is_asked_for() {
+        return Err(OVER);
     }
-    if user.state.is_banned((app.world.now)()) {
+    if user.state.is_banned(now) {
         return Err(Failure::Banned);
     }
-    let expires_at = (app.world.now)().plus_seconds(SESSION_SECONDS);
-    let exchange = SessionCommand::Refresh { generation, expires_at };
-    let plan = call.plan().step::<Session>(&session_id, exchange);
-    let refreshed = app.bus.execute(call.keyed(plan)).await?;
-    if refreshed.state::<Session>(0).revoked.is_some() {
-        // Somebody has a copy of a spent token; the exchange has ended the session.
-        return Err(Failure::refused(SessionRejection::RefreshReused));
-    }
     let created_at = created_at(app, user_id).await?;
-    signed_in(app, user_id, user, created_at, session_id, &refreshed)
-}
-
-/// Ends a session; its tokens are refused from now on.
-///
-/// # Errors
-/// [`Failure`].
-pub async fn sign_out(app: &App, call: &Call, session_id: SessionId) -> Result<Executed, Failure> {
-    let revoke = SessionCommand::Revoke { reason: SessionEnd::SignedOut };
-    let plan = call.plan().step::<Session>(&session_id, revoke);
-    let executed = app.bus.execute(call.keyed(plan)).await?;
-    // Not even this process's own cache may let the next request in.
-    app.access.note_session_change(session_id, executed.version(0)).await;
-    Ok(executed)
+    second_factor::sign_in(app, call, user_id, user, created_at, code, device).await
 }
 
 /// When the user registered.
@@ -189,45 +172,10 @@ pub async fn created_at(app: &App, user_id: UserId) -> Result<Timestamp, Failure
 }
 
 /// The hash of the user's password; none when it cannot be opened any more.
-async fn password_hash(app: &App, user_id: UserId, user: &User) -> Result<Option<String>, Failure> {
-    match &user.password {
-        Some(sealed) => Ok(app.vault.open(user_id, sealed).await?),
-        None => Ok(None),
-    }
-}
-
-async fn start_session(
-    app: &App,
-    call: &Call,
-    user_id: UserId,
-    session_id: SessionId,
-) -> Result<Executed, Failure> {
-    let expires_at = (app.world.now)().plus_seconds(SESSION_SECONDS);
-    let start = SessionCommand::Start { user_id, expires_at };
-    let plan = call.plan().step::<Session>(&session_id, start).keyed(call.step_key("session"));
-    Ok(app.bus.execute(plan).await?)
-}
-
-fn signed_in(
+pub(super) async fn password_hash(
     app: &App,
     user_id: UserId,
-    user: Loaded<User>,
-    created_at: Timestamp,
-    session_id: SessionId,
-    session: &Executed,
-) -> Result<SignedIn, Failure> {
-    let access_token = app
-        .access_tokens
-        .issue(user_id, session_id, (app.world.now)(), (app.world.new_id)())
-        .map_err(Failure::internal)?;
-    let generation = session.state::<Session>(0).generation;
-    Ok(SignedIn {
-        user_id,
-        user,
-        created_at,
-        access_token,
-        refresh_token: app.refresh_tokens.issue(session_id, generation),
-        position: session.position,
-        replayed: session.replayed,
-    })
+    user: &User,
+) -> Result<Option<String>, Failure> {
+    Ok(app.vault.open_optional(user_id, user.password.as_ref()).await?)
 }

@@ -51,6 +51,15 @@ pub enum Failure {
         /// When the next one may be made.
         wait: Duration,
     },
+    /// The password is right; a code of the second factor is asked for.
+    #[error("a second factor is asked for")]
+    SecondFactorRequired {
+        /// Stands for the password for a while.
+        challenge: String,
+    },
+    /// The code of the second factor is wrong, or was used before.
+    #[error("the code is wrong")]
+    BadCode,
     /// Who asks is not known any more, for this reason.
     #[error("{0}")]
     Unauthenticated(&'static str),

@@ -6,7 +6,9 @@
 //!
 //! | module | what somebody can do |
 //! |---|---|
-//! | [`accounts`] | sign up, in and out |
+//! | [`accounts`], [`sessions`] | sign up, in and out |
+//! | [`credentials`], [`second_factor`] | choose another password, prove who they are |
+//! | [`api_keys`] | let programs act for them |
 //! | [`carts`], [`checkouts`], [`payments`] | fill a cart, order it, pay |
 //! | [`products`] | write the catalogue, book stock |
 //! | [`users`], [`policy`] | say who may do what |
@@ -17,22 +19,27 @@
 
 pub mod accounts;
 mod administrators;
+pub mod api_keys;
 mod call;
 pub mod carts;
 pub mod checkouts;
+pub mod credentials;
 mod failure;
 mod in_flight;
 pub mod payments;
 pub mod policy;
 pub mod products;
+pub mod second_factor;
+pub mod sessions;
 pub mod users;
 
 pub use call::{Call, CommandKey};
 pub use failure::Failure;
 pub use in_flight::InFlight;
 
-use crate::auth::{AccessTokens, Brake, Passwords, RefreshTokens};
+use crate::auth::{AccessTokens, Brake, NumberedTokens, Passwords};
 use crate::guard::{AccessCache, LivePolicy};
+use crate::key_uses::KeyUses;
 use commands::bus::{Bus, Executed, Plan, World};
 use commands::journal::{JournalReader, Tail};
 use commands::numbers::Numbers;
@@ -70,11 +77,19 @@ pub struct App {
     /// Signs and checks access tokens.
     pub access_tokens: Arc<AccessTokens>,
     /// Computes and checks refresh tokens.
-    pub refresh_tokens: RefreshTokens,
+    pub refresh_tokens: NumberedTokens,
+    /// The same of tokens that let somebody choose another password.
+    pub reset_tokens: Arc<NumberedTokens>,
+    /// The same of tokens that prove an e-mail address.
+    pub verification_tokens: Arc<NumberedTokens>,
+    /// The same of what stands for the password while a second factor is asked for.
+    pub challenges: NumberedTokens<2>,
     /// Hashes and checks passwords.
     pub passwords: Passwords,
     /// Brakes guessing passwords.
     pub brake: Brake,
+    /// Brakes guessing codes of second factors.
+    pub code_brake: Brake,
     /// The payment provider.
     pub provider: Arc<HttpProvider>,
     /// What the payment provider signs its notifications with; none are taken without.
@@ -83,6 +98,8 @@ pub struct App {
     pub access: Arc<AccessCache>,
     /// Who may do what: the permission rules in force.
     pub policy: Arc<LivePolicy>,
+    /// When keys of programs were used.
+    pub key_uses: Arc<KeyUses>,
     /// What nobody could repair the permission rules without; they never take it from an administrator.
     pub lifelines: Vec<Lifeline>,
     /// Requests of several steps that are running here.

@@ -6,7 +6,6 @@
 
 use crate::application::Failure;
 use crate::limits::network;
-use domain::EmailAddress;
 use moka::sync::Cache;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -66,18 +65,18 @@ impl Default for Brake {
 
 impl Brake {
     /// Somebody has signed up here.
-    pub fn note_place(&self, email: &EmailAddress, address: IpAddr) {
-        self.known.insert(self.hasher.hash_one((email.as_str(), network(address))), ());
+    pub fn note_place(&self, account: &str, address: IpAddr) {
+        self.known.insert(self.hasher.hash_one((account, network(address))), ());
     }
 
-    /// Begins an attempt on the account of `email` from `address`. It says nothing about whether there is such an
-    /// account.
+    /// Begins an attempt on `account`, whatever it is called by as long as it is always the same, from `address`.
+    /// It says nothing about whether there is such an account.
     ///
     /// # Errors
     /// [`Failure::TooManyAttempts`] when it comes too early.
-    pub fn attempt(&self, email: &EmailAddress, address: IpAddr) -> Result<Attempt<'_>, Failure> {
-        let everywhere = self.hasher.hash_one(email.as_str());
-        let place = self.hasher.hash_one((email.as_str(), network(address)));
+    pub fn attempt(&self, account: &str, address: IpAddr) -> Result<Attempt<'_>, Failure> {
+        let everywhere = self.hasher.hash_one(account);
+        let place = self.hasher.hash_one((account, network(address)));
         let counted_under = if self.known.contains_key(&place) { place } else { everywhere };
         let now = Instant::now();
         let first = || Arc::new(Mutex::new(Attempts { in_a_row: 0, next_at: now }));
@@ -107,16 +106,14 @@ impl Attempt<'_> {
 mod tests {
     use super::*;
 
-    fn ada() -> EmailAddress {
-        EmailAddress::parse("ada@example.com").expect("an address")
-    }
+    const ADA: &str = "ada@example.com";
 
     fn address(last: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, last])
     }
 
     fn wait(brake: &Brake, from: IpAddr) -> Option<Duration> {
-        match brake.attempt(&ada(), from) {
+        match brake.attempt(ADA, from) {
             Ok(_) => None,
             Err(Failure::TooManyAttempts { wait }) => Some(wait),
             Err(other) => panic!("{other}"),
@@ -139,14 +136,13 @@ mod tests {
         }
         assert!(pauses.is_sorted() && pauses[0] == FIRST_PAUSE, "{pauses:?}");
         assert_eq!(pauses.last(), Some(&LONGEST_PAUSE));
-        let other = EmailAddress::parse("bob@example.com").expect("an address");
-        assert!(brake.attempt(&other, address(1)).is_ok(), "nobody else waits");
+        assert!(brake.attempt("bob@example.com", address(1)).is_ok(), "nobody else waits");
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_signs_in_where_they_did_before_does_not_wait_for_others_attempts() {
         let brake = Brake::default();
-        if let Ok(first) = brake.attempt(&ada(), address(1)) {
+        if let Ok(first) = brake.attempt(ADA, address(1)) {
             first.was_right();
         }
         while wait(&brake, address(2)).is_none() {}
@@ -160,7 +156,7 @@ mod tests {
     async fn attempts_that_come_at_once_all_count_and_a_right_one_forgets_them() {
         let brake = Brake::default();
         let mut begun: Vec<_> =
-            (0..20).map_while(|n| brake.attempt(&ada(), address(n)).ok()).collect();
+            (0..20).map_while(|n| brake.attempt(ADA, address(n)).ok()).collect();
         assert_eq!(begun.len(), 5, "none of them has said how it ended");
         begun.pop().expect("one").was_right();
         assert_eq!(wait(&brake, address(9)), None);

@@ -121,9 +121,16 @@ async fn a_token_counts_only_while_its_session_lives_and_its_user_exists() {
         sequence: 1,
         user_id: user,
         live_until: seconds.map(|seconds| now().plus_seconds(seconds)),
+        ..SessionAccess::default()
     };
     let user_id = new_uuid().into();
-    let user = UserAccess { sequence: 1, exists: true, roles: Arc::default(), ban: None };
+    let user = UserAccess {
+        sequence: 1,
+        exists: true,
+        roles: Arc::default(),
+        ban: None,
+        ..UserAccess::default()
+    };
     shop.put_user(user_id, user);
     for (session, status) in [
         (sessions(Some(user_id), Some(1)), 200),
@@ -139,7 +146,13 @@ async fn a_token_counts_only_while_its_session_lives_and_its_user_exists() {
         assert_eq!(shop.get("/who", Some(&token)).await.status, status, "{session:?}");
     }
     let (erased, token) = shop.sign_in(&["customer"]);
-    let gone = UserAccess { sequence: 2, exists: false, roles: Arc::default(), ban: None };
+    let gone = UserAccess {
+        sequence: 2,
+        exists: false,
+        roles: Arc::default(),
+        ban: None,
+        ..UserAccess::default()
+    };
     shop.put_user(erased, gone);
     assert_eq!(shop.get("/who", Some(&token)).await.status, 401);
 }
@@ -155,6 +168,7 @@ async fn a_ban_bites_at_once_also_on_public_paths() {
         exists: true,
         roles: Arc::default(),
         ban: Some(until),
+        ..UserAccess::default()
     };
     shop.put_user(user_id, ban(2, None));
     shop.edge.access.note_user_change(user_id, 2).await;
@@ -258,7 +272,7 @@ async fn an_answer_that_goes_on_breaks_off_when_its_permission_ends() {
     type End<'a> = Box<dyn Fn(UserId, &Shop) + 'a>;
     let user = |roles: &[&'static str], ban| {
         let roles = Arc::new(roles.iter().copied().map(RoleName::known).collect());
-        UserAccess { sequence: 2, exists: true, roles, ban }
+        UserAccess { sequence: 2, exists: true, roles, ban, ..UserAccess::default() }
     };
     let ends: [End<'_>; 4] = [
         Box::new(|_, shop| shop.rules(&["+staff GET /endless"])),

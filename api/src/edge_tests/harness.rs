@@ -62,12 +62,18 @@ impl AccessSource for People {
             exists: false,
             roles: Arc::default(),
             ban: None,
+            ..UserAccess::default()
         }))
     }
 
     async fn session(&self, id: SessionId) -> Result<SessionAccess, Unavailable> {
         let known = self.sessions.lock().expect("no test panics with the lock").get(&id).cloned();
-        Ok(known.unwrap_or(SessionAccess { sequence: 0, user_id: None, live_until: None }))
+        Ok(known.unwrap_or(SessionAccess {
+            sequence: 0,
+            user_id: None,
+            live_until: None,
+            ..SessionAccess::default()
+        }))
     }
 }
 
@@ -101,6 +107,7 @@ impl Shop {
             tokens: Arc::new(AccessTokens::new(&Keys::for_tests())),
             access: Arc::new(AccessCache::new(people.clone())),
             policy: Arc::new(LivePolicy::new(policy(&[], 1))),
+            key_uses: Arc::default(),
             limits,
             trusted_proxies,
             metrics: Arc::new(Metrics::new().expect("the names are right")),
@@ -119,10 +126,21 @@ impl Shop {
     pub(super) fn sign_in(&self, roles: &[&'static str]) -> (UserId, String) {
         let (user_id, session_id) = (new_uuid().into(), new_uuid().into());
         let roles: BTreeSet<_> = roles.iter().copied().map(RoleName::known).collect();
-        let user = UserAccess { sequence: 1, exists: true, roles: Arc::new(roles), ban: None };
+        let user = UserAccess {
+            sequence: 1,
+            exists: true,
+            roles: Arc::new(roles),
+            ban: None,
+            ..UserAccess::default()
+        };
         self.put_user(user_id, user);
         let live_until = Some(now().plus_seconds(3600));
-        let session = SessionAccess { sequence: 1, user_id: Some(user_id), live_until };
+        let session = SessionAccess {
+            sequence: 1,
+            user_id: Some(user_id),
+            live_until,
+            ..SessionAccess::default()
+        };
         self.put_session(session_id, session);
         let token = self.edge.tokens.issue(user_id, session_id, now(), new_uuid());
         (user_id, token.expect("the key signs"))

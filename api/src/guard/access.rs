@@ -6,12 +6,12 @@
 use crate::http::Problem;
 use async_trait::async_trait;
 use domain::session::Session;
-use domain::user::User;
-use domain::{RoleName, SessionId, Timestamp, UserId};
+use domain::user::{ApiKey, User};
+use domain::{ApiKeyId, RoleName, SessionId, Timestamp, UserId};
 use moka::future::Cache;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ const MAX_REMEMBERED: u64 = 100_000;
 /// How often an answer that was overtaken by a change is loaded again within one request.
 const MAX_LOADS: u32 = 3;
 
-/// What a request needs to know about a user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a request needs to know about a user. `Default` is nobody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserAccess {
     /// The sequence of the last event that this is based on.
     pub sequence: u64,
@@ -44,6 +44,10 @@ pub struct UserAccess {
     pub roles: Arc<BTreeSet<RoleName>>,
     /// The ban that was last spoken and not lifted: until when, and for ever if that is absent.
     pub ban: Option<Option<Timestamp>>,
+    /// How often all their sessions have ended: those of another epoch are over.
+    pub session_epoch: u32,
+    /// The keys that programs act for them with.
+    pub api_keys: Arc<BTreeMap<ApiKeyId, ApiKey>>,
 }
 
 impl UserAccess {
@@ -55,6 +59,8 @@ impl UserAccess {
             exists: user.exists(),
             roles: Arc::new(user.roles.clone()),
             ban: user.ban.as_ref().map(|ban| ban.until),
+            session_epoch: user.session_epoch,
+            api_keys: Arc::new(user.api_keys.clone()),
         }
     }
 
@@ -65,8 +71,8 @@ impl UserAccess {
     }
 }
 
-/// What a request needs to know about a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a request needs to know about a session. `Default` is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionAccess {
     /// The sequence of the last event that this is based on.
     pub sequence: u64,
@@ -74,6 +80,12 @@ pub struct SessionAccess {
     pub user_id: Option<UserId>,
     /// When it ends if nothing ends it before; absent when it has been ended, or never was.
     pub live_until: Option<Timestamp>,
+    /// The user's `session_epoch` that it belongs to.
+    pub epoch: u32,
+    /// When whoever holds it last proved who they are; absent when that is not known.
+    pub proved_at: Option<Timestamp>,
+    /// Whether they ever did with a second factor.
+    pub second_factor: bool,
 }
 
 impl SessionAccess {
@@ -81,7 +93,14 @@ impl SessionAccess {
     #[must_use]
     pub fn of(session: &Session, sequence: u64) -> Self {
         let live_until = session.expires_at.filter(|_| session.revoked.is_none());
-        Self { sequence, user_id: session.user_id, live_until }
+        Self {
+            sequence,
+            user_id: session.user_id,
+            live_until,
+            epoch: session.epoch,
+            proved_at: session.proved_at,
+            second_factor: session.second_factor,
+        }
     }
 
     /// Whether tokens of this session are accepted at `now`.

@@ -34,7 +34,13 @@ impl AccessSource for Journal {
         if let Some(gate) = gate {
             gate.notified().await;
         }
-        Ok(UserAccess { sequence, exists: true, roles: Arc::default(), ban: None })
+        Ok(UserAccess {
+            sequence,
+            exists: true,
+            roles: Arc::default(),
+            ban: None,
+            ..UserAccess::default()
+        })
     }
 
     async fn session(&self, _: SessionId) -> Result<SessionAccess, Unavailable> {
@@ -124,12 +130,23 @@ fn a_change_is_remembered_longer_than_any_answer_it_could_overtake() {
 #[test]
 fn a_ban_ends_when_it_says_and_a_session_too() {
     let at = |seconds| Timestamp::EPOCH.plus_seconds(seconds);
-    let user = |ban| UserAccess { sequence: 1, exists: true, roles: Arc::default(), ban };
+    let user = |ban| UserAccess {
+        sequence: 1,
+        exists: true,
+        roles: Arc::default(),
+        ban,
+        ..UserAccess::default()
+    };
     assert!(!user(None).is_banned(at(0)));
     assert!(user(Some(None)).is_banned(at(i64::from(i32::MAX))));
     assert!(user(Some(Some(at(10)))).is_banned(at(9)));
     assert!(!user(Some(Some(at(10)))).is_banned(at(10)));
-    let session = SessionAccess { sequence: 1, user_id: Some(id()), live_until: Some(at(10)) };
+    let session = SessionAccess {
+        sequence: 1,
+        user_id: Some(id()),
+        live_until: Some(at(10)),
+        ..SessionAccess::default()
+    };
     assert!(session.is_live(at(9)));
     assert!(!session.is_live(at(10)));
 }

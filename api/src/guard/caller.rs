@@ -1,12 +1,13 @@
 //! Who asks.
 
+use crate::application::sessions::Holder;
 use crate::http::{Problem, Unguarded};
 use crate::openapi::takes::Takes;
 use axum::extract::FromRequestParts;
 use axum::http::Extensions;
 use axum::http::request::Parts;
 use domain::policy;
-use domain::{RoleName, SessionId, UserId};
+use domain::{ApiKeyId, RoleName, SessionId, Timestamp, UserId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -27,8 +28,34 @@ pub enum Caller {
 pub struct Member {
     /// Who.
     pub user_id: UserId,
-    /// In which session.
-    pub session_id: SessionId,
+    /// What they showed.
+    pub via: Via,
+    /// What they were granted, as far as it counts for what they showed.
+    pub roles: Arc<BTreeSet<RoleName>>,
+}
+
+/// What somebody showed to be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// A token of a session: a person.
+    Session {
+        /// Which.
+        id: SessionId,
+        /// When that person last proved who they are; absent when that is not known.
+        proved_at: Option<Timestamp>,
+    },
+    /// A key: a program.
+    ApiKey(ApiKeyId),
+}
+
+/// Somebody who has signed in as a person.
+///
+/// # Errors
+/// As an extractor: 401 `unauthenticated` when nobody has signed in, 403 `forbidden` for a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Who, in which session.
+    pub holder: Holder,
     /// What they were granted.
     pub roles: Arc<BTreeSet<RoleName>>,
 }
@@ -63,6 +90,7 @@ impl Caller {
 }
 
 impl Takes for Member {}
+impl Takes for Person {}
 
 impl Member {
     /// `user:<id>`.
@@ -87,6 +115,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Member {
         match Caller::of(&parts.extensions)? {
             Caller::Member(member) => Ok(member.clone()),
             Caller::Anonymous => Err(Problem::unauthenticated("Sign in first.")),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Person {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Member { user_id, via, roles } = Member::from_request_parts(parts, state).await?;
+        match via {
+            Via::Session { id: session_id, .. } => {
+                Ok(Self { holder: Holder { user_id, session_id }, roles })
+            }
+            Via::ApiKey(_) => Err(Problem::forbidden()),
         }
     }
 }

@@ -13,7 +13,7 @@
 //! 5. the address is not banned, else 403 `banned`;
 //! 6. a token that is presented is good, else 401 `unauthenticated` (on the paths where tokens
 //!    are given out a bad one counts as none);
-//! 7. the user is not banned, else 403 `banned`, and within the limits, else 429;
+//! 7. the user is not banned, else 403 `banned` (who signs out may be), and within the limits, else 429;
 //! 8. no deny rule matches, and a public path or an allow rule does, else 401 for the anonymous
 //!    and 403 `forbidden` for everybody else.
 //!
@@ -26,14 +26,17 @@ mod caller;
 mod permission;
 mod policy;
 mod recent;
+mod step_up;
 
 pub use access::{AccessCache, AccessSource, SessionAccess, Unavailable, UserAccess};
 pub use address::{Origin, Peer, TrustedProxies};
-pub use caller::{Caller, Member};
-pub use permission::{ClientAddress, Permission};
+pub use caller::{Caller, Member, Person, Via};
+pub use permission::{ClientAddress, ClientDevice, Permission};
 pub use policy::LivePolicy;
 pub use recent::{RecentDecision, RecentDecisions};
+pub use step_up::{Fresh, FreshPerson};
 
+use crate::auth::{API_KEY_PREFIX, ApiKeySecret};
 use crate::edge::Edge;
 use crate::http::{POLICY_VERSION, Problem, RequestPath, number};
 use crate::limits::Allowance;
@@ -43,7 +46,7 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::policy::CompiledPolicy;
-use domain::{SessionId, Timestamp, UserId};
+use domain::{ApiKeyHash, ApiKeyId, SessionId, Timestamp, UserId};
 use permission::Admitted;
 use std::sync::Arc;
 
@@ -51,8 +54,15 @@ use std::sync::Arc;
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 
 /// The paths where tokens are given out: whoever comes with an old one is let in without.
-const TOKEN_PATHS: [&str; 3] =
-    ["/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/auth/refresh"];
+const TOKEN_PATHS: [&str; 4] = [
+    "/api/v1/auth/login",
+    "/api/v1/auth/register",
+    "/api/v1/auth/refresh",
+    "/api/v1/auth/second-factor",
+];
+
+/// Where somebody signs out: that is never refused, also when the session has ended or they are banned.
+const SIGN_OUT_PATH: &str = "/api/v1/auth/logout";
 
 /// The paths that answer everybody, whatever the rules and bans say: whoever runs the shop must see that it
 /// lives while it is locked, and a rule must not make it look dead.
@@ -143,7 +153,7 @@ async fn identify(
 ) -> Result<Caller, Problem> {
     let member = match bearer(headers) {
         Ok(None) => return Ok(Caller::Anonymous),
-        Ok(Some(token)) => member(edge, token, allowance, now).await,
+        Ok(Some(token)) => member(edge, token, path, allowance, now).await,
         Err(problem) => Err(problem),
     };
     match member {
@@ -172,40 +182,82 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
         .ok_or_else(|| Problem::unauthenticated("Send one header Authorization: Bearer <token>."))
 }
 
-/// Whose token it is, if it is genuine, in time, of a live session and of a user who may come in.
+/// Whose token or key it is, if it is genuine, in time, of a live session and of a user who may come in.
 async fn member(
     edge: &Edge,
     token: &str,
+    path: &RequestPath,
     allowance: &mut Allowance<'_>,
     now: Timestamp,
 ) -> Result<Member, Problem> {
-    let claims = edge
-        .tokens
-        .verify(token, now)
-        .map_err(|bad| Problem::unauthenticated(format!("The {bad}.")))?;
-    let member = live_member(edge, claims.user_id, claims.session_id, now).await?;
+    let member = if token.starts_with(API_KEY_PREFIX) {
+        let key = ApiKeySecret::parse(token);
+        let key = key.ok_or_else(|| Problem::unauthenticated("The API key is not valid."))?;
+        program(edge, key.user_id, key.key_id, Some(&key.hash()), now).await?
+    } else {
+        let bad = |bad| Problem::unauthenticated(format!("The {bad}."));
+        let claims = edge.tokens.verify(token, now).map_err(bad)?;
+        let signs_out = path.as_str() == SIGN_OUT_PATH;
+        person(edge, claims.user_id, claims.session_id, signs_out, now).await?
+    };
     // After that: a token that has ended is nobody's, and spends nobody's allowance.
-    allowance.take_for_user(claims.user_id)?;
+    allowance.take_for_user(member.user_id)?;
     Ok(member)
 }
 
-/// What a user may do now, in a session that is live.
-async fn live_member(
+/// What a user may do now, in a session that is live unless they sign out of it.
+async fn person(
     edge: &Edge,
     user_id: UserId,
     session_id: SessionId,
+    signs_out: bool,
     now: Timestamp,
 ) -> Result<Member, Problem> {
+    let ended = || Problem::unauthenticated("The session has ended. Sign in again.");
     let session = edge.access.session(session_id).await?;
-    if !session.is_live(now) || session.user_id != Some(user_id) {
-        return Err(Problem::unauthenticated("The session has ended. Sign in again."));
-    }
     let user = edge.access.user(user_id).await?;
-    if !user.exists {
-        return Err(Problem::unauthenticated("The session has ended. Sign in again."));
+    if session.user_id != Some(user_id) || !user.exists {
+        return Err(ended());
     }
+    // Before the session: a ban ends it, and who comes back should hear why.
+    if user.is_banned(now) && !signs_out {
+        return Err(Problem::banned());
+    }
+    let is_live = session.is_live(now) && session.epoch == user.session_epoch;
+    if !is_live && !signs_out {
+        return Err(ended());
+    }
+    let via = Via::Session { id: session_id, proved_at: session.proved_at };
+    Ok(Member { user_id, via, roles: Arc::clone(&user.roles) })
+}
+
+/// What a program may do now with a key of a user; one that was looked at before, without its secret.
+async fn program(
+    edge: &Edge,
+    user_id: UserId,
+    key_id: ApiKeyId,
+    hash: Option<&ApiKeyHash>,
+    now: Timestamp,
+) -> Result<Member, Problem> {
+    let user = edge.access.user(user_id).await?;
+    let key = user.api_keys.get(&key_id).filter(|_| user.exists);
+    let key = key.filter(|key| match hash {
+        Some(hash) => key.accepts(hash, now),
+        None => now < key.expires_at,
+    });
+    let key = key.ok_or_else(|| Problem::unauthenticated("The API key is not valid."))?;
     if user.is_banned(now) {
         return Err(Problem::banned());
     }
-    Ok(Member { user_id, session_id, roles: Arc::clone(&user.roles) })
+    edge.key_uses.note(key_id, now);
+    let roles = key.scopes.intersection(&user.roles).cloned().collect();
+    Ok(Member { user_id, via: Via::ApiKey(key_id), roles: Arc::new(roles) })
+}
+
+/// Who they are by now, of whom the request's beginning is a while ago.
+async fn still(edge: &Edge, member: &Member, now: Timestamp) -> Result<Member, Problem> {
+    match member.via {
+        Via::Session { id, .. } => person(edge, member.user_id, id, false, now).await,
+        Via::ApiKey(key_id) => program(edge, member.user_id, key_id, None, now).await,
+    }
 }

@@ -1,13 +1,15 @@
 //! A permission that outlives its request's beginning.
 
-use super::{Caller, judge, live_member};
+use super::{Caller, judge, still};
 use crate::edge::Edge;
 use crate::http::{Problem, RequestPath, Unguarded};
 use crate::openapi::takes::Takes;
 use axum::BoxError;
 use axum::extract::FromRequestParts;
 use axum::http::Method;
+use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
+use domain::{Device, Text};
 use futures::stream::{self, Stream, StreamExt};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -36,6 +38,27 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let admitted: Option<&Admitted> = parts.extensions.get();
         admitted.map(|admitted| Self(admitted.address)).ok_or_else(|| Problem::internal(&Unguarded))
+    }
+}
+
+/// What the request comes from, for people to recognise: its address and what it calls itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientDevice(pub Device);
+
+/// The most characters of a `User-Agent` that are kept: browsers send about 120.
+const MAX_AGENT_CHARS: usize = 200;
+
+impl Takes for ClientDevice {}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientDevice {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, state).await?;
+        let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let agent = agent.map(|agent| agent.chars().take(MAX_AGENT_CHARS).collect::<String>());
+        let agent = agent.and_then(|agent| Text::parse(agent).ok());
+        Ok(Self(Device { address, agent }))
     }
 }
 
@@ -83,7 +106,7 @@ impl Permission {
             return Err(Problem::banned());
         }
         if let Caller::Member(member) = &self.caller {
-            let member = live_member(edge, member.user_id, member.session_id, now).await?;
+            let member = still(edge, member, now).await?;
             self.caller = Caller::Member(member);
         }
         judge(&policy, &self.caller, &self.method, &self.path)

@@ -1,14 +1,17 @@
 //! What every changing route needs: who asks, in which request, under which key.
 
 use super::json::Fingerprint;
+use super::position::{Position, Replayed};
 use super::problem::Problem;
 use crate::application::{Call, CommandKey};
 use crate::guard::Caller;
 use crate::openapi::takes::{Sketch, Takes};
 use crate::telemetry::RequestContext;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use commands::bus::Context;
+use axum::response::{IntoResponse, Response};
+use commands::bus::{Context, Executed};
 use serde_json::json;
 
 /// The context of a changing request, for its events' metadata, and its key if it has one.
@@ -63,6 +66,12 @@ fn describe_key(sketch: &mut Sketch<'_>, required: bool) {
         schema,
     );
     sketch.answers(400);
+}
+
+/// 204 for a change that has nothing to show.
+pub fn done(executed: &Executed) -> Response {
+    let parts = (Position(executed.position), Replayed(executed.replayed));
+    (StatusCode::NO_CONTENT, parts, ()).into_response()
 }
 
 impl Takes for Command {

@@ -38,7 +38,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
 ///
 /// A token of a payment provider is not among them. It cannot be guessed, and another card is
 /// another request.
-pub const SECRET_MEMBERS: [&str; 1] = ["password"];
+pub const SECRET_MEMBERS: [&str; 3] = ["password", "current", "new"];
 
 /// SHA-256 over a parsed JSON value in which the order of members does not count, nor the values of
 /// [`SECRET_MEMBERS`]: two bodies that say the same have the same fingerprint.

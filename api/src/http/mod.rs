@@ -35,7 +35,7 @@ pub use body::{
     BODY_READ_TIMEOUT, Body, BodyBytes, MAX_BODY_BYTES, MAX_SIGN_IN_BYTES, Params, read_body,
 };
 pub use canonical::RequestPath;
-pub use command::{Command, KeyedCommand};
+pub use command::{Command, KeyedCommand, done};
 pub use conditional::{Etag, IfMatch, IfNoneMatch};
 pub use idempotency::IDEMPOTENCY_KEY;
 pub use json::{Fingerprint, JSON_UTF8, Json, SECRET_MEMBERS};

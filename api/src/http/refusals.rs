@@ -136,6 +136,29 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this.")
     }
 
+    /// 401: the password was right, and a code of the second factor is asked for; `challenge` goes with it.
+    #[must_use]
+    pub fn second_factor_required(challenge: String) -> Self {
+        let detail = "Send the challenge with a code of your second factor.";
+        Self::new(StatusCode::UNAUTHORIZED, "second_factor_required", detail)
+            .with("challenge", challenge)
+    }
+
+    /// 401: the code of the second factor is wrong, or was used before.
+    #[must_use]
+    pub fn bad_code() -> Self {
+        let detail = "This is no code of your second factor, or it was used before.";
+        Self::new(StatusCode::UNAUTHORIZED, "bad_code", detail)
+    }
+
+    /// 403: whoever asks must prove again who they are.
+    #[must_use]
+    pub fn step_up_required() -> Self {
+        let detail =
+            "Prove again who you are, by password or second factor, and repeat the request.";
+        Self::new(StatusCode::FORBIDDEN, "step_up_required", detail)
+    }
+
     /// 403: the user or the address is banned.
     #[must_use]
     pub fn banned() -> Self {

@@ -187,6 +187,11 @@ macro_rules! routes {
 pub(crate) use routes;
 
 impl<S> Takes for axum::extract::State<S> {}
+impl<T: Takes, E> Takes for Result<T, E> {
+    fn describe(sketch: &mut Sketch<'_>) {
+        T::describe(sketch);
+    }
+}
 impl<T> Takes for axum::Extension<T> {}
 impl Takes for axum::http::HeaderMap {}
 impl Takes for axum::extract::Request {}

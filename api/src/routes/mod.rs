@@ -6,11 +6,13 @@
 //! and a line in `RESOURCES` here, or in that of [`admin`].
 
 pub mod admin;
+pub mod api_keys;
 pub mod assets;
 pub mod auth;
 pub mod cart;
 pub mod catalogue;
 pub mod checkout;
+pub mod credentials;
 pub mod default_policy;
 pub mod event_types;
 pub mod events;
@@ -18,6 +20,8 @@ pub mod orders;
 pub mod payments;
 mod resource;
 pub mod root;
+pub mod second_factor;
+pub mod sessions;
 pub mod users;
 pub mod webhooks;
 
@@ -32,7 +36,11 @@ use utoipa_axum::router::OpenApiRouter;
 /// The resources that are not staff's. The next one is a line here.
 const RESOURCES: &[Resource] = &[
     auth::RESOURCE,
+    credentials::RESOURCE,
     users::RESOURCE,
+    sessions::RESOURCE,
+    second_factor::RESOURCE,
+    api_keys::RESOURCE,
     catalogue::RESOURCE,
     cart::RESOURCE,
     checkout::RESOURCE,
@@ -63,6 +71,17 @@ fn defaults() -> impl Iterator<Item = Defaults> {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParams {}
+
+/// A page of a list that has no filter.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageParams {
+    /// How many items at most.
+    #[serde(default)]
+    pub(crate) limit: Limit,
+    /// The last page's `next_cursor`.
+    pub(crate) cursor: Option<String>,
+}
 
 /// The page's size as the read models take it.
 pub(crate) fn page_limit(limit: Limit) -> projections::Limit {

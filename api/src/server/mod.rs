@@ -86,6 +86,7 @@ impl Service {
             tokens: Arc::clone(&app.access_tokens),
             access: Arc::clone(&app.access),
             policy: Arc::clone(&app.policy),
+            key_uses: Arc::clone(&app.key_uses),
             limits: is_limited.then(|| Limits::new(Rates::default())),
             trusted_proxies,
             metrics: Arc::clone(&shop.metrics),

@@ -96,6 +96,7 @@ impl ShopArgs {
             provider: self.payment.provider(shop_url)?,
             mail_sender: self.mail.mail_from.clone(),
             mailer: self.mail.mailer(data_dir),
+            mail_links: self.mail.mail_links.clone(),
             workers,
         })
     }

@@ -42,6 +42,8 @@ pub struct ShopConfig {
     pub mail_sender: Sender,
     /// Where mails go.
     pub mailer: Mailer,
+    /// Where the storefront is that mails link to; without it they bring codes.
+    pub mail_links: Option<String>,
     /// Which workers to run.
     pub workers: Workers,
 }

@@ -11,8 +11,8 @@ use domain::session::{SessionEnd, SessionEvent};
 use domain::stock::StockEvent;
 use domain::user::UserEvent;
 use domain::{
-    CartId, Locale, OrderId, PaymentId, Position, ProductId, RoleName, Sealed, SessionId, Timestamp,
-    UserId,
+    CartId, Locale, OrderId, PaymentId, Position, ProductId, RoleName, Sealed, SessionId,
+    Timestamp, UserId,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

@@ -1,14 +1,13 @@
 //! Short commands on the database: the sample catalogue, administrators.
 
 use crate::cli::AdminArgs;
-use api::application::App;
+use api::application::{App, credentials};
 use api::invention::invent_password;
 use api::seed;
 use api::settings::ServerArgs;
 use api::shop::{Shop, Workers};
 use commands::bus::{Context, Plan};
 use commands::registration;
-use domain::user::{User, UserCommand};
 
 /// Who does what the command line asks for: whoever has the database's address.
 const ACTOR: &str = "cli";
@@ -49,10 +48,9 @@ pub(super) async fn reset(args: AdminArgs) -> anyhow::Result<()> {
     let user_id = registration::find_by_email(&app.pool, &args.email).await?;
     let Some(user_id) = user_id else { anyhow::bail!("there is no account with this address") };
     let password = invent_password()?;
-    let hash = app.passwords.hash(password.clone()).await;
-    let hash = hash.map_err(|problem| anyhow::anyhow!("{problem}"))?;
-    let change = UserCommand::ChangePassword { password: app.vault.seal(user_id, &hash).await? };
-    app.bus.execute(Plan::new(&context(app)).step::<User>(&user_id, change)).await?;
+    let plan = Plan::new(&context(app));
+    let set = credentials::set_password(app, plan, user_id, password.clone()).await;
+    set.map_err(|failure| anyhow::anyhow!("{failure}"))?;
     shop.stop().await?;
     println!("administrator {} with the password {password}", args.email);
     Ok(())

@@ -76,9 +76,7 @@ async fn tell_what_is_lost(pool: &PgPool) -> anyhow::Result<()> {
         let LostMail { position, about, kind, sent_at } = mail;
         let sent =
             sent_at.map_or_else(|| "perhaps".to_owned(), |at| Timestamp::from(at).to_string());
-        println!(
-            "a mail about what is gone: {about}, {kind}, event {position}, sent {sent}"
-        );
+        println!("a mail about what is gone: {about}, {kind}, event {position}, sent {sent}");
     }
     Ok(())
 }

@@ -15,9 +15,6 @@ mod policy;
 mod reach;
 
 use super::resource::Resource;
-use crate::http::Limit;
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 /// The resources of staff. The next one is a line here.
 pub(super) const RESOURCES: &[Resource] = &[
@@ -32,14 +29,3 @@ pub(super) const RESOURCES: &[Resource] = &[
     projections::RESOURCE,
     dead_letters::RESOURCE,
 ];
-
-/// A page of a list that has no filter.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct PageParams {
-    /// How many items at most.
-    #[serde(default)]
-    limit: Limit,
-    /// The last page's `next_cursor`.
-    cursor: Option<String>,
-}

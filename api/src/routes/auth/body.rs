@@ -26,11 +26,26 @@ pub(super) struct RegisterBody {
 /// What to sign in with.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(example = json!({"email": "ada@example.com", "password": "anything"}))]
+#[schemars(example = json!({"email": "ada@example.com", "password": "anything", "code": "123456"}))]
 pub(super) struct LoginBody {
     pub(super) email: EmailAddress,
     #[schemars(extend("format" = "password"))]
     pub(super) password: String,
+    /// A code of the second factor, where one is asked for; or it is sent with the challenge afterwards.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub(super) code: Option<String>,
+}
+
+/// What to go on signing in with.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = json!({"challenge": "anything", "code": "123456"}))]
+pub(super) struct ChallengeBody {
+    /// What the sign-in answered.
+    pub(super) challenge: String,
+    /// Six digits, or a recovery code.
+    pub(super) code: String,
 }
 
 /// The refresh token to exchange.

@@ -1,8 +1,8 @@
-use super::body::{LoginBody, RefreshBody, RegisterBody, SignedIn};
-use crate::application::App;
-use crate::application::accounts::{self, SignUp};
+use super::body::{ChallengeBody, LoginBody, RefreshBody, RegisterBody, SignedIn};
+use crate::application::accounts::{self, Credentials, SignUp};
+use crate::application::{App, sessions};
 use crate::auth::ACCESS_TOKEN_SECONDS;
-use crate::guard::{ClientAddress, Member};
+use crate::guard::{ClientDevice, Person};
 use crate::http::{Body, Command, Json, MAX_SIGN_IN_BYTES, Position, Problem, Replayed};
 use crate::routes::{NoParams, users};
 use axum::extract::State;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(super) async fn register(
     State(app): State<Arc<App>>,
     headers: http::HeaderMap,
-    ClientAddress(address): ClientAddress,
+    ClientDevice(device): ClientDevice,
     command: Command,
     body: Body<RegisterBody, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
@@ -24,7 +24,7 @@ pub(super) async fn register(
     let locale = locale.unwrap_or_else(|| preferred_locale(&headers));
     let sign_up = SignUp { email, password, name, locale };
     let call = command.call(body.fingerprint).of(&sign_up.email);
-    let signed_in = accounts::register(&app, &call, sign_up, address).await?;
+    let signed_in = accounts::register(&app, &call, sign_up, device).await?;
     Ok((StatusCode::CREATED, answer(&app, signed_in).await?).into_response())
 }
 
@@ -32,13 +32,28 @@ pub(super) async fn register(
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", responses((status = 200, body = SignedIn), (status = 401), (status = 403), (status = 429)))]
 pub(super) async fn login(
     State(app): State<Arc<App>>,
-    ClientAddress(address): ClientAddress,
+    ClientDevice(device): ClientDevice,
     command: Command,
     body: Body<LoginBody, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
-    let LoginBody { email, password } = body.value;
+    let LoginBody { email, password, code } = body.value;
     let call = command.call(body.fingerprint).of(&email);
-    let signed_in = accounts::sign_in(&app, &call, &email, password, address).await?;
+    let credentials = Credentials { email, password, code };
+    let signed_in = accounts::sign_in(&app, &call, credentials, device).await?;
+    answer(&app, signed_in).await
+}
+
+/// Goes on signing in: the challenge stands for the password, the code is one of the second factor.
+#[utoipa::path(post, path = "/api/v1/auth/second-factor", tag = "auth", responses((status = 200, body = SignedIn), (status = 401), (status = 403), (status = 429)))]
+pub(super) async fn second_factor(
+    State(app): State<Arc<App>>,
+    ClientDevice(device): ClientDevice,
+    command: Command,
+    body: Body<ChallengeBody, MAX_SIGN_IN_BYTES>,
+) -> Result<Response, Problem> {
+    let call = command.call(body.fingerprint);
+    let ChallengeBody { challenge, code } = body.value;
+    let signed_in = accounts::answer_challenge(&app, &call, &challenge, &code, device).await?;
     answer(&app, signed_in).await
 }
 
@@ -50,7 +65,7 @@ pub(super) async fn refresh(
     body: Body<RefreshBody, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
     let call = command.call(body.fingerprint);
-    let signed_in = accounts::refresh(&app, &call, &body.value.refresh_token).await?;
+    let signed_in = sessions::refresh(&app, &call, &body.value.refresh_token).await?;
     answer(&app, signed_in).await
 }
 
@@ -59,12 +74,12 @@ pub(super) async fn refresh(
     responses((status = 204), (status = 401)))]
 pub(super) async fn logout(
     State(app): State<Arc<App>>,
-    member: Member,
+    person: Person,
     command: Command,
     body: Body<NoParams, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
     let call = command.call(body.fingerprint);
-    let executed = accounts::sign_out(&app, &call, member.session_id).await?;
+    let executed = sessions::sign_out(&app, &call, person.holder.session_id).await?;
     Ok((StatusCode::NO_CONTENT, Position(executed.position), ()).into_response())
 }
 
@@ -75,9 +90,9 @@ pub(super) async fn jwks(State(app): State<Arc<App>>) -> Json<serde_json::Value>
     Json(app.access_tokens.jwks().clone())
 }
 
-async fn answer(app: &App, signed_in: accounts::SignedIn) -> Result<Response, Problem> {
+async fn answer(app: &App, signed_in: sessions::SignedIn) -> Result<Response, Problem> {
     let parts = (Position(signed_in.position), Replayed(signed_in.replayed));
-    let accounts::SignedIn { user_id, user, created_at, .. } = signed_in;
+    let sessions::SignedIn { user_id, user, created_at, .. } = signed_in;
     let body = SignedIn {
         user: users::from_aggregate(app, user_id, &user, created_at).await?,
         access_token: signed_in.access_token,

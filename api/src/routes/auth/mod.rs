@@ -17,8 +17,8 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
         public_paths: &[
             public(6, GET, r"/\.well-known/jwks\.json"),
             // Logging out is public because its token may be over; the handler looks at what it got.
+            public(14, POST, "/api/v1/auth/second-factor"),
             public(7, POST, "/api/v1/auth/(register|login|refresh|logout)"),
-            public(8, POST, "/api/v1/auth/(verify-email|password-reset(/confirm)?)"),
         ],
         lifelines: &[Lifeline { signed_in: false, method: POST, path: "/api/v1/auth/login" }],
         ..Defaults::NONE
@@ -29,6 +29,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
     routes![
         handlers::register,
         handlers::login,
+        handlers::second_factor,
         handlers::refresh,
         handlers::logout,
         handlers::jwks

@@ -1,7 +1,7 @@
 use super::body::EventPage;
 use super::params::{AggregateType, EventLimit, EventParams, MAX_EVENTS, Types};
 use crate::application::App;
-use crate::guard::Permission;
+use crate::guard::{Fresh, Permission};
 use crate::http::{AtLeast, JSON_UTF8, Params, Problem};
 use axum::BoxError;
 use axum::body::{Body, Bytes};
@@ -30,6 +30,7 @@ pub(super) async fn list(
     headers: HeaderMap,
     Params(params): Params<EventParams>,
     at_least: AtLeast,
+    fresh: Result<Fresh, Problem>,
     permission: Permission,
 ) -> Result<Response, Problem> {
     app.journal_reached(at_least).await?;
@@ -44,6 +45,8 @@ pub(super) async fn list(
     };
     let limit = params.limit.map(|EventLimit(limit)| limit as usize);
     let (kind, body) = if wants_lines(&headers) {
+        // All there is, in one answer: nothing for whoever found a token.
+        let Fresh = fresh?;
         // Up to the journal's end as it is now.
         let events = app.reports.export(params.after, filter).take(limit.unwrap_or(usize::MAX));
         (NDJSON, Body::from_stream(permission.over(lines(events).await?)))

@@ -7,7 +7,7 @@ use crate::http::{
     PolicyVersion, Position, Problem, Replayed,
 };
 use crate::routes::NoParams;
-use crate::routes::admin::PageParams;
+use crate::routes::PageParams;
 use crate::routes::admin::policy::{etag, headers};
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -2,7 +2,7 @@ use super::body::{DeadLetterBody, body};
 use crate::application::App;
 use crate::http::{AtLeast, Body, Command, Json, List, Params, Path, Problem};
 use crate::routes::NoParams;
-use crate::routes::admin::PageParams;
+use crate::routes::PageParams;
 use axum::extract::State;
 use axum::http::StatusCode;
 use projections::dead_letters::{self, DeadLetterId, Decided};

@@ -1,11 +1,12 @@
 use super::body::{RuleBody, RuleRequest, body, from_view, written};
 use crate::application::App;
 use crate::application::policy;
+use crate::guard::FreshPerson;
 use crate::http::{
     AtLeast, Body, Command, Id, IfMatch, IfNoneMatch, Json, List, Params, Path, Problem,
 };
 use crate::routes::NoParams;
-use crate::routes::admin::PageParams;
+use crate::routes::PageParams;
 use crate::routes::admin::policy::{etag, headers};
 use crate::routes::admin::reach::advise;
 use axum::extract::State;
@@ -53,6 +54,7 @@ pub(super) async fn show(
 #[utoipa::path(post, path = "/api/v1/admin/permission-rules", tag = "permissions", responses((status = 201, body = RuleBody), (status = 409), (status = 422)))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
+    _: FreshPerson,
     command: Command,
     body: Body<RuleRequest>,
 ) -> Result<Response, Problem> {
@@ -70,6 +72,7 @@ pub(super) async fn add(
 #[utoipa::path(put, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 200, body = RuleBody), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
+    _: FreshPerson,
     Path(Id(rule_id)): Path<Id<RuleId>>,
     if_match: IfMatch,
     command: Command,
@@ -89,6 +92,7 @@ pub(super) async fn change(
 #[utoipa::path(delete, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 204), (status = 404), (status = 409)))]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
+    _: FreshPerson,
     Path(Id(rule_id)): Path<Id<RuleId>>,
     command: Command,
     body: Body<NoParams>,

@@ -1,9 +1,10 @@
 use super::body::{PublicPathBody, PublicPathRequest, body, from_view, with_warning, written};
 use crate::application::App;
 use crate::application::policy;
+use crate::guard::FreshPerson;
 use crate::http::{AtLeast, Body, Command, Id, IfNoneMatch, Json, List, Params, Path, Problem};
 use crate::routes::NoParams;
-use crate::routes::admin::PageParams;
+use crate::routes::PageParams;
 use crate::routes::admin::permission_rules::check_methods;
 use crate::routes::admin::policy::{etag, headers};
 use axum::extract::State;
@@ -47,6 +48,7 @@ pub(super) async fn show(
 #[utoipa::path(post, path = "/api/v1/admin/public-paths", tag = "permissions", responses((status = 201, body = PublicPathBody), (status = 422)))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
+    _: FreshPerson,
     command: Command,
     body: Body<PublicPathRequest>,
 ) -> Result<Response, Problem> {
@@ -75,6 +77,7 @@ pub(super) async fn add(
 #[utoipa::path(delete, path = "/api/v1/admin/public-paths/{id}", tag = "permissions", responses((status = 204), (status = 404), (status = 409)))]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
+    _: FreshPerson,
     Path(Id(public_path_id)): Path<Id<PublicPathId>>,
     command: Command,
     body: Body<NoParams>,

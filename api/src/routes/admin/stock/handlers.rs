@@ -3,7 +3,7 @@ use crate::application::{App, Call, products};
 use crate::http::{
     AtLeast, Body, Etag, Json, KeyedCommand, List, Params, Path, Position, Problem, Replayed,
 };
-use crate::routes::admin::PageParams;
+use crate::routes::PageParams;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::Sku;

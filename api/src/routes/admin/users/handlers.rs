@@ -1,11 +1,12 @@
 use super::body::{BanUser, GrantRole, StaffUserBody, UserBanBody, from_view};
 use crate::application::users::change;
 use crate::application::{App, accounts};
+use crate::guard::FreshPerson;
 use crate::http::{
-    AtLeast, Body, Command, Etag, Id, Json, List, Params, Path, Position, Problem, Replayed,
+    AtLeast, Body, Command, Etag, Id, Json, List, Params, Path, Position, Problem, Replayed, done,
 };
 use crate::routes::NoParams;
-use crate::routes::admin::PageParams;
+use crate::routes::PageParams;
 use crate::routes::users;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -32,9 +33,10 @@ pub(super) async fn list(
 }
 
 /// Gives a user a role; one that they have already is fine.
-#[utoipa::path(post, path = "/api/v1/admin/users/{id}/roles", tag = "users", responses((status = 200, body = StaffUserBody), (status = 404), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/admin/users/{id}/roles", tag = "users", responses((status = 200, body = StaffUserBody), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn grant_role(
     State(app): State<Arc<App>>,
+    _: FreshPerson,
     Path(Id(user_id)): Path<Id<UserId>>,
     command: Command,
     body: Body<GrantRole>,
@@ -49,6 +51,7 @@ pub(super) async fn grant_role(
     responses((status = 200, body = StaffUserBody), (status = 404), (status = 409)))]
 pub(super) async fn revoke_role(
     State(app): State<Arc<App>>,
+    _: FreshPerson,
     Path(path): Path<(Id<UserId>, RoleName)>,
     command: Command,
     body: Body<NoParams>,
@@ -85,6 +88,19 @@ pub(super) async fn unban(
     let call = command.call(body.fingerprint);
     let executed = change(&app, &call, user_id, UserCommand::Unban).await?;
     answer(&app, user_id, &executed).await
+}
+
+/// Ends all sessions of a user, at once and with any token.
+#[utoipa::path(delete, path = "/api/v1/admin/users/{id}/sessions", tag = "users", responses((status = 204), (status = 404)))]
+pub(super) async fn end_sessions(
+    State(app): State<Arc<App>>,
+    Path(Id(user_id)): Path<Id<UserId>>,
+    command: Command,
+    body: Body<NoParams>,
+) -> Result<Response, Problem> {
+    let call = command.call(body.fingerprint);
+    let executed = change(&app, &call, user_id, UserCommand::EndSessions).await?;
+    Ok(done(&executed))
 }
 
 /// The user right after the command.

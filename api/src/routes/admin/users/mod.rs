@@ -18,6 +18,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         handlers::grant_role,
         handlers::revoke_role,
         handlers::ban,
-        handlers::unban
+        handlers::unban,
+        handlers::end_sessions
     ]
 }

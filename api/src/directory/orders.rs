@@ -1,10 +1,11 @@
-//! Whom a mail about an order goes to, asked at the moment of writing it.
+//! Mails about orders.
 
+use super::boxed;
 use commands::vault::Vault;
 use domain::order::Order;
 use domain::user::User;
 use domain::{Identified, OrderId, Position, StreamKey};
-use nats::notify::{Directory, DirectoryError, OrderMail};
+use nats::notify::{DirectoryError, OrderMail};
 use projections::{Checkpoints, dead_letters, orders, users};
 use sqlx::PgPool;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use std::time::Duration;
 /// How long a mail waits for the read models; the event is delivered again afterwards.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// The directory over the read models and the vault.
-pub struct ReadModelDirectory {
+/// The read models and the vault.
+pub struct OrderDirectory {
     /// For reading the read models.
     pub pool: PgPool,
     /// How far they are.
@@ -22,8 +23,9 @@ pub struct ReadModelDirectory {
     pub vault: Vault,
 }
 
-impl Directory for ReadModelDirectory {
-    async fn order_mail(
+impl OrderDirectory {
+    /// See [`nats::notify::Directory::order_mail`].
+    pub(super) async fn order_mail(
         &self,
         order_id: OrderId,
         position: Position,
@@ -50,9 +52,7 @@ impl Directory for ReadModelDirectory {
             pay_by: order.pay_by,
         }))
     }
-}
 
-impl ReadModelDirectory {
     /// A row that waits for a dead letter may be absent, and absent means erased.
     async fn is_applied<A: Identified>(
         &self,
@@ -69,10 +69,6 @@ impl ReadModelDirectory {
         }
         Ok(())
     }
-}
-
-fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> DirectoryError {
-    DirectoryError(error.into())
 }
 
 #[cfg(test)]
@@ -98,7 +94,7 @@ mod tests {
         let stop = CancellationToken::new();
         let checkpoints = Checkpoints::start((*pool.connect_options()).clone(), stop.clone());
         let directory =
-            ReadModelDirectory { vault: Vault::new(pool.clone()), pool: pool.clone(), checkpoints };
+            OrderDirectory { vault: Vault::new(pool.clone()), pool: pool.clone(), checkpoints };
         let later =
             directory.order_mail(order_id, Position::new(5)).await.map(|found| found.is_some());
         assert!(later.is_err_and(|error| error.to_string().contains("dead letters")));
