@@ -159,8 +159,13 @@ pub async fn list(
 /// Ends the session that somebody signs out of.
 ///
 /// # Errors
-/// [`Failure`].
+/// [`Failure::Unauthenticated`] when it was ended before, unless under the same key.
 pub async fn sign_out(app: &App, call: &Call, session_id: SessionId) -> Result<Executed, Failure> {
+    if app.bus.load::<Session>(&session_id).await?.state.revoked.is_some() {
+        let plan = call.keyed(call.plan().look::<Session>(&session_id));
+        let over = Failure::Unauthenticated("The session has ended. Sign in again.");
+        return app.refuse(plan, over).await;
+    }
     revoke(app, call, session_id, SessionEnd::SignedOut).await
 }
 

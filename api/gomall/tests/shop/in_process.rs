@@ -2,7 +2,7 @@
 
 use crate::support::new_id;
 use crate::support::tempdir::TempDir;
-use api::application::accounts::{self, SignUp};
+use api::application::accounts::{self, Credentials, SignUp};
 use api::application::carts::{self, Change};
 use api::application::checkouts::{self, CheckOut};
 use api::application::payments::Instrument;
@@ -14,7 +14,7 @@ use commands::bus::Context;
 use compose::testing::{TestDatabase, TestStack, eventually};
 use domain::cart::Cart;
 use domain::payment::PaymentStatus;
-use domain::{EmailAddress, Locale, OrderContact, Sku, UserId};
+use domain::{Device, EmailAddress, Locale, OrderContact, Sku, UserId};
 use nats::notify::{Mailer, Sender};
 use nats::{RelayState, StreamConfig};
 use sqlx::postgres::PgConnectOptions;
@@ -51,6 +51,7 @@ impl Running {
             },
             mail_sender: Sender::parse("GoMall <shop@shop.test>").expect("an address"),
             mailer: Mailer::Folder(keys.path().join("mail")),
+            mail_links: None,
             workers: Workers::ALL,
         };
         let shop = Shop::start(config).await.expect("the servers are there");
@@ -60,7 +61,9 @@ impl Running {
 }
 
 /// Where the tests sign in from.
-const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+fn here() -> Device {
+    Device { address: std::net::Ipv4Addr::LOCALHOST.into(), agent: None }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_task_that_ends_is_shown_and_started_again_and_the_shop_goes_on() {
@@ -153,18 +156,19 @@ async fn a_customer_signs_up_fills_a_cart_and_orders_without_any_edge() {
         name: None,
         locale: Locale::parse("en").expect("a language"),
     };
-    let signed_up = accounts::register(app, &call(None, Some("1")), sign_up(), HERE).await;
+    let signed_up = accounts::register(app, &call(None, Some("1")), sign_up(), here()).await;
     let signed_up = signed_up.expect("a fresh address");
-    let again = accounts::register(app, &call(None, Some("1")), sign_up(), HERE).await;
+    let again = accounts::register(app, &call(None, Some("1")), sign_up(), here()).await;
     let again = again.expect("a repetition");
     assert_eq!((again.replayed, again.user_id), (true, signed_up.user_id));
-    let taken = accounts::register(app, &call(None, None), sign_up(), HERE).await.map(drop);
+    let taken = accounts::register(app, &call(None, None), sign_up(), here()).await.map(drop);
     assert!(
         matches!(&taken, Err(Failure::Execute(_) | Failure::Refused(_))),
         "somebody has it: {taken:?}"
     );
-    let wrong =
-        accounts::sign_in(app, &call(None, None), &email, "another one".to_owned(), HERE).await;
+    let password = "another one".to_owned();
+    let wrong = Credentials { email: email.clone(), password, code: None };
+    let wrong = accounts::sign_in(app, &call(None, None), wrong, here()).await;
     assert!(matches!(wrong.map(drop), Err(Failure::BadCredentials)));
 
     let user_id = signed_up.user_id;
@@ -214,7 +218,7 @@ async fn a_writer_that_hears_no_answer_is_said_to_stand_still() {
             name: None,
             locale: Locale::parse("en").expect("a language"),
         };
-        accounts::register(&app, &call(None, None), sign_up, HERE).await.map(drop)
+        accounts::register(&app, &call(None, None), sign_up, here()).await.map(drop)
     });
     eventually("it is said", || async { stuck.borrow().contains(&"writer").then_some(()) }).await;
     lock.rollback().await.expect("the database is up");

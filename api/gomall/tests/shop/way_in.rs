@@ -49,6 +49,7 @@ async fn no_rule_and_no_role_shuts_an_administrator_out_of_undoing_it() {
     admin.get_after(USERS, revoked.position()).await.expect(StatusCode::OK);
     admin.post(&roles(&admin), &json!({"role": "intern"})).await.expect(StatusCode::OK);
     admin.get(RULES).await.refused(403, "forbidden");
+    let other = shop.sign_in(&gomall, &other).await;
     other.get(RULES).await.expect(StatusCode::OK);
     other.delete(&format!("{}/admin", roles(&other))).await.refused(409, LAST);
 }

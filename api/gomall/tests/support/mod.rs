@@ -106,15 +106,26 @@ impl Shop {
         Person::new(self.client.clone(), &gomall.url, Some(&answer.body))
     }
 
+    /// The same customer, signed in anew.
+    pub(crate) async fn sign_in(&self, gomall: &Gomall, customer: &Person) -> Person {
+        let login = json!({"email": customer.user["email"], "password": PASSWORD});
+        let answer = self.visitor(gomall).post("/api/v1/auth/login", &login).await;
+        answer.expect(StatusCode::OK);
+        Person::new(self.client.clone(), &gomall.url, Some(&answer.body))
+    }
+
     /// A fresh customer.
     pub(crate) async fn customer(&self, gomall: &Gomall) -> Person {
         let email = format!("{}@example.com", new_id().simple());
-        let register = json!({"email": email, "password": "a quite long password"});
+        let register = json!({"email": email, "password": PASSWORD});
         let answer = self.visitor(gomall).post("/api/v1/auth/register", &register).await;
         answer.expect(StatusCode::CREATED);
         Person::new(self.client.clone(), &gomall.url, Some(&answer.body))
     }
 }
+
+/// The password of everybody who is no administrator.
+pub(crate) const PASSWORD: &str = "a quite long password";
 
 /// Somebody who sends requests.
 #[derive(Clone)]

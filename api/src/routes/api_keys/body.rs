@@ -1,4 +1,5 @@
 use crate::application::api_keys::{Issued, NewApiKey, ShownApiKey};
+use crate::http::Problem;
 use crate::openapi::schema::answers;
 use domain::user::MAX_ROLES;
 use domain::{ApiKeyId, Name, RoleName, Timestamp};
@@ -63,9 +64,15 @@ pub(super) struct IssueBody {
     expires_at: Option<Timestamp>,
 }
 
-impl From<IssueBody> for NewApiKey {
-    fn from(body: IssueBody) -> Self {
+impl TryFrom<IssueBody> for NewApiKey {
+    type Error = Problem;
+
+    fn try_from(body: IssueBody) -> Result<Self, Problem> {
         let IssueBody { name, scopes, expires_at } = body;
-        Self { name, scopes, expires_at }
+        if !(1..=MAX_ROLES).contains(&scopes.len()) {
+            let expected = format!("expected 1 to {MAX_ROLES} roles");
+            return Err(Problem::invalid_field("/scopes", expected));
+        }
+        Ok(Self { name, scopes, expires_at })
     }
 }

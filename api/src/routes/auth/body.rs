@@ -33,7 +33,6 @@ pub(super) struct LoginBody {
     pub(super) password: String,
     /// A code of the second factor, where one is asked for; or it is sent with the challenge afterwards.
     #[serde(default)]
-    #[schemars(length(max = 64))]
     pub(super) code: Option<String>,
 }
 

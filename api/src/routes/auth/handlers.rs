@@ -3,7 +3,7 @@ use crate::application::accounts::{self, Credentials, SignUp};
 use crate::application::{App, sessions};
 use crate::auth::ACCESS_TOKEN_SECONDS;
 use crate::guard::{ClientDevice, Person};
-use crate::http::{Body, Command, Json, MAX_SIGN_IN_BYTES, Position, Problem, Replayed};
+use crate::http::{Body, Command, Json, MAX_SIGN_IN_BYTES, Position, Problem, Replayed, done};
 use crate::routes::{NoParams, users};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -80,7 +80,7 @@ pub(super) async fn logout(
 ) -> Result<Response, Problem> {
     let call = command.call(body.fingerprint);
     let executed = sessions::sign_out(&app, &call, person.holder.session_id).await?;
-    Ok((StatusCode::NO_CONTENT, Position(executed.position), ()).into_response())
+    Ok(done(&executed))
 }
 
 /// The public keys that access tokens are signed with.

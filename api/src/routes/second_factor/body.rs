@@ -22,6 +22,5 @@ pub(super) struct SecondFactorBody {
 #[schemars(example = json!({"code": "123456"}))]
 pub(super) struct ConfirmBody {
     /// Six digits.
-    #[schemars(length(max = 64))]
     pub(super) code: String,
 }

@@ -54,7 +54,6 @@ pub(super) struct StepUp {
     password: Option<String>,
     /// A code of the second factor; or a recovery code.
     #[serde(default)]
-    #[schemars(length(max = 64))]
     code: Option<String>,
 }
 

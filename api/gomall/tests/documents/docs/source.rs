@@ -154,7 +154,10 @@ impl Reader {
             name: name.to_owned(),
             rust_type: rust_type.trim_end_matches(',').to_owned(),
             text: self.comment.clone(),
-            may_be_absent: self.attributes.contains("skip_serializing_if"),
+            // A default is for what was written before there was the field.
+            may_be_absent: ["skip_serializing_if", "serde(default"]
+                .iter()
+                .any(|attribute| self.attributes.contains(attribute)),
         });
     }
 }

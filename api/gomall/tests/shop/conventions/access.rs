@@ -216,10 +216,10 @@ pub(crate) async fn a_ban_is_in_force_at_once(scene: &Scene) {
 
     let unban = scene.admin.send(Method::POST, &format!("{user}/unban"), &[], None).await;
     unban.expect(StatusCode::OK);
-    banned.get("/api/v1/me").await.expect(StatusCode::OK);
+    // The ban has ended the sessions of before.
+    banned.get("/api/v1/me").await.refused(401, "unauthenticated");
+    scene.visitor.post("/api/v1/auth/refresh", &refresh).await.refused(401, "unauthenticated");
     login().await.expect(StatusCode::OK);
-    // The refused exchanges have not spent the token.
-    scene.visitor.post("/api/v1/auth/refresh", &refresh).await.expect(StatusCode::OK);
 }
 
 /// An address, also behind a proxy of ours; and no other.

@@ -81,6 +81,7 @@ impl Case {
 async fn cases(scene: &Scene) -> Vec<Case> {
     let mut cases = vec![];
     sign_in(scene, &mut cases).await;
+    own_account(scene, &mut cases).await;
     shop(scene, &mut cases).await;
     sell(scene, &mut cases).await;
     manage(scene, &mut cases).await;
@@ -88,8 +89,6 @@ async fn cases(scene: &Scene) -> Vec<Case> {
     let operations = scene.contract.operations();
     let mut all: BTreeSet<_> =
         operations.iter().filter(|one| is_keyable(one)).map(|one| one.name()).collect();
-    // Its repetition has no session any more.
-    all.remove("POST /api/v1/auth/logout");
     // Decisions about dead letters append nothing that a key could be kept with.
     all.retain(|name| !name.contains("/dead-letters/"));
     assert_eq!(seen, all);
@@ -111,6 +110,41 @@ async fn sign_in(scene: &Scene, cases: &mut Vec<Case>) {
         Case::new(visitor, "POST", "/auth/refresh", "/auth/refresh", refresh),
         registration(scene),
     ]);
+}
+
+/// What one does with one's own account: each with an account of its own.
+async fn own_account(scene: &Scene, cases: &mut Vec<Case>) {
+    let (password, new) = ("a quite long password", "another quite long password");
+    let keys = "/me/api-keys";
+    let key_body = json!({"name": "reports", "scopes": ["customer"]});
+    for (method, pattern, body) in [
+        ("PUT", "/me/password", json!({"current": password, "new": new})),
+        ("POST", "/me/step-up", json!({"password": password})),
+        ("POST", "/me/email-verification", Value::Null),
+        ("DELETE", "/me/second-factor", Value::Null),
+        ("POST", keys, key_body.clone()),
+        ("POST", "/auth/logout", Value::Null),
+    ] {
+        let person = scene.shop.customer(&scene.gomall).await;
+        cases.push(Case::new(&person, method, pattern, pattern, body));
+    }
+    for (method, part) in [("POST", "/rotate"), ("DELETE", "")] {
+        let person = scene.shop.customer(&scene.gomall).await;
+        let issued = person.post_keyed(&format!("/api/v1{keys}"), &key(), &key_body).await;
+        let id = issued.expect(StatusCode::CREATED)["id"].as_str().expect("an id");
+        let (pattern, path) = (format!("{keys}/{{id}}{part}"), format!("{keys}/{id}{part}"));
+        cases.push(Case::new(&person, method, &pattern, &path, Value::Null));
+    }
+    let person = scene.shop.customer(&scene.gomall).await;
+    let email = person.user["email"].clone();
+    let again = json!({"email": email, "password": password});
+    let again = scene.visitor.post("/api/v1/auth/login", &again).await;
+    let sessions = person.get_after("/api/v1/me/sessions", again.position()).await;
+    let sessions = sessions.expect(StatusCode::OK)["items"].clone();
+    let mut others = sessions.as_array().expect("a list").iter();
+    let other = others.find(|one| one["current"] == false).expect("the other sign-in");
+    let path = format!("/me/sessions/{}", other["id"].as_str().expect("an id"));
+    cases.push(Case::new(&person, "DELETE", "/me/sessions/{id}", &path, Value::Null));
 }
 
 /// Somebody with something in the cart.
@@ -181,6 +215,7 @@ async fn manage(scene: &Scene, cases: &mut Vec<Case>) {
     for (method, part, before, body) in [
         ("POST", "/roles", None, json!({"role": "analyst"})),
         ("DELETE", "/roles/{role}", Some(("/roles", json!({"role": "analyst"}))), Value::Null),
+        ("DELETE", "/sessions", None, Value::Null),
         ("POST", "/ban", None, reason.clone()),
         ("POST", "/unban", Some(("/ban", reason.clone())), Value::Null),
     ] {

@@ -111,9 +111,20 @@ pub(crate) fn reads(scene: &Scene) -> Vec<Operation<'_>> {
     operations.filter(|operation| !operation.is_unsafe() && operation.is_of_the_shop()).collect()
 }
 
+/// What comes by mail or is shown once, with its own story in `resources/credentials.rs`.
+const TOLD_ELSEWHERE: [&str; 6] = [
+    "POST /api/v1/auth/password-reset",
+    "POST /api/v1/auth/password-reset/confirm",
+    "POST /api/v1/auth/second-factor",
+    "POST /api/v1/auth/verify-email",
+    "POST /api/v1/me/second-factor",
+    "POST /api/v1/me/second-factor/confirm",
+];
+
 /// Whether the call may do something that a retry must not do again.
 pub(crate) fn is_keyable(operation: &Operation<'_>) -> bool {
     operation.parameter("header", "Idempotency-Key").is_some()
+        && !TOLD_ELSEWHERE.contains(&&*operation.name())
 }
 
 #[track_caller]

@@ -47,7 +47,8 @@ async fn users_and_addresses_are_banned_in_one_list() {
         assert!(lifted.header("policy-version").is_some());
         admin.delete(&format!("{bans}/{id}")).await.refused(404, "not_found");
     }
-    one.get("/api/v1/me").await.expect(StatusCode::OK);
+    // No longer banned, and signed out.
+    one.get("/api/v1/me").await.refused(401, "unauthenticated");
     for (body, code) in [
         (json!({"reason": "x"}), "missing_field"),
         (json!({"cidr": "192.0.2.300", "reason": "x"}), "invalid_field"),

@@ -3,6 +3,7 @@
 
 mod bans;
 mod catalogue;
+mod credentials;
 mod dead_letters;
 mod event_types;
 mod events;

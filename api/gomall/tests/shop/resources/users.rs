@@ -26,6 +26,9 @@ async fn roles_and_bans_bite_at_once_and_an_administrator_stays() {
     assert!(users.contains(&granted.body), "{users:?}");
     let revoked = admin.delete(&format!("{path}/roles/staff")).await;
     assert_eq!(revoked.expect(StatusCode::OK)["roles"], json!(["customer"]));
+    // Whoever loses a role of the staff is signed out.
+    customer.get(PRODUCTS).await.refused(401, "unauthenticated");
+    let customer = shop.sign_in(&gomall, &customer).await;
     customer.get(PRODUCTS).await.refused(403, "forbidden");
     admin.post(&format!("{path}/roles"), &role("anonymous")).await.refused(422, "role_reserved");
     admin.post(&format!("{path}/roles"), &role("a b")).await.refused(422, "invalid_field");
@@ -40,6 +43,8 @@ async fn roles_and_bans_bite_at_once_and_an_administrator_stays() {
     assert_eq!(late.refused(422, "invalid_field")["errors"][0]["pointer"], "/until");
     let unbanned = admin.post(&format!("{path}/unban"), &json!({})).await;
     assert_eq!(unbanned.expect(StatusCode::OK)["ban"], Value::Null);
+    customer.get("/api/v1/me").await.refused(401, "unauthenticated");
+    let customer = shop.sign_in(&gomall, &customer).await;
     customer.get("/api/v1/me").await.expect(StatusCode::OK);
 
     // The last administrator stays one, until there is another.
@@ -51,7 +56,7 @@ async fn roles_and_bans_bite_at_once_and_an_administrator_stays() {
     second.expect(StatusCode::OK);
     admin.get_after("/api/v1/admin/users", position).await.expect(StatusCode::OK);
     admin.delete(&format!("{own}/roles/admin")).await.expect(StatusCode::OK);
-    admin.get(PRODUCTS).await.refused(403, "forbidden");
+    admin.get(PRODUCTS).await.refused(401, "unauthenticated");
     customer.delete(&format!("{path}/roles/admin")).await.refused(409, last);
 }
 
@@ -64,6 +69,11 @@ async fn two_administrators_cannot_dismiss_each_other_at_the_same_time() {
     let mut other = shop.customer(&gomall).await;
     let users = "/api/v1/admin/users";
     for _ in 0..ROUNDS {
+        // Who was dismissed has been signed out.
+        other = match other.user["email"].as_str() {
+            Some("admin@example.com") => shop.admin(&gomall).await,
+            _ => shop.sign_in(&gomall, &other).await,
+        };
         let roles = format!("{users}/{}/roles", other.id());
         let appointed = admin.post(&roles, &json!({"role": "admin"})).await;
         appointed.expect(StatusCode::OK);
