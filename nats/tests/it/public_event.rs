@@ -89,6 +89,15 @@ fn a_payload_with_line_ends_becomes_one_line() {
     assert_eq!(written(&recorded)["data"], json!({"payment_id": [1, 2]}));
 }
 
+/// Events with members that are neither public nor sealed. No stream holds one from before there were shapes.
+const WITH_PRIVATE_MEMBERS: [&str; 5] = [
+    "ApiKeyIssued",
+    "ApiKeyRotated",
+    "RecoveryCodeUsed",
+    "SecondFactorConfirmed",
+    "SecondFactorUsed",
+];
+
 #[test]
 fn every_event_of_version_one_goes_out_in_the_bytes_that_streams_hold() {
     const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../domain/tests/golden");
@@ -96,6 +105,9 @@ fn every_event_of_version_one_goes_out_in_the_bytes_that_streams_hold() {
         let file = file.expect("the folder can be read").path();
         let name = file.file_stem().and_then(|name| name.to_str()).expect("plain names");
         let (event_type, version) = name.split_once(".v").expect("<Type>.v<version>.json");
+        if WITH_PRIVATE_MEMBERS.contains(&event_type) {
+            continue;
+        }
         let stored = std::fs::read_to_string(&file).expect("golden files are text");
         let mut recorded = event(1, new_id(), event_type, stored.trim_end());
         recorded.event_version = version.to_owned();

@@ -207,8 +207,7 @@ fn code(setup: &Value, steps: i64) -> String {
     let secret = setup["secret"].as_str().expect("a secret").to_owned();
     let secret = totp_rs::Secret::Encoded(secret).to_bytes().expect("base32");
     let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 0, 30, secret).expect("parameters");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = i64::try_from(now.expect("after 1970").as_secs()).expect("a small number");
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
     totp.generate(u64::try_from(now + 30 * steps).expect("after 1970"))
 }
 
