@@ -203,6 +203,7 @@ async fn an_address_is_proved_by_mail_once() {
 }
 
 /// A code of the secret at `steps` half minutes from now.
+#[expect(clippy::disallowed_methods, reason = "an authenticator has a clock of its own")]
 fn code(setup: &Value, steps: i64) -> String {
     let secret = setup["secret"].as_str().expect("a secret").to_owned();
     let secret = totp_rs::Secret::Encoded(secret).to_bytes().expect("base32");
