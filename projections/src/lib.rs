@@ -35,6 +35,7 @@ mod rows;
 mod runner;
 mod status;
 
+pub mod audit;
 pub mod carts;
 pub mod catalogue;
 pub mod orders;
@@ -59,4 +60,5 @@ pub const ALL: &[&dyn Projection] = &[
     &users::READ_MODEL,
     &permissions::READ_MODEL,
     &stock::READ_MODEL,
+    &audit::READ_MODEL,
 ];

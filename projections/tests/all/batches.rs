@@ -7,10 +7,12 @@ use domain::order::{OrderEvent, OrderLine, Totals};
 use domain::payment::PaymentEvent;
 use domain::policy::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 use domain::product::ProductEvent;
+use domain::session::{SessionEnd, SessionEvent};
 use domain::stock::StockEvent;
 use domain::user::UserEvent;
 use domain::{
-    CartId, Locale, OrderId, PaymentId, Position, ProductId, RoleName, Sealed, Timestamp, UserId,
+    CartId, Locale, OrderId, PaymentId, Position, ProductId, RoleName, Sealed, SessionId,
+    Timestamp, UserId,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -34,7 +36,7 @@ pub(crate) struct Step {
 }
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0..24_u8, 0..5_u8, 1..20_u8);
+    let step = (0..26_u8, 0..5_u8, 1..20_u8);
     let step = step.prop_map(|(what, who, amount)| Step { what, who, amount });
     prop::collection::vec(step, STEPS)
 }
@@ -179,6 +181,15 @@ pub(crate) fn happen(history: &Journal, step: &Step) {
             };
             history.record("user", user, &event);
         }
+        22..=23 => {
+            let session: SessionId = id(700 + u128::from(who));
+            if first(history, &session.to_string()) {
+                let started = SessionEvent::SessionStarted { user_id: user, expires_at: until };
+                history.record("session", session, &started);
+            }
+            let revoked = SessionEvent::SessionRevoked { reason: SessionEnd::Revoked };
+            history.record("session", session, &revoked);
+        }
         _ => {
             let rule_id = id(600 + u128::from(who));
             let rule = Rule {
@@ -188,7 +199,7 @@ pub(crate) fn happen(history: &Journal, step: &Step) {
                 path: format!("/{amount}"),
                 note: String::new(),
             };
-            let event = if what == 22 {
+            let event = if what == 24 {
                 PolicyEvent::RuleAdded { rule_id, rule }
             } else {
                 PolicyEvent::RuleRemoved { rule_id }
