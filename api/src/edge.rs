@@ -8,6 +8,7 @@ use crate::auth::AccessTokens;
 use crate::guard::{AccessCache, LivePolicy, TrustedProxies, guard};
 use crate::http::Problem;
 use crate::limits::Limits;
+use crate::security::SecurityLog;
 use crate::telemetry::{Metrics, note_route, observe};
 use axum::Router;
 use axum::extract::Request;
@@ -43,6 +44,8 @@ pub struct Edge {
     pub trusted_proxies: TrustedProxies,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who was refused.
+    pub security: Arc<SecurityLog>,
 }
 
 /// Puts the edge around a router: the whole service, ready to be served.

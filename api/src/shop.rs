@@ -19,6 +19,7 @@ use crate::history::{self, Remembered};
 use crate::pools::{self, Pools};
 use crate::progress::{self, Stuck};
 use crate::routes::default_policy;
+use crate::security::{EmailHash, SecurityLog};
 use crate::supervisor::{Supervisor, Tasks};
 use crate::telemetry::{self, Metrics};
 use anyhow::Context as _;
@@ -169,6 +170,11 @@ impl Shop {
             let pool = worker_pool.clone();
             move |stop| dead_letters::count(counts.clone(), pool.clone(), stop)
         });
+        let security = Arc::new(SecurityLog::new(&metrics, EmailHash::new(&keys)));
+        supervisor.watch("security_log", true, {
+            let (security, pool) = (Arc::clone(&security), worker_pool.clone());
+            move |stop| Arc::clone(&security).write(pool.clone(), stop)
+        });
         telemetry::show_projections(&metrics, &checkpoints);
         telemetry::show_history(&metrics, tail.other_history());
 
@@ -307,6 +313,7 @@ impl Shop {
             access,
             policy,
             brake: Brake::default(),
+            security,
             lifelines: default_policy::lifelines(),
             provider,
             webhook_secret,

@@ -33,6 +33,7 @@ pub use in_flight::InFlight;
 
 use crate::auth::{AccessTokens, Brake, Passwords, RefreshTokens};
 use crate::guard::{AccessCache, LivePolicy};
+use crate::security::SecurityLog;
 use commands::bus::{Bus, Executed, Plan, World};
 use commands::journal::{JournalReader, Tail};
 use commands::numbers::Numbers;
@@ -83,6 +84,8 @@ pub struct App {
     pub access: Arc<AccessCache>,
     /// Who may do what: the permission rules in force.
     pub policy: Arc<LivePolicy>,
+    /// Who was refused.
+    pub security: Arc<SecurityLog>,
     /// What nobody could repair the permission rules without; they never take it from an administrator.
     pub lifelines: Vec<Lifeline>,
     /// Requests of several steps that are running here.

@@ -10,6 +10,7 @@ use crate::guard::{
 };
 use crate::http::{Body, Id, Json, Path};
 use crate::limits::Limits;
+use crate::security::{EmailHash, SecurityLog};
 use crate::telemetry::Metrics;
 use async_trait::async_trait;
 use axum::Router;
@@ -96,6 +97,8 @@ impl Shop {
 
     pub(super) fn with(limits: Option<Limits>, trusted_proxies: TrustedProxies) -> Self {
         let people = Arc::new(People::default());
+        let metrics = Arc::new(Metrics::new().expect("the names are right"));
+        let security = SecurityLog::new(&metrics, EmailHash::new(&Keys::for_tests()));
         let edge = Arc::new(Edge {
             world: World { now, new_id: new_uuid },
             tokens: Arc::new(AccessTokens::new(&Keys::for_tests())),
@@ -103,7 +106,8 @@ impl Shop {
             policy: Arc::new(LivePolicy::new(policy(&[], 1))),
             limits,
             trusted_proxies,
-            metrics: Arc::new(Metrics::new().expect("the names are right")),
+            metrics,
+            security: Arc::new(security),
         });
         Self { edge, people }
     }

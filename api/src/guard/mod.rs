@@ -37,12 +37,13 @@ pub use recent::{RecentDecision, RecentDecisions};
 use crate::edge::Edge;
 use crate::http::{POLICY_VERSION, Problem, RequestPath, number};
 use crate::limits::Allowance;
+use crate::security::Passage;
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use domain::policy::CompiledPolicy;
+use domain::policy::{CompiledPolicy, Verdict};
 use domain::{SessionId, Timestamp, UserId};
 use permission::Admitted;
 use std::sync::Arc;
@@ -61,10 +62,12 @@ pub(crate) const PROBE_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 /// The middleware.
 pub async fn guard(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
     let mut allowance = Allowance::new(edge.limits.as_ref());
-    let mut response = match admit(&edge, &mut request, &mut allowance).await {
+    let mut passage = Passage::of(request.extensions(), request.method(), request.uri());
+    let mut response = match admit(&edge, &mut request, &mut allowance, &mut passage).await {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
+    passage.end(&edge.security, &response, (edge.world.now)());
     allowance.write_headers(response.headers_mut());
     response
 }
@@ -74,6 +77,7 @@ async fn admit(
     edge: &Arc<Edge>,
     request: &mut Request,
     allowance: &mut Allowance<'_>,
+    passage: &mut Passage,
 ) -> Result<(), Problem> {
     let asked = request.uri().path_and_query();
     if asked.is_some_and(|asked| asked.as_str().len() > MAX_TARGET_BYTES) {
@@ -88,6 +92,7 @@ async fn admit(
     let now = (edge.world.now)();
     let peer = Peer::of(request.extensions());
     let address = edge.trusted_proxies.client_address(peer, request.headers())?;
+    passage.address = Some(address);
     allowance.take_for_address(address, &path)?;
 
     if edge.policy.is_awaited() {
@@ -100,12 +105,15 @@ async fn admit(
         edge.policy.wait_for(wanted).await?;
     }
     let policy = edge.policy.current();
+    passage.under(policy.version());
     if policy.is_address_banned(address, now) {
         return Err(Problem::banned());
     }
-    let caller = identify(edge, request.headers(), &path, allowance, now).await?;
+    let caller = identify(edge, request.headers(), &path, (allowance, passage), now).await?;
     edge.policy.recent().note(&caller, request.method(), &path);
-    judge(&policy, &caller, request.method(), &path)?;
+    let (verdict, judged) = judge(&policy, &caller, request.method(), &path);
+    passage.judged(verdict);
+    judged?;
     let extensions = request.extensions_mut();
     extensions.insert(path);
     extensions.insert(caller);
@@ -118,15 +126,15 @@ fn judge(
     caller: &Caller,
     method: &Method,
     path: &RequestPath,
-) -> Result<(), Problem> {
+) -> (Verdict, Result<(), Problem>) {
     // The policy itself knows that HEAD follows GET.
-    if policy.decide(caller.for_policy(), method.as_str(), path.canonical()).is_allowed() {
-        return Ok(());
-    }
-    Err(match caller {
-        Caller::Anonymous => Problem::unauthenticated("Sign in first."),
-        Caller::Member(_) => Problem::forbidden(),
-    })
+    let verdict = policy.decide(caller.for_policy(), method.as_str(), path.canonical());
+    let judged = match caller {
+        _ if verdict.is_allowed() => Ok(()),
+        Caller::Anonymous => Err(Problem::unauthenticated("Sign in first.")),
+        Caller::Member(_) => Err(Problem::forbidden()),
+    };
+    (verdict, judged)
 }
 
 /// Why nobody is let in.
@@ -138,12 +146,12 @@ async fn identify(
     edge: &Edge,
     headers: &HeaderMap,
     path: &RequestPath,
-    allowance: &mut Allowance<'_>,
+    (allowance, passage): (&mut Allowance<'_>, &mut Passage),
     now: Timestamp,
 ) -> Result<Caller, Problem> {
     let member = match bearer(headers) {
         Ok(None) => return Ok(Caller::Anonymous),
-        Ok(Some(token)) => member(edge, token, allowance, now).await,
+        Ok(Some(token)) => member(edge, token, (allowance, passage), now).await,
         Err(problem) => Err(problem),
     };
     match member {
@@ -151,6 +159,7 @@ async fn identify(
         Err(problem)
             if problem.code() == "unauthenticated" && TOKEN_PATHS.contains(&path.as_str()) =>
         {
+            passage.user_id = None;
             Ok(Caller::Anonymous)
         }
         Err(problem) => Err(problem),
@@ -176,13 +185,14 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 async fn member(
     edge: &Edge,
     token: &str,
-    allowance: &mut Allowance<'_>,
+    (allowance, passage): (&mut Allowance<'_>, &mut Passage),
     now: Timestamp,
 ) -> Result<Member, Problem> {
     let claims = edge
         .tokens
         .verify(token, now)
         .map_err(|bad| Problem::unauthenticated(format!("The {bad}.")))?;
+    passage.user_id = Some(claims.user_id);
     let member = live_member(edge, claims.user_id, claims.session_id, now).await?;
     // After that: a token that has ended is nobody's, and spends nobody's allowance.
     allowance.take_for_user(claims.user_id)?;

@@ -1,11 +1,12 @@
 //! The one error type of the edge, and the one place that turns errors into status codes.
 
+use crate::security::Refused;
 use crate::telemetry::context;
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use domain::RejectionKind;
+use domain::{EmailAddress, RejectionKind};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::error::Error;
@@ -31,6 +32,8 @@ struct Parts {
     headers: HeaderMap,
     /// Why we failed, for the log only.
     cause: Option<String>,
+    /// Whose account it is about, for the security log only.
+    email: Option<EmailAddress>,
 }
 
 /// One thing that is wrong with one part of the request.
@@ -80,6 +83,7 @@ impl Problem {
             members: Map::new(),
             headers: HeaderMap::new(),
             cause: None,
+            email: None,
         }))
     }
 
@@ -114,6 +118,13 @@ impl Problem {
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// Remembers for the security log whose account was to be signed in to.
+    #[must_use]
+    pub fn about_account(mut self, email: EmailAddress) -> Self {
+        self.0.email = Some(email);
+        self
     }
 
     /// The status that this is answered with.
@@ -171,7 +182,7 @@ impl fmt::Display for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Parts { status, code, detail, errors, members, headers, cause } = *self.0;
+        let Parts { status, code, detail, errors, members, headers, cause, email } = *self.0;
         if let Some(cause) = cause {
             // The request's id and trace id come from the span that this runs in.
             if status == StatusCode::INTERNAL_SERVER_ERROR {
@@ -200,6 +211,7 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        response.extensions_mut().insert(Refused { code, email });
         response
     }
 }

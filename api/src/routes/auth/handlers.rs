@@ -38,7 +38,8 @@ pub(super) async fn login(
 ) -> Result<Response, Problem> {
     let LoginBody { email, password } = body.value;
     let call = command.call(body.fingerprint).of(&email);
-    let signed_in = accounts::sign_in(&app, &call, &email, password, address).await?;
+    let signed_in = accounts::sign_in(&app, &call, &email, password, address).await;
+    let signed_in = signed_in.map_err(|failure| Problem::from(failure).about_account(email))?;
     answer(&app, signed_in).await
 }
 
