@@ -109,12 +109,6 @@ impl Keys {
     pub fn fingerprints(&self) -> FingerprintKey {
         FingerprintKey::new(self.fingerprint_secret.as_ref().unwrap_or(&self.refresh_secret))
     }
-
-    /// The secret that all processes of a shop share, to derive others from: whoever uses it puts a purpose of its
-    /// own into every message.
-    pub(crate) fn shared_secret(&self) -> &[u8] {
-        &self.refresh_secret
-    }
 }
 
 impl fmt::Debug for Keys {

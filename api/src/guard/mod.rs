@@ -30,7 +30,7 @@ mod recent;
 pub use access::{AccessCache, AccessSource, SessionAccess, Unavailable, UserAccess};
 pub use address::{Origin, Peer, TrustedProxies};
 pub use caller::{Caller, Member};
-pub use permission::{ClientAddress, Permission};
+pub use permission::{ClientAddress, LimitedAddress, Permission};
 pub use policy::LivePolicy;
 pub use recent::{RecentDecision, RecentDecisions};
 

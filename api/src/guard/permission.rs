@@ -40,6 +40,23 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     }
 }
 
+/// From where the request comes, if that bounds what it may do: not where limits are off, for load generators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitedAddress(pub Option<IpAddr>);
+
+impl Takes for LimitedAddress {}
+
+impl<S: Send + Sync> FromRequestParts<S> for LimitedAddress {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, state).await?;
+        let admitted: Option<&Admitted> = parts.extensions.get();
+        let is_limited = admitted.is_some_and(|admitted| admitted.edge.limits.is_some());
+        Ok(Self(is_limited.then_some(address)))
+    }
+}
+
 /// What a request was allowed, for an answer that goes on: whoever sends it asks again and again.
 ///
 /// The access token's own end does not count: a client cannot exchange it in the middle of an answer.

@@ -159,10 +159,14 @@ impl From<&dyn domain::Rejection> for Problem {
             RejectionKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             RejectionKind::Denied => StatusCode::FORBIDDEN,
             RejectionKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+            RejectionKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
         };
         let mut problem = Self::new(status, rejection.code(), sentence(&rejection.to_string()));
         if let Some(Value::Object(members)) = rejection.extra() {
             problem.0.members = members;
+        }
+        if let Some(seconds) = rejection.retry_after_seconds() {
+            problem = problem.retry_after(seconds);
         }
         problem
     }
