@@ -1,5 +1,6 @@
 //! Whom a mail about an order goes to, asked at the moment of writing it.
 
+use commands::bus::FingerprintKey;
 use commands::vault::Vault;
 use domain::order::Order;
 use domain::user::User;
@@ -20,7 +21,12 @@ pub struct ReadModelDirectory {
     pub checkpoints: Checkpoints,
     /// Opens the contact.
     pub vault: Vault,
+    /// What recipients have pseudonyms from.
+    pub pseudonyms: FingerprintKey,
 }
+
+/// What they have them for.
+const RECIPIENT: &str = "recipient of mails";
 
 impl Directory for ReadModelDirectory {
     async fn order_mail(
@@ -41,6 +47,7 @@ impl Directory for ReadModelDirectory {
         let Some(user) = user else { return Ok(None) };
         let profile = self.vault.open(user.user_id, &user.profile).await.map_err(boxed)?;
         Ok(Some(OrderMail {
+            recipient: self.pseudonyms.pseudonym(RECIPIENT, &contact.email.folded()),
             email: contact.email,
             locale: user.locale,
             name: profile.and_then(|profile| profile.name),
@@ -97,8 +104,12 @@ mod tests {
         .await;
         let stop = CancellationToken::new();
         let checkpoints = Checkpoints::start((*pool.connect_options()).clone(), stop.clone());
-        let directory =
-            ReadModelDirectory { vault: Vault::new(pool.clone()), pool: pool.clone(), checkpoints };
+        let directory = ReadModelDirectory {
+            vault: Vault::new(pool.clone()),
+            pool: pool.clone(),
+            checkpoints,
+            pseudonyms: FingerprintKey::new(&[7; 32]),
+        };
         let later =
             directory.order_mail(order_id, Position::new(5)).await.map(|found| found.is_some());
         assert!(later.is_err_and(|error| error.to_string().contains("dead letters")));

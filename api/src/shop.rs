@@ -273,6 +273,7 @@ impl Shop {
             pool: mails.clone(),
             checkpoints: checkpoints.clone(),
             vault: vault.clone(),
+            pseudonyms: keys.fingerprints(),
         };
         let mut notify = NotifyConfig::new(config.mail_sender, config.mailer);
         notify.stream = config.stream.clone();

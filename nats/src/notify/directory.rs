@@ -8,6 +8,8 @@ use std::fmt;
 pub struct OrderMail {
     /// Where it goes.
     pub email: EmailAddress,
+    /// What stands for that address in the database: alike in every process, and not to be read.
+    pub recipient: String,
     /// The language it is written in.
     pub locale: Locale,
     /// How to address the customer, if they said.

@@ -11,6 +11,7 @@ fn order_in(currency: &str, locale: &str) -> OrderMail {
     let currency = Currency::parse(currency).expect("an active code");
     let money = |minor| Money::new(minor, currency).expect("a small amount");
     OrderMail {
+        recipient: "pseudonym".to_owned(),
         email: EmailAddress::parse("ada@example.com").expect("an address"),
         locale: Locale::parse(locale).expect("a language we speak"),
         name: Some(Name::parse("Ada").expect("a name")),
