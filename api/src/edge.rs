@@ -9,6 +9,7 @@ use crate::guard::{AccessCache, LivePolicy, TrustedProxies, guard};
 use crate::http::Problem;
 use crate::key_uses::KeyUses;
 use crate::limits::Limits;
+use crate::security::SecurityLog;
 use crate::telemetry::{Metrics, note_route, observe};
 use axum::Router;
 use axum::extract::Request;
@@ -46,6 +47,8 @@ pub struct Edge {
     pub trusted_proxies: TrustedProxies,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who was refused.
+    pub security: Arc<SecurityLog>,
 }
 
 /// Puts the edge around a router: the whole service, ready to be served.

@@ -10,6 +10,7 @@
 //! | [`guard`] | may this request come in, and who sends it? |
 //! | [`auth`] | how does somebody prove who they are? |
 //! | [`limits`] | how much may one client ask? |
+//! | [`security`] | who was refused, and from where was something changed? |
 //! | [`edge`] | in which order does all that happen? |
 //! | [`routes`] | what can be asked, and what is answered? |
 //! | [`openapi`] | how is that described? |
@@ -40,6 +41,7 @@ pub mod pools;
 pub mod progress;
 pub mod readiness;
 pub mod routes;
+pub mod security;
 pub mod seed;
 pub mod server;
 pub mod settings;

@@ -20,6 +20,7 @@ use crate::key_uses::KeyUses;
 use crate::pools::{self, Pools};
 use crate::progress::{self, Stuck};
 use crate::routes::default_policy;
+use crate::security::{EmailHash, SecurityLog};
 use crate::supervisor::{Supervisor, Tasks};
 use crate::telemetry::{self, Metrics};
 use anyhow::Context as _;
@@ -170,6 +171,11 @@ impl Shop {
             let pool = worker_pool.clone();
             move |stop| dead_letters::count(counts.clone(), pool.clone(), stop)
         });
+        let security = Arc::new(SecurityLog::new(&metrics, EmailHash::new(&keys)));
+        supervisor.watch("security_log", true, {
+            let (security, pool) = (Arc::clone(&security), worker_pool.clone());
+            move |stop| Arc::clone(&security).write(pool.clone(), stop)
+        });
         telemetry::show_projections(&metrics, &checkpoints);
         telemetry::show_history(&metrics, tail.other_history());
 
@@ -271,6 +277,7 @@ impl Shop {
                 pool: mails.clone(),
                 checkpoints: checkpoints.clone(),
                 vault: vault.clone(),
+                pseudonyms: keys.fingerprints(),
             },
             accounts: AccountDirectory {
                 vault: vault.clone(),
@@ -278,6 +285,7 @@ impl Shop {
                 reset_tokens: Arc::clone(&reset_tokens),
                 verification_tokens: Arc::clone(&verification_tokens),
                 links: config.mail_links,
+                pseudonyms: keys.fingerprints(),
             },
         };
         let mut notify = NotifyConfig::new(config.mail_sender, config.mailer);
@@ -332,6 +340,7 @@ impl Shop {
             brake: Brake::default(),
             code_brake: Brake::default(),
             key_uses,
+            security,
             lifelines: default_policy::lifelines(),
             provider,
             webhook_secret,

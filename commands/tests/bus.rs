@@ -45,6 +45,7 @@ fn checkout_of(customer_id: UserId) -> Checkout {
         contact: Sealed::from_ciphertext("sealed".to_owned()),
         order_id: new_id(),
         number: 1,
+        address: None,
         payment: None,
     }
 }

@@ -13,6 +13,8 @@ pub enum RejectionKind {
     Denied,
     /// Who the caller is could not be accepted (401).
     Unauthenticated,
+    /// The caller has too much of it already (429).
+    TooMany,
 }
 
 /// A refusal stated as a fact. Every aggregate's rejection type implements it, so that a new
@@ -27,6 +29,11 @@ pub trait Rejection: std::error::Error + Send + Sync + 'static {
     /// Members beside `detail` that help the caller to react, e.g. what is still in stock.
     /// An object, or nothing.
     fn extra(&self) -> Option<Value> {
+        None
+    }
+
+    /// In how many seconds trying again may help, where that is known.
+    fn retry_after_seconds(&self) -> Option<u64> {
         None
     }
 }

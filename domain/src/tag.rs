@@ -6,6 +6,9 @@ use std::fmt;
 /// The folded e-mail address of an account.
 pub const EMAIL: &str = "email";
 
+/// Who placed an order: `user/<id>`, and `address/<pseudonym>` of the network that it came from.
+pub const ORDERED_BY: &str = "ordered_by";
+
 /// By which a decision finds events of streams that it does not know, such as `email:ann@example.com`.
 ///
 /// Which of its names an event has, its type says ([`crate::EventTypes::TAGS`]); the value comes from

@@ -35,6 +35,7 @@ mod rows;
 mod runner;
 mod status;
 
+pub mod audit;
 pub mod carts;
 pub mod catalogue;
 pub mod orders;
@@ -61,4 +62,5 @@ pub const ALL: &[&dyn Projection] = &[
     &permissions::READ_MODEL,
     &stock::READ_MODEL,
     &sessions::READ_MODEL,
+    &audit::READ_MODEL,
 ];

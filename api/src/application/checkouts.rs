@@ -2,11 +2,13 @@
 
 use super::payments::{self, Asked, Instrument};
 use super::{App, Call, Failure};
+use crate::limits::network;
 use commands::bus::Loaded;
 use commands::checkout::{self, Checkout, StartedPayment};
 use commands::payments::Attempt;
 use domain::order::Order;
 use domain::{CartId, Money, OrderContact, OrderId, Position, Timestamp, UserId};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use commands::checkout::Quote;
@@ -21,7 +23,12 @@ pub struct CheckOut {
     pub contact: OrderContact,
     /// How to pay at once; without it the order waits for a payment.
     pub payment: Option<Instrument>,
+    /// From where; none for load generators, whose unpaid orders nothing bounds.
+    pub from: Option<IpAddr>,
 }
+
+/// What networks have pseudonyms for.
+const ADDRESS_OF_ORDER: &str = "address of an order";
 
 /// What was ordered.
 pub struct CheckedOut {
@@ -77,6 +84,9 @@ async fn place_and_pay(
         contact: app.vault.seal(member_id, &request.contact).await?,
         order_id,
         number: app.order_numbers.next().await.map_err(Failure::unavailable)?,
+        address: request
+            .from
+            .map(|address| app.bus.pseudonym(ADDRESS_OF_ORDER, &network(address).to_string())),
         payment: payment.as_ref().map(|(payment_id, payment)| StartedPayment {
             payment_id: *payment_id,
             method: payment.method.to_owned(),

@@ -40,6 +40,7 @@ pub use in_flight::InFlight;
 use crate::auth::{AccessTokens, Brake, NumberedTokens, Passwords};
 use crate::guard::{AccessCache, LivePolicy};
 use crate::key_uses::KeyUses;
+use crate::security::SecurityLog;
 use commands::bus::{Bus, Executed, Plan, World};
 use commands::journal::{JournalReader, Tail};
 use commands::numbers::Numbers;
@@ -100,6 +101,8 @@ pub struct App {
     pub policy: Arc<LivePolicy>,
     /// When keys of programs were used.
     pub key_uses: Arc<KeyUses>,
+    /// Who was refused.
+    pub security: Arc<SecurityLog>,
     /// What nobody could repair the permission rules without; they never take it from an administrator.
     pub lifelines: Vec<Lifeline>,
     /// Requests of several steps that are running here.

@@ -2,7 +2,7 @@
 
 use super::boxed;
 use crate::auth::NumberedTokens;
-use commands::bus::Bus;
+use commands::bus::{Bus, FingerprintKey};
 use commands::vault::Vault;
 use domain::UserId;
 use domain::user::User;
@@ -21,7 +21,12 @@ pub struct AccountDirectory {
     pub verification_tokens: Arc<NumberedTokens>,
     /// Where the storefront is, if it has the pages `/reset-password` and `/verify-email`.
     pub links: Option<String>,
+    /// What recipients have pseudonyms from.
+    pub pseudonyms: FingerprintKey,
 }
+
+/// What they have them for.
+const RECIPIENT: &str = "recipient of mails about an account";
 
 impl AccountDirectory {
     /// From the journal, which is never behind: a token that was used a moment ago is not sent.
@@ -54,6 +59,7 @@ impl AccountDirectory {
         let profile = self.vault.open_optional(user_id, profile.as_ref()).await.map_err(boxed)?;
         let Some(profile) = profile else { return Ok(None) };
         let name = profile.name.filter(|_| user.tickets.email_verified);
-        Ok(Some(AccountMail { email: profile.email, locale, name, token }))
+        let recipient = self.pseudonyms.pseudonym(RECIPIENT, &profile.email.folded());
+        Ok(Some(AccountMail { email: profile.email, recipient, locale, name, token }))
     }
 }

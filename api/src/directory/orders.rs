@@ -1,6 +1,7 @@
 //! Mails about orders.
 
 use super::boxed;
+use commands::bus::FingerprintKey;
 use commands::vault::Vault;
 use domain::order::Order;
 use domain::user::User;
@@ -21,7 +22,12 @@ pub struct OrderDirectory {
     pub checkpoints: Checkpoints,
     /// Opens the contact.
     pub vault: Vault,
+    /// What recipients have pseudonyms from.
+    pub pseudonyms: FingerprintKey,
 }
+
+/// What they have them for.
+const RECIPIENT: &str = "recipient of mails";
 
 impl OrderDirectory {
     /// See [`nats::notify::Directory::order_mail`].
@@ -43,6 +49,7 @@ impl OrderDirectory {
         let Some(user) = user else { return Ok(None) };
         let profile = self.vault.open(user.user_id, &user.profile).await.map_err(boxed)?;
         Ok(Some(OrderMail {
+            recipient: self.pseudonyms.pseudonym(RECIPIENT, &contact.email.folded()),
             email: contact.email,
             locale: user.locale,
             name: profile.and_then(|profile| profile.name),
@@ -93,8 +100,12 @@ mod tests {
         .await;
         let stop = CancellationToken::new();
         let checkpoints = Checkpoints::start((*pool.connect_options()).clone(), stop.clone());
-        let directory =
-            OrderDirectory { vault: Vault::new(pool.clone()), pool: pool.clone(), checkpoints };
+        let directory = OrderDirectory {
+            vault: Vault::new(pool.clone()),
+            pool: pool.clone(),
+            checkpoints,
+            pseudonyms: FingerprintKey::new(&[7; 32]),
+        };
         let later =
             directory.order_mail(order_id, Position::new(5)).await.map(|found| found.is_some());
         assert!(later.is_err_and(|error| error.to_string().contains("dead letters")));

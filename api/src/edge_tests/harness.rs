@@ -10,6 +10,7 @@ use crate::guard::{
 };
 use crate::http::{Body, Id, Json, Path};
 use crate::limits::Limits;
+use crate::security::{EmailHash, SecurityLog};
 use crate::telemetry::Metrics;
 use async_trait::async_trait;
 use axum::Router;
@@ -102,6 +103,8 @@ impl Shop {
 
     pub(super) fn with(limits: Option<Limits>, trusted_proxies: TrustedProxies) -> Self {
         let people = Arc::new(People::default());
+        let metrics = Arc::new(Metrics::new().expect("the names are right"));
+        let security = SecurityLog::new(&metrics, EmailHash::new(&Keys::for_tests()));
         let edge = Arc::new(Edge {
             world: World { now, new_id: new_uuid },
             tokens: Arc::new(AccessTokens::new(&Keys::for_tests())),
@@ -110,7 +113,8 @@ impl Shop {
             key_uses: Arc::default(),
             limits,
             trusted_proxies,
-            metrics: Arc::new(Metrics::new().expect("the names are right")),
+            metrics,
+            security: Arc::new(security),
         });
         Self { edge, people }
     }

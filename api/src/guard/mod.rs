@@ -31,7 +31,7 @@ mod step_up;
 pub use access::{AccessCache, AccessSource, SessionAccess, Unavailable, UserAccess};
 pub use address::{Origin, Peer, TrustedProxies};
 pub use caller::{Caller, Member, Person, Via};
-pub use permission::{ClientAddress, ClientDevice, Permission};
+pub use permission::{ClientAddress, ClientDevice, LimitedAddress, Permission};
 pub use policy::LivePolicy;
 pub use recent::{RecentDecision, RecentDecisions};
 pub use step_up::{Fresh, FreshPerson};
@@ -40,12 +40,13 @@ use crate::auth::{API_KEY_PREFIX, ApiKeySecret};
 use crate::edge::Edge;
 use crate::http::{POLICY_VERSION, Problem, RequestPath, number};
 use crate::limits::Allowance;
+use crate::security::Passage;
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use domain::policy::CompiledPolicy;
+use domain::policy::{CompiledPolicy, Verdict};
 use domain::{ApiKeyHash, ApiKeyId, SessionId, Timestamp, UserId};
 use permission::Admitted;
 use std::sync::Arc;
@@ -71,10 +72,12 @@ pub(crate) const PROBE_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 /// The middleware.
 pub async fn guard(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
     let mut allowance = Allowance::new(edge.limits.as_ref());
-    let mut response = match admit(&edge, &mut request, &mut allowance).await {
+    let mut passage = Passage::of(request.extensions(), request.method(), request.uri());
+    let mut response = match admit(&edge, &mut request, &mut allowance, &mut passage).await {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
+    passage.end(&edge.security, &response, (edge.world.now)());
     allowance.write_headers(response.headers_mut());
     response
 }
@@ -84,6 +87,7 @@ async fn admit(
     edge: &Arc<Edge>,
     request: &mut Request,
     allowance: &mut Allowance<'_>,
+    passage: &mut Passage,
 ) -> Result<(), Problem> {
     let asked = request.uri().path_and_query();
     if asked.is_some_and(|asked| asked.as_str().len() > MAX_TARGET_BYTES) {
@@ -98,6 +102,7 @@ async fn admit(
     let now = (edge.world.now)();
     let peer = Peer::of(request.extensions());
     let address = edge.trusted_proxies.client_address(peer, request.headers())?;
+    passage.address = Some(address);
     allowance.take_for_address(address, &path)?;
 
     if edge.policy.is_awaited() {
@@ -110,12 +115,15 @@ async fn admit(
         edge.policy.wait_for(wanted).await?;
     }
     let policy = edge.policy.current();
+    passage.under(policy.version());
     if policy.is_address_banned(address, now) {
         return Err(Problem::banned());
     }
-    let caller = identify(edge, request.headers(), &path, allowance, now).await?;
+    let caller = identify(edge, request.headers(), &path, (allowance, passage), now).await?;
     edge.policy.recent().note(&caller, request.method(), &path);
-    judge(&policy, &caller, request.method(), &path)?;
+    let (verdict, judged) = judge(&policy, &caller, request.method(), &path);
+    passage.judged(verdict);
+    judged?;
     let extensions = request.extensions_mut();
     extensions.insert(path);
     extensions.insert(caller);
@@ -128,15 +136,15 @@ fn judge(
     caller: &Caller,
     method: &Method,
     path: &RequestPath,
-) -> Result<(), Problem> {
+) -> (Verdict, Result<(), Problem>) {
     // The policy itself knows that HEAD follows GET.
-    if policy.decide(caller.for_policy(), method.as_str(), path.canonical()).is_allowed() {
-        return Ok(());
-    }
-    Err(match caller {
-        Caller::Anonymous => Problem::unauthenticated("Sign in first."),
-        Caller::Member(_) => Problem::forbidden(),
-    })
+    let verdict = policy.decide(caller.for_policy(), method.as_str(), path.canonical());
+    let judged = match caller {
+        _ if verdict.is_allowed() => Ok(()),
+        Caller::Anonymous => Err(Problem::unauthenticated("Sign in first.")),
+        Caller::Member(_) => Err(Problem::forbidden()),
+    };
+    (verdict, judged)
 }
 
 /// Why nobody is let in.
@@ -148,12 +156,12 @@ async fn identify(
     edge: &Edge,
     headers: &HeaderMap,
     path: &RequestPath,
-    allowance: &mut Allowance<'_>,
+    (allowance, passage): (&mut Allowance<'_>, &mut Passage),
     now: Timestamp,
 ) -> Result<Caller, Problem> {
     let member = match bearer(headers) {
         Ok(None) => return Ok(Caller::Anonymous),
-        Ok(Some(token)) => member(edge, token, path, allowance, now).await,
+        Ok(Some(token)) => member(edge, token, path, (allowance, passage), now).await,
         Err(problem) => Err(problem),
     };
     match member {
@@ -161,6 +169,7 @@ async fn identify(
         Err(problem)
             if problem.code() == "unauthenticated" && TOKEN_PATHS.contains(&path.as_str()) =>
         {
+            passage.user_id = None;
             Ok(Caller::Anonymous)
         }
         Err(problem) => Err(problem),
@@ -187,16 +196,19 @@ async fn member(
     edge: &Edge,
     token: &str,
     path: &RequestPath,
-    allowance: &mut Allowance<'_>,
+    (allowance, passage): (&mut Allowance<'_>, &mut Passage),
     now: Timestamp,
 ) -> Result<Member, Problem> {
     let member = if token.starts_with(API_KEY_PREFIX) {
         let key = ApiKeySecret::parse(token);
         let key = key.ok_or_else(|| Problem::unauthenticated("The API key is not valid."))?;
-        program(edge, key.user_id, key.key_id, Some(&key.hash()), now).await?
+        let program = program(edge, key.user_id, key.key_id, Some(&key.hash()), now).await?;
+        passage.user_id = Some(program.user_id);
+        program
     } else {
         let bad = |bad| Problem::unauthenticated(format!("The {bad}."));
         let claims = edge.tokens.verify(token, now).map_err(bad)?;
+        passage.user_id = Some(claims.user_id);
         let signs_out = path.as_str() == SIGN_OUT_PATH;
         person(edge, claims.user_id, claims.session_id, signs_out, now).await?
     };

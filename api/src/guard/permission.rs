@@ -4,6 +4,7 @@ use super::{Caller, judge, still};
 use crate::edge::Edge;
 use crate::http::{Problem, RequestPath, Unguarded};
 use crate::openapi::takes::Takes;
+use crate::security::Passage;
 use axum::BoxError;
 use axum::extract::FromRequestParts;
 use axum::http::Method;
@@ -62,6 +63,23 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientDevice {
     }
 }
 
+/// From where the request comes, if that bounds what it may do: not where limits are off, for load generators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitedAddress(pub Option<IpAddr>);
+
+impl Takes for LimitedAddress {}
+
+impl<S: Send + Sync> FromRequestParts<S> for LimitedAddress {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, state).await?;
+        let admitted: Option<&Admitted> = parts.extensions.get();
+        let is_limited = admitted.is_some_and(|admitted| admitted.edge.limits.is_some());
+        Ok(Self(is_limited.then_some(address)))
+    }
+}
+
 /// What a request was allowed, for an answer that goes on: whoever sends it asks again and again.
 ///
 /// The access token's own end does not count: a client cannot exchange it in the middle of an answer.
@@ -70,6 +88,7 @@ pub struct Permission {
     caller: Caller,
     method: Method,
     path: RequestPath,
+    passage: Passage,
     asked: Instant,
 }
 
@@ -83,7 +102,7 @@ impl Permission {
         stream::try_unfold(answer, |(mut rest, mut permission)| async {
             let Some(item) = rest.next().await.transpose()? else { return Ok(None) };
             if let Err(problem) = permission.still_stands().await {
-                tracing::info!(problem.code = problem.code(), "an answer was cut off");
+                permission.note_end(&problem);
                 return Err(format!("the permission has ended: {}", problem.code()).into());
             }
             Ok(Some((item, (rest, permission))))
@@ -102,6 +121,7 @@ impl Permission {
         let Admitted { edge, address } = &self.admitted;
         let now = (edge.world.now)();
         let policy = edge.policy.current();
+        self.passage.under(policy.version());
         if policy.is_address_banned(*address, now) {
             return Err(Problem::banned());
         }
@@ -109,7 +129,18 @@ impl Permission {
             let member = still(edge, member, now).await?;
             self.caller = Caller::Member(member);
         }
-        judge(&policy, &self.caller, &self.method, &self.path)
+        let (verdict, judged) = judge(&policy, &self.caller, &self.method, &self.path);
+        self.passage.judged(verdict);
+        judged
+    }
+
+    /// What cuts an answer off is a refusal like one before it, unless the fault is ours.
+    fn note_end(self, problem: &Problem) {
+        tracing::info!(problem.code = problem.code(), "an answer was cut off");
+        if problem.status().is_client_error() {
+            let Admitted { edge, .. } = self.admitted;
+            self.passage.refused(&edge.security, problem.code(), None, (edge.world.now)());
+        }
     }
 }
 
@@ -120,9 +151,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Permission {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let extensions = &parts.extensions;
-        let admitted = extensions.get().cloned().ok_or_else(|| Problem::internal(&Unguarded))?;
+        let admitted: Admitted =
+            extensions.get().cloned().ok_or_else(|| Problem::internal(&Unguarded))?;
         let (caller, path) =
             (Caller::of(extensions)?.clone(), RequestPath::of(extensions)?.clone());
-        Ok(Self { admitted, caller, method: parts.method.clone(), path, asked: Instant::now() })
+        let mut passage = Passage::of(extensions, &parts.method, &parts.uri).by(&caller);
+        let Admitted { address, .. } = admitted;
+        passage.address = Some(address);
+        let method = parts.method.clone();
+        Ok(Self { admitted, caller, method, path, passage, asked: Instant::now() })
     }
 }

@@ -1,11 +1,12 @@
 //! The one error type of the edge, and the one place that turns errors into status codes.
 
+use crate::security::Refused;
 use crate::telemetry::context;
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use domain::RejectionKind;
+use domain::{EmailAddress, RejectionKind};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::error::Error;
@@ -31,6 +32,8 @@ struct Parts {
     headers: HeaderMap,
     /// Why we failed, for the log only.
     cause: Option<String>,
+    /// Whose account it is about, for the security log only.
+    email: Option<EmailAddress>,
 }
 
 /// One thing that is wrong with one part of the request.
@@ -80,6 +83,7 @@ impl Problem {
             members: Map::new(),
             headers: HeaderMap::new(),
             cause: None,
+            email: None,
         }))
     }
 
@@ -116,6 +120,13 @@ impl Problem {
         self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
+    /// Remembers for the security log whose account was to be signed in to.
+    #[must_use]
+    pub fn about_account(mut self, email: EmailAddress) -> Self {
+        self.0.email = Some(email);
+        self
+    }
+
     /// The status that this is answered with.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -148,10 +159,14 @@ impl From<&dyn domain::Rejection> for Problem {
             RejectionKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             RejectionKind::Denied => StatusCode::FORBIDDEN,
             RejectionKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+            RejectionKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
         };
         let mut problem = Self::new(status, rejection.code(), sentence(&rejection.to_string()));
         if let Some(Value::Object(members)) = rejection.extra() {
             problem.0.members = members;
+        }
+        if let Some(seconds) = rejection.retry_after_seconds() {
+            problem = problem.retry_after(seconds);
         }
         problem
     }
@@ -171,7 +186,7 @@ impl fmt::Display for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Parts { status, code, detail, errors, members, headers, cause } = *self.0;
+        let Parts { status, code, detail, errors, members, headers, cause, email } = *self.0;
         if let Some(cause) = cause {
             // The request's id and trace id come from the span that this runs in.
             if status == StatusCode::INTERNAL_SERVER_ERROR {
@@ -200,6 +215,7 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        response.extensions_mut().insert(Refused { code, email });
         response
     }
 }

@@ -38,6 +38,7 @@ async fn a_rejection_becomes_the_status_of_its_kind_with_its_members() {
         (RejectionKind::Invalid, 422),
         (RejectionKind::Denied, 403),
         (RejectionKind::Unauthenticated, 401),
+        (RejectionKind::TooMany, 429),
     ] {
         let rejection: Box<dyn domain::Rejection> = Box::new(OutOfStock(kind));
         let (got, headers, body) = rendered(Problem::from(rejection)).await;

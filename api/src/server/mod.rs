@@ -90,6 +90,7 @@ impl Service {
             limits: is_limited.then(|| Limits::new(Rates::default())),
             trusted_proxies,
             metrics: Arc::clone(&shop.metrics),
+            security: Arc::clone(&app.security),
         };
         let provider_pages = shop.provider_pages.clone();
         Self { edge: Arc::new(edge), app, provider_pages, operations: Operations::of(shop) }

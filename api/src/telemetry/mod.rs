@@ -14,6 +14,6 @@ pub(crate) use lag::{show_history, show_projections, show_relay};
 pub(crate) use logs::subscriber;
 pub use logs::{LogError, init_logs};
 pub use metrics::{Metrics, MetricsError};
-pub(crate) use observe::{note_route, observe};
+pub(crate) use observe::{method_label, note_route, observe};
 pub(crate) use write_side::show_write_side;
 pub use writer::flush_logs;

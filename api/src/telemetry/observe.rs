@@ -121,7 +121,7 @@ impl Drop for Record {
 }
 
 /// Methods that clients make up must not make up series.
-fn method_label(method: &Method) -> &'static str {
+pub(crate) fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

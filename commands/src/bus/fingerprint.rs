@@ -6,6 +6,11 @@ use aws_lc_rs::hmac;
 /// Keeps these codes apart from others that the same secret may authenticate.
 const PURPOSE: &[u8] = b"gomall request fingerprint 1";
 
+const PSEUDONYM: &[u8] = b"gomall pseudonym 1";
+
+/// Half of what the hash has: no two texts meet.
+const PSEUDONYM_BYTES: usize = 16;
+
 /// Turns a body's digest into what the journal keeps. A digest alone could be compared with the
 /// digests of guesses by whoever reads the database; this needs a secret that is not in there. All
 /// processes of one shop must hold the same.
@@ -26,6 +31,15 @@ impl FingerprintKey {
         let message = [PURPOSE, request.key.as_bytes(), &request.fingerprint].concat();
         let code = hmac::sign(&self.0, &message);
         code.as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+
+    /// What stands for a personal text in the database, for one purpose: 32 hexadecimal digits of an HMAC, alike for
+    /// who knows the text, and unreadable without the secret.
+    #[must_use]
+    pub fn pseudonym(&self, purpose: &str, text: &str) -> String {
+        let message = [PSEUDONYM, purpose.as_bytes(), b"\0", text.as_bytes()].concat();
+        let code = hmac::sign(&self.0, &message);
+        code.as_ref()[..PSEUDONYM_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

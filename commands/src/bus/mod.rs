@@ -118,6 +118,12 @@ impl Bus {
         &self.counters
     }
 
+    /// What stands for a personal text in tags, see [`FingerprintKey::pseudonym`].
+    #[must_use]
+    pub fn pseudonym(&self, purpose: &str, text: &str) -> String {
+        self.fingerprints.pseudonym(purpose, text)
+    }
+
     /// The time and the ids that decisions of this process get.
     #[must_use]
     pub fn world(&self) -> World {

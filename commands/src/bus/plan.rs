@@ -45,8 +45,16 @@ pub struct Plan {
     pub(super) key: Option<RequestKey>,
 }
 
+/// Which of the events with a tag a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counts {
+    All,
+    OpenOrders,
+}
+
 /// So many events may have a tag, and no more.
 pub(super) struct Limit {
+    pub(super) counts: Counts,
     pub(super) tag: Tag,
     pub(super) most: u32,
     pub(super) refusal: fn() -> Box<dyn Rejection>,
@@ -111,7 +119,7 @@ impl Plan {
         self
     }
 
-    /// The tag for those of the plan's events whose type has one of that name.
+    /// The tag for those of the plan's events whose type has one of that name. Of several of one name they get all.
     #[must_use]
     pub fn tagged(mut self, tag: Tag) -> Self {
         self.tags.push(tag);
@@ -122,7 +130,20 @@ impl Plan {
     /// when the last of them is being appended at this very moment by somebody else.
     #[must_use]
     pub fn at_most(mut self, most: u32, tag: Tag, refusal: fn() -> Box<dyn Rejection>) -> Self {
-        self.limits.push(Limit { tag, most, refusal });
+        self.limits.push(Limit { counts: Counts::All, tag, most, refusal });
+        self
+    }
+
+    /// Refuses if so many of the events with the tag, which are `OrderPlaced`, are of orders that still wait for their
+    /// money. Holds like [`Plan::at_most`]; an order that is paid or cancelled does not count any more.
+    #[must_use]
+    pub fn at_most_open(
+        mut self,
+        most: u32,
+        tag: Tag,
+        refusal: fn() -> Box<dyn Rejection>,
+    ) -> Self {
+        self.limits.push(Limit { counts: Counts::OpenOrders, tag, most, refusal });
         self
     }
 
@@ -295,10 +316,15 @@ pub(super) fn place(
     plan: &Plan,
     event_id: Uuid,
 ) -> Result<NewEvent, AppendError> {
-    let tag = |name: &str| plan.tags.iter().find(|tag| tag.name == name).cloned();
-    let missing = |name| AppendError::Unstorable(format!("{} without its {name}", form.event_type));
-    let tags = form.tags.iter().map(|name| tag(name).ok_or_else(|| missing(name)));
-    let tags = tags.collect::<Result<Vec<_>, _>>()?;
+    let mut tags = vec![];
+    for name in form.tags {
+        let before = tags.len();
+        tags.extend(plan.tags.iter().filter(|tag| tag.name == name).cloned());
+        if tags.len() == before {
+            let missing = format!("{} without its {name}", form.event_type);
+            return Err(AppendError::Unstorable(missing));
+        }
+    }
     let context = &plan.context;
     let metadata = Metadata {
         event_id,

@@ -1,5 +1,6 @@
 //! What a plan is made from: a cart with the products of its lines, read at one time.
 
+use super::holds;
 use super::rejection::{CheckoutRejection, PriceChange, Shortage};
 use super::{Checkout, PAY_WITHIN_SECONDS};
 use crate::bus::{Bus, Context, ExecuteError, Loaded, Plan};
@@ -160,6 +161,10 @@ impl Draft {
                 &order_id,
                 OrderCommand::StartPayment { payment_id: payment.payment_id },
             );
+        }
+        plan = holds::tagged(plan, checkout.customer_id, checkout.address.as_deref());
+        if checkout.address.is_some() {
+            plan = holds::bounded(plan, checkout.customer_id);
         }
         Ok(self.products_unchanged(plan))
     }

@@ -8,9 +8,11 @@
 //! as expectations, so an order never carries a price that was not in force when it was placed.
 
 mod draft;
+mod holds;
 mod rejection;
 pub mod unpaid;
 
+pub use holds::{MAX_OF_ADDRESS, MAX_OF_USER};
 pub use rejection::{CheckoutRejection, PriceChange, Shortage};
 
 use crate::bus::{Bus, Context, ExecuteError, Loaded, Plan, RequestKey};
@@ -44,6 +46,9 @@ pub struct Checkout {
     pub order_id: OrderId,
     /// The order's number, from [`crate::numbers::Numbers`].
     pub number: i32,
+    /// From where it is ordered, by a [pseudonym](crate::bus::FingerprintKey::pseudonym). Without it nothing bounds
+    /// how many orders wait for their money: load generators are no customers.
+    pub address: Option<String>,
     /// The payment that starts with the order, if one does.
     pub payment: Option<StartedPayment>,
 }
@@ -118,7 +123,15 @@ pub async fn place_order(
     for _ in 0..MAX_PLANS {
         let cart = bus.peek::<Cart>(&checkout.cart_id).await?;
         let draft = Draft::read(bus, cart).await?;
-        result = match draft.plan(checkout, context, bus.journal().clock().now()) {
+        let crowded = match &checkout.address {
+            Some(address) => holds::check_address(bus, checkout.customer_id, address).await?,
+            None => None,
+        };
+        let plan = match crowded {
+            Some(refusal) => Err(refusal),
+            None => draft.plan(checkout, context, bus.journal().clock().now()),
+        };
+        result = match plan {
             Ok(plan) => bus.execute(keyed(plan)).await,
             // A refusal is only worth something if it was made on a state that holds, and if this
             // is not the repetition of what has emptied the cart.

@@ -21,7 +21,15 @@ pub enum CheckoutRejection {
         /// The lines whose price differs.
         lines: Vec<PriceChange>,
     },
+    /// The customer, or the address that they order from, has too many orders that nobody has paid.
+    #[error(
+        "too many orders wait for their payment; pay one of them, or wait until it is cancelled"
+    )]
+    TooManyOpenOrders,
 }
+
+/// When to come back: an open order may be paid, and is cancelled within a quarter of an hour.
+const OPEN_ORDERS_RETRY_SECONDS: u64 = 60;
 
 /// A line that cannot be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,15 +58,27 @@ impl Rejection for CheckoutRejection {
         match self {
             Self::OutOfStock { .. } => "out_of_stock",
             Self::PriceChanged { .. } => "price_changed",
+            Self::TooManyOpenOrders => "too_many_open_orders",
         }
     }
 
     fn kind(&self) -> RejectionKind {
-        RejectionKind::Conflict
+        match self {
+            Self::OutOfStock { .. } | Self::PriceChanged { .. } => RejectionKind::Conflict,
+            Self::TooManyOpenOrders => RejectionKind::TooMany,
+        }
+    }
+
+    fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::OutOfStock { .. } | Self::PriceChanged { .. } => None,
+            Self::TooManyOpenOrders => Some(OPEN_ORDERS_RETRY_SECONDS),
+        }
     }
 
     fn extra(&self) -> Option<Value> {
         Some(match self {
+            Self::TooManyOpenOrders => return None,
             Self::OutOfStock { lines } => json!({
                 "lines": lines.iter().map(|line| json!({
                     "sku": line.sku, "requested": line.requested, "available": line.available,

@@ -8,7 +8,8 @@ use compose::testing::eventually;
 use domain::order::{Order, OrderCommand, OrderLine, OrderStatus, Totals};
 use domain::payment::{Payment, PaymentStatus};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Money, OrderId, PaymentId, Rejection, Sealed, Timestamp};
+use domain::tag::ORDERED_BY;
+use domain::{Money, OrderId, PaymentId, Rejection, Sealed, Tag, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use testkit::{name, new_id, quantity, sku, usd};
@@ -130,7 +131,8 @@ impl Shop {
         };
         let plan = Plan::new(&context())
             .step::<StockItem>(&sku("MUG"), reserve)
-            .step::<Order>(&order_id, place);
+            .step::<Order>(&order_id, place)
+            .tagged(Tag { name: ORDERED_BY, value: "test".to_owned(), person_id: None });
         self.bus.execute(plan).await.expect("there is enough of it");
         order_id
     }

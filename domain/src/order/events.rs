@@ -1,3 +1,4 @@
+use crate::tag::ORDERED_BY;
 use crate::{
     CartId, Money, Name, OrderContact, PaymentId, ProductId, Sealed, Sku, Text, Timestamp, UserId,
     event_types,
@@ -111,7 +112,7 @@ pub enum OrderEvent {
 }
 
 event_types!(OrderEvent {
-    OrderPlaced: 1,
+    OrderPlaced: 1 tagged ORDERED_BY,
     OrderAddressChanged: 1,
     OrderPaymentStarted: 1,
     OrderPaymentEnded: 1,

@@ -9,6 +9,8 @@ use std::fmt;
 pub struct OrderMail {
     /// Where it goes.
     pub email: EmailAddress,
+    /// What stands for that address in the database: alike in every process, and not to be read.
+    pub recipient: String,
     /// The language it is written in.
     pub locale: Locale,
     /// How to address the customer, if they said.
@@ -34,6 +36,9 @@ impl fmt::Debug for OrderMail {
 pub struct AccountMail {
     /// Where it goes.
     pub email: EmailAddress,
+    /// As an order's, and apart from those: orders in somebody's name must not keep what their account needs
+    /// from them.
+    pub recipient: String,
     /// The language it is written in.
     pub locale: Locale,
     /// How to address them: only at an address that is known to be theirs, since whoever registers under

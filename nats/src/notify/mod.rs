@@ -12,6 +12,9 @@
 //! refusal may be its own mistake. What is given up is left as `failed`, and the event is a dead letter
 //! that somebody may let be tried again (`dead_letters.rs`).
 //!
+//! A recipient gets so many mails within an hour (`quota.rs`), whoever orders in their name: the rest waits like mails to
+//! a mailbox that is full, for a day at most.
+//!
 //! Addresses and names are asked for at the moment of sending ([`Directory`]) and kept nowhere. No
 //! log line and no row holds an address; a mail server's words, which may quote one, are reduced to
 //! their status code.
@@ -24,6 +27,7 @@ mod lost;
 mod mailboxes;
 mod mailer;
 mod places;
+mod quota;
 mod texts;
 mod worker;
 
@@ -32,5 +36,6 @@ pub use kind::{AccountNews, MailKind, OrderNews};
 pub use ledger::waiting_mails;
 pub use lost::{LostMail, MAX_LOST_MAILS, lost_mails};
 pub use mailer::{Mailer, MailerError, Sender};
+pub use quota::MAX_MAILS_AN_HOUR;
 pub use texts::{MailText, account_text, order_text};
 pub use worker::{Notifier, NotifyConfig, NotifyStatus};

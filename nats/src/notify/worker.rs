@@ -5,8 +5,10 @@ use super::ledger::{self, Mail, Taken, Unsent};
 use super::mailboxes::Mailboxes;
 use super::mailer::{self, Undelivered};
 use super::places::{Place, Places};
+use super::quota::{self, MAX_MAILS_AN_HOUR};
 use super::{
-    Directory, DirectoryError, MailKind, MailText, Mailer, Sender, account_text, order_text,
+    AccountMail, Directory, DirectoryError, MailKind, MailText, Mailer, OrderMail, Sender,
+    account_text, order_text,
 };
 use crate::consumer::{Consumer, ConsumerConfig, Delivery, Handler, Settled};
 use crate::stream::StreamConfig;
@@ -46,6 +48,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 const DIRECTORY_PAUSE: Duration = Duration::from_secs(1);
 /// How long what is being sent may take when the worker is asked to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(4);
+/// How often recipients are forgotten whose hour is over.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// How often an accepted mail's record is tried while the lease lasts.
 const RECORD_PAUSE: Duration = Duration::from_millis(200);
 
@@ -71,6 +75,8 @@ pub struct NotifyConfig {
     pub longest_mailbox_pause: Duration,
     /// For how long a mail is offered whose recipient's server says "later"; then it is a dead letter.
     pub soft_patience: Duration,
+    /// How many mails one recipient gets within an hour; the others wait, as long as the patience above.
+    pub mails_an_hour: u32,
 }
 
 impl NotifyConfig {
@@ -88,6 +94,7 @@ impl NotifyConfig {
             longest_pause: Duration::from_secs(120),
             longest_mailbox_pause: Duration::from_secs(15 * 60),
             soft_patience: Duration::from_secs(24 * 3600),
+            mails_an_hour: MAX_MAILS_AN_HOUR,
         }
     }
 }
@@ -146,7 +153,12 @@ impl<D: Directory> Notifier<D> {
         };
         let again = dead_letters::try_again(&self.pool, &stop);
         let consumer = Consumer::new(source, self.pool.clone(), client, config);
-        tokio::join!(consumer.run(Arc::clone(&self), stop.clone()), again, self.send_due(&stop));
+        tokio::join!(
+            consumer.run(Arc::clone(&self), stop.clone()),
+            again,
+            self.send_due(&stop),
+            self.forget_hours(&stop)
+        );
     }
 
     /// Sends whatever is due, a few mails at a time. When the server takes none, everything rests.
@@ -249,6 +261,15 @@ impl<D: Directory> Notifier<D> {
         let _in_time_or_not = tokio::time::timeout(STOP_PATIENCE, finished).await;
     }
 
+    /// Recipients whose hour is over leave nothing behind.
+    async fn forget_hours(&self, stop: &CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(FORGET_EVERY)).await.is_some() {
+            if let Err(error) = quota::forget(&self.pool).await {
+                tracing::warn!(%error, "recipients whose hour is over cannot be forgotten yet");
+            }
+        }
+    }
+
     /// Settles a mail in its place, and aside when that takes long. Also whether the mail was tried before.
     async fn settle_in(
         self: Arc<Self>,
@@ -309,23 +330,40 @@ impl<D: Directory> Notifier<D> {
     async fn send(&self, taken: &Taken, give_up: &CancellationToken) -> Result<(), Unsendable> {
         let mail = &taken.mail;
         let quarter = self.config.lease / 4;
-        let (email, name, text) = match tokio::time::timeout(quarter, self.letter(mail)).await {
-            Ok(Ok(Some(letter))) => letter,
-            Ok(Ok(None)) => return Err(Unsendable::Erased),
-            Ok(Err(error)) => return Err(Unsendable::Unknown(error.to_string())),
-            Err(_) => return Err(Unsendable::Unknown("the directory took too long".to_owned())),
-        };
+        let Letter { email, name, recipient, text } =
+            match tokio::time::timeout(quarter, self.letter(mail)).await {
+                Ok(Ok(Some(letter))) => letter,
+                Ok(Ok(None)) => return Err(Unsendable::Erased),
+                Ok(Err(error)) => return Err(Unsendable::Unknown(error.to_string())),
+                Err(_) => {
+                    return Err(Unsendable::Unknown("the directory took too long".to_owned()));
+                }
+            };
         let to = (&email, name.as_ref());
         let message = mailer::compose(&self.config.sender, &mail.message_id, to, text)
             .map_err(Unsendable::Refused)?;
         let address = email.as_str();
         self.mailboxes.offer(address).map_err(|pause| Unsendable::Resting { pause })?;
+        let most = self.config.mails_an_hour;
+        let crowded = match quota::take(&self.pool, &recipient, most).await {
+            Ok(Ok(())) => None,
+            Ok(Err(pause)) => Some(Unsendable::Crowded { pause }),
+            Err(error) => Some(Unsendable::Unknown(error.to_string())),
+        };
+        if let Some(crowded) = crowded {
+            self.mailboxes.let_go(address);
+            return Err(crowded);
+        }
         let offered = self.config.mailer.deliver(mail.event_id, &message);
         let offered = give_up.run_until_cancelled(tokio::time::timeout(quarter, offered));
         let delivered = match offered.await {
             Some(Ok(delivered)) => delivered,
             Some(Err(_)) | None => Err(Undelivered::Silent("it took too long".to_owned())),
         };
+        if delivered.is_err() {
+            // One that cannot be given back is lost for the hour, and nothing else.
+            let _given_or_not = quota::give_back(&self.pool, &recipient).await;
+        }
         match delivered {
             Ok(()) => {
                 self.mailboxes.accepted(address);
@@ -351,14 +389,17 @@ impl<D: Directory> Notifier<D> {
             MailKind::Order(news) => {
                 let order = self.directory.order_mail(about.into(), position).await?;
                 order.map(|order| {
-                    (order.email.clone(), order.name.clone(), order_text(news, &order))
+                    let text = order_text(news, &order);
+                    let OrderMail { email, name, recipient, .. } = order;
+                    Letter { email, name, recipient, text }
                 })
             }
             MailKind::Account(news) => {
                 let account = self.directory.account_mail(news, about.into(), position).await?;
                 account.map(|account| {
                     let text = account_text(news, &account);
-                    (account.email, account.name, text)
+                    let AccountMail { email, name, recipient, .. } = account;
+                    Letter { email, name, recipient, text }
                 })
             }
         })
@@ -382,6 +423,10 @@ impl<D: Directory> Notifier<D> {
             }
             Unsendable::Unknown(problem) => (Unsent::NotNow, problem, first.min(DIRECTORY_PAUSE)),
             Unsendable::Away(problem) => (Unsent::NotNow, problem, Duration::ZERO),
+            Unsendable::Crowded { .. } if taken.soft_for >= self.config.soft_patience => {
+                (Unsent::Failed, CROWDED.to_owned(), Duration::ZERO)
+            }
+            Unsendable::Crowded { pause } => (Unsent::Soft, CROWDED.to_owned(), pause),
             Unsendable::Mailbox { problem, .. } if taken.soft_for >= self.config.soft_patience => {
                 (Unsent::Failed, problem, Duration::ZERO)
             }
@@ -423,8 +468,15 @@ impl<D: Directory> Notifier<D> {
     }
 }
 
-/// Where a mail goes, how its reader is called, and what it says.
-type Letter = (EmailAddress, Option<Name>, MailText);
+/// A mail as it is to be written.
+struct Letter {
+    email: EmailAddress,
+    /// How its reader is called.
+    name: Option<Name>,
+    /// Under which its reader's mails are counted.
+    recipient: String,
+    text: MailText,
+}
 
 /// What a try says about the mail server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -439,6 +491,9 @@ enum Server {
     Unknown,
 }
 
+/// What is recorded of a mail that waits for its recipient's next hour.
+const CROWDED: &str = "its recipient has had the mails of an hour";
+
 /// Why a mail was not sent.
 enum Unsendable {
     /// Nobody is to be told any more.
@@ -447,6 +502,10 @@ enum Unsendable {
     Unknown(String),
     /// The mailbox was full a moment ago, or is being offered another mail.
     Resting {
+        pause: Duration,
+    },
+    /// Its recipient has had the mails of an hour.
+    Crowded {
         pause: Duration,
     },
     Mailbox {

@@ -29,6 +29,8 @@ struct People {
     erased: Arc<Mutex<HashSet<OrderId>>>,
     away: Arc<AtomicBool>,
     chinese: bool,
+    /// All orders are for one mailbox, as far as the hour is concerned.
+    one_recipient: bool,
 }
 
 impl Directory for People {
@@ -44,8 +46,10 @@ impl Directory for People {
             return Ok(None);
         }
         let usd = |minor| Money::new(minor, Currency::USD).expect("a small amount");
+        let email = EmailAddress::parse(address(order_id)).expect("an address");
         Ok(Some(OrderMail {
-            email: EmailAddress::parse(address(order_id)).expect("an address"),
+            recipient: if self.one_recipient { "all".to_owned() } else { email.folded() },
+            email,
             locale: Locale::parse(if self.chinese { "zh" } else { "en" }).expect("a language"),
             name: Some(Name::parse("Ada").expect("a name")),
             number: 7,
@@ -78,6 +82,7 @@ impl Directory for People {
         Ok(Some(AccountMail {
             email: EmailAddress::parse(format!("{}@example.com", user_id.uuid().simple()))
                 .expect("an address"),
+            recipient: user_id.to_string(),
             locale: Locale::parse("en").expect("a language"),
             name: None,
             token: None,
@@ -143,6 +148,7 @@ impl Office {
             first_pause: Duration::from_millis(50),
             longest_pause: Duration::from_millis(200),
             longest_mailbox_pause: Duration::from_millis(200),
+            mails_an_hour: u32::MAX,
             ..NotifyConfig::new(sender, mailer)
         };
         change(&mut config);
@@ -553,6 +559,73 @@ async fn a_mailbox_that_stays_full_for_too_long_is_a_dead_letter() {
     office.settle(1).await;
     stop.cancel();
     task.await.expect("it ends in order");
+}
+
+#[tokio::test]
+async fn a_recipient_gets_so_many_mails_an_hour_from_all_workers_and_the_rest_later() {
+    let mut office = Office::open().await;
+    office.people.one_recipient = true;
+    let sink = Sink::start().await;
+    let stop = CancellationToken::new();
+    let workers = [(); 2].map(|()| {
+        let notifier = office.notifier_with(smtp(&sink), |config| config.mails_an_hour = 5);
+        let journal = Arc::clone(&office.shop.journal);
+        let client = office.shop.client.clone();
+        tokio::spawn(Arc::new(notifier).run(journal, client, stop.clone()))
+    });
+    for _ in 0..12 {
+        office.place();
+    }
+    let crowded = "select count(*) from mails where state = 'waiting' \
+                    and problem = 'its recipient has had the mails of an hour'";
+    let waiting = async || -> i64 {
+        sqlx::query_scalar(crowded).fetch_one(&office.shop.pool).await.expect("a number")
+    };
+    eventually("the others wait", async || waiting().await == 7).await;
+    office.settle(5).await;
+    assert_eq!(sink.mails().len(), 5);
+    let hour = "update mails_of_an_hour set began_at = began_at - interval '1 hour'";
+    let due = "update mails set lease_until = clock_timestamp() where state = 'waiting'";
+    for statement in [hour, due] {
+        sqlx::query(statement).execute(&office.shop.pool).await.expect("time passes");
+    }
+    eventually("the next hour has its own", async || waiting().await == 2).await;
+    office.settle(10).await;
+    assert_eq!(sink.mails().len(), 10);
+    // Whoever has waited for too long is a dead letter that somebody sees.
+    sqlx::query("update mails set soft_since = now() - interval '2 days' where state = 'waiting'")
+        .execute(&office.shop.pool)
+        .await
+        .expect("time passes");
+    sqlx::query(due).execute(&office.shop.pool).await.expect("time passes");
+    eventually("they are dead letters", async || office.count("failed").await == 2).await;
+    let letters = office.letters().await;
+    assert!(letters.contains("its recipient has had the mails of an hour"), "{letters}");
+    stop.cancel();
+    for worker in workers {
+        worker.await.expect("it ends in order");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_was_not_sent_takes_no_place_of_its_recipients_hour() {
+    let mut office = Office::open().await;
+    office.people.one_recipient = true;
+    let sink = Sink::start().await;
+    let full = new_id();
+    sink.set_mood(Mood::Refusing { recipient: address(full), answer: "452 4.2.2 mailbox full" });
+    let stop = CancellationToken::new();
+    let notifier = office.notifier_with(smtp(&sink), |config| config.mails_an_hour = 2);
+    let (journal, client) = (Arc::clone(&office.shop.journal), office.shop.client.clone());
+    let worker = tokio::spawn(Arc::new(notifier).run(journal, client, stop.clone()));
+    office.shop.append(full, "OrderPlaced", PLACED);
+    eventually("it is tried a few times", async || sink.tries() > 3).await;
+    office.place();
+    office.settle(1).await;
+    sink.set_mood(Mood::Accepting);
+    office.settle(2).await;
+    stop.cancel();
+    worker.await.expect("it ends in order");
 }
 
 #[tokio::test]

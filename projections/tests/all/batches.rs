@@ -181,7 +181,7 @@ pub(crate) fn happen(history: &Journal, step: &Step) {
             };
             history.record("user", user, &event);
         }
-        24..=25 => {
+        22..=23 => {
             let session: SessionId = id(700 + u128::from(who));
             let ended = history.after(Position::START).any(|event| {
                 event.aggregate_id == session.to_string() && event.event_type == "SessionRevoked"
@@ -198,7 +198,7 @@ pub(crate) fn happen(history: &Journal, step: &Step) {
                 }
             } else if ended {
                 return;
-            } else if what == 24 {
+            } else if what == 22 {
                 SessionEvent::SessionKept { epoch: u32::from(amount) }
             } else if amount == 1 {
                 SessionEvent::SessionRevoked { reason: SessionEnd::SignedOut }
@@ -221,7 +221,7 @@ pub(crate) fn happen(history: &Journal, step: &Step) {
                 path: format!("/{amount}"),
                 note: String::new(),
             };
-            let event = if what == 22 {
+            let event = if what == 24 {
                 PolicyEvent::RuleAdded { rule_id, rule }
             } else {
                 PolicyEvent::RuleRemoved { rule_id }

@@ -1,5 +1,6 @@
 //! The read side on a real PostgreSQL: given events / then rows, and the runner's promises.
 
+mod audit;
 mod batches;
 mod carts;
 mod catalogue;

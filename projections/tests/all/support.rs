@@ -1,6 +1,6 @@
 //! Given events, then rows: a source that serves a history, and a runner that applies it.
 
-use domain::{Cursor, EventSource, Position, RecordedEvent, SessionId, SourceError};
+use domain::{Cursor, EventSource, Position, RecordedEvent, SourceError};
 use follow::elections::Elections;
 use projections::{Checkpoints, Options, Projection};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use testkit::{Journal, id, pool};
+use testkit::{Journal, pool};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An event of an aggregate that no projection reads.
 pub(crate) fn record_foreign(history: &Journal) -> Position {
-    history.record_raw("session", id::<SessionId>(999), "SessionRevoked", "{}").position
+    history.record_raw("wish_list", "999", "WishMade", "{}").position
 }
 
 /// A journal of which what was served stands in the journal of the database where the projections are, as
@@ -207,6 +207,7 @@ pub(crate) async fn all_rows(pool: &PgPool) -> BTreeMap<&'static str, Value> {
         ("permission_rules", "rule_id"),
         ("public_paths", "public_path_id"),
         ("address_bans", "ban_id"),
+        ("audit_changes", "position"),
     ];
     let mut rows = BTreeMap::new();
     for (table, key) in TABLES {

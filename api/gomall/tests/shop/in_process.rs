@@ -185,6 +185,7 @@ async fn a_customer_signs_up_fills_a_cart_and_orders_without_any_edge() {
         expected_total: None,
         contact: contact(email.clone()),
         payment: Some(Instrument { method: "card", token: "tok_ok".to_owned() }),
+        from: None,
     };
     let ordered = checkouts::check_out(shop.app.clone(), member("4"), user_id, order()).await;
     let ordered = ordered.expect("it is in stock");

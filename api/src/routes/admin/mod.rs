@@ -1,5 +1,6 @@
 //! What staff and administrators do. Who may use which of these is said by permission rules alone.
 
+pub mod audit;
 pub mod bans;
 pub mod dead_letters;
 pub mod explain;
@@ -28,4 +29,5 @@ pub(super) const RESOURCES: &[Resource] = &[
     bans::RESOURCE,
     projections::RESOURCE,
     dead_letters::RESOURCE,
+    audit::RESOURCE,
 ];

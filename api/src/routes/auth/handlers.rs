@@ -38,8 +38,9 @@ pub(super) async fn login(
 ) -> Result<Response, Problem> {
     let LoginBody { email, password, code } = body.value;
     let call = command.call(body.fingerprint).of(&email);
-    let credentials = Credentials { email, password, code };
-    let signed_in = accounts::sign_in(&app, &call, credentials, device).await?;
+    let credentials = Credentials { email: email.clone(), password, code };
+    let signed_in = accounts::sign_in(&app, &call, credentials, device).await;
+    let signed_in = signed_in.map_err(|failure| Problem::from(failure).about_account(email))?;
     answer(&app, signed_in).await
 }
 

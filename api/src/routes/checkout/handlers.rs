@@ -1,7 +1,7 @@
 use super::body::{CheckedOut, CheckoutBody, QuoteBody};
 use crate::application::App;
 use crate::application::checkouts::{self, CheckOut};
-use crate::guard::Member;
+use crate::guard::{LimitedAddress, Member};
 use crate::http::{Body, Etag, Json, KeyedCommand, Position, Problem, Replayed};
 use crate::routes::orders;
 use crate::routes::payments::PaymentBody;
@@ -14,10 +14,11 @@ use std::sync::Arc;
 
 /// Orders the cart: stock reserved, order placed, cart emptied, all or nothing. With `payment` the
 /// money is asked for as well, and the answer waits up to ten seconds for the outcome.
-#[utoipa::path(post, path = "/api/v1/checkouts", tag = "checkout", responses((status = 201, body = CheckedOut), (status = 409), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/checkouts", tag = "checkout", responses((status = 201, body = CheckedOut), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn check_out(
     State(app): State<Arc<App>>,
     member: Member,
+    LimitedAddress(from): LimitedAddress,
     command: KeyedCommand,
     body: Body<CheckoutBody>,
 ) -> Result<Response, Problem> {
@@ -27,6 +28,7 @@ pub(super) async fn check_out(
         expected_total: request.expected_total,
         contact: OrderContact { email: request.email, shipping_address: request.shipping_address },
         payment: request.payment.map(Into::into),
+        from,
     };
     let call = command.call(body.fingerprint);
     let done = checkouts::check_out(Arc::clone(&app), call, member.user_id, check_out).await?;

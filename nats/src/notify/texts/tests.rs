@@ -12,6 +12,7 @@ fn order_in(currency: &str, locale: &str) -> OrderMail {
     let currency = Currency::parse(currency).expect("an active code");
     let money = |minor| Money::new(minor, currency).expect("a small amount");
     OrderMail {
+        recipient: "pseudonym".to_owned(),
         email: EmailAddress::parse("ada@example.com").expect("an address"),
         locale: Locale::parse(locale).expect("a language we speak"),
         name: Some(Name::parse("Ada").expect("a name")),
@@ -85,6 +86,7 @@ fn a_customer_without_a_name_is_greeted_all_the_same() {
 fn account(locale: &str, link: Option<&str>) -> AccountMail {
     AccountMail {
         email: EmailAddress::parse("ada@example.com").expect("an address"),
+        recipient: "ada".to_owned(),
         locale: Locale::parse(locale).expect("a language we speak"),
         name: None,
         token: Some(MailToken {

@@ -117,6 +117,7 @@ fn status_of(kind: &str, code: &str) -> u16 {
         "Invalid" => 422,
         "Denied" => 403,
         "Unauthenticated" => 401,
+        "TooMany" => 429,
         other => panic!("{code}: {other}?"),
     }
 }

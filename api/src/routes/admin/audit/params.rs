@@ -1,0 +1,62 @@
+use crate::http::{Id, Limit};
+use crate::security::SecurityLog;
+use domain::policy::parse_network;
+use domain::{EmailAddress, InvalidValue, Timestamp, UserId};
+use projections::audit::{Filter, Kind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Which entries; each parameter narrows them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuditParams {
+    /// How many items at most.
+    #[serde(default)]
+    pub(super) limit: Limit,
+    /// The last page's `next_cursor`.
+    pub(super) cursor: Option<String>,
+    /// `change` or `denial`.
+    kind: Option<Kind>,
+    /// An event's type, such as `RoleGranted`, or a refusal's code, such as `forbidden`.
+    code: Option<String>,
+    /// Whose account it is about, or who did it.
+    user_id: Option<Id<UserId>>,
+    /// From this IP address or network.
+    address: Option<Network>,
+    /// About the account of this e-mail address, or an attempt to sign in with it.
+    email: Option<EmailAddress>,
+    /// At this moment or later.
+    since: Option<Timestamp>,
+    /// Before this moment.
+    until: Option<Timestamp>,
+}
+
+/// A network as bans have it; a single address is one of 32 or 128 bits.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+struct Network(#[schemars(with = "String")] ipnet::IpNet);
+
+impl TryFrom<String> for Network {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        parse_network(&text).map(Self)
+    }
+}
+
+impl AuditParams {
+    pub(super) fn filter(self, log: &SecurityLog) -> Filter {
+        Filter {
+            kind: self.kind,
+            code: self.code,
+            user_id: self.user_id.map(|Id(id)| id),
+            address: self.address.map(|Network(network)| network),
+            email: self.email.map(|email| {
+                let hash = log.hash(&email);
+                (email, hash)
+            }),
+            since: self.since,
+            until: self.until,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What was seen and is not written down yet.
+
+use crate::limits::network;
+use domain::{Timestamp, UserId};
+use projections::audit::requests::SeenRequest;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use uuid::Uuid;
+
+/// The refusals that wait, those that are alike counted once: what one process writes in a second, a quarter of a
+/// megabyte.
+const MAX_DENIALS: usize = 500;
+
+/// Of one address: whoever tries many paths leaves room for others.
+const MAX_DENIALS_OF_ADDRESS: usize = 20;
+
+/// The changes that wait. Refusals take none of their places.
+const MAX_CHANGES: usize = 500;
+
+/// What was seen since the last write.
+#[derive(Default)]
+pub(super) struct Waiting {
+    denials: HashMap<Alike, SeenRequest>,
+    of_address: HashMap<IpAddr, usize>,
+    changes: Vec<SeenRequest>,
+    noted: u64,
+}
+
+/// In what refusals are alike: in everything but when they came.
+#[derive(PartialEq, Eq, Hash)]
+struct Alike {
+    code: Option<&'static str>,
+    address: IpAddr,
+    user_id: Option<UserId>,
+    email_hash: Option<String>,
+    method: &'static str,
+    path: String,
+    rule_id: Option<Uuid>,
+    policy_version: u64,
+}
+
+impl Waiting {
+    /// Takes one more: whether nothing waited, and whether there was room.
+    pub(super) fn take(&mut self, request: SeenRequest) -> (bool, bool) {
+        let is_first = self.denials.is_empty() && self.changes.is_empty();
+        self.noted += 1;
+        let has_room = if request.code.is_some() {
+            self.deny(request)
+        } else {
+            let has_room = self.changes.len() < MAX_CHANGES;
+            if has_room {
+                self.changes.push(request);
+            }
+            has_room
+        };
+        (is_first, has_room)
+    }
+
+    fn deny(&mut self, request: SeenRequest) -> bool {
+        let alike = Alike::of(&request);
+        if let Some(known) = self.denials.get_mut(&alike) {
+            let first_at: Timestamp = known.first_at;
+            let times = known.times.saturating_add(1);
+            *known = SeenRequest { first_at, times, ..request };
+            return true;
+        }
+        let of_address = self.of_address.entry(network(request.address)).or_default();
+        let has_room = self.denials.len() < MAX_DENIALS && *of_address < MAX_DENIALS_OF_ADDRESS;
+        if has_room {
+            *of_address += 1;
+            self.denials.insert(alike, request);
+        }
+        has_room
+    }
+
+    /// How many were taken since the process began, written down or not.
+    pub(super) fn noted(&self) -> u64 {
+        self.noted
+    }
+
+    /// Gives all of them away, with how many were taken so far.
+    pub(super) fn empty(&mut self) -> (Vec<SeenRequest>, u64) {
+        self.of_address.clear();
+        let mut all = std::mem::take(&mut self.changes);
+        all.extend(self.denials.drain().map(|(_, request)| request));
+        all.sort_by_key(|request| request.at);
+        (all, self.noted)
+    }
+}
+
+impl Alike {
+    fn of(request: &SeenRequest) -> Self {
+        Self {
+            code: request.code,
+            address: network(request.address),
+            user_id: request.user_id,
+            email_hash: request.email_hash.clone(),
+            method: request.method,
+            path: request.path.clone(),
+            rule_id: request.rule_id,
+            policy_version: request.policy_version,
+        }
+    }
+}
