@@ -17,8 +17,8 @@ const SKEW_STEPS: u64 = 1;
 /// The length that RFC 4226 recommends.
 const SECRET_BYTES: usize = 20;
 
-/// 80 bits, so that a fast hash of one is enough.
-const RECOVERY_BYTES: usize = 10;
+/// 120 bits, so that a fast hash of one is enough (ASVS 6.5.2 wants 112).
+const RECOVERY_BYTES: usize = 15;
 
 /// The name under which an authenticator keeps it.
 const ISSUER: &str = "GoMall";
@@ -47,7 +47,7 @@ impl RightCode {
 pub struct SecondFactorSetup {
     /// What is kept, sealed.
     pub kept: SecondFactorSecret,
-    /// What is typed in when all is lost, like `abcde-fghij-klmno-p`.
+    /// What is typed in when all is lost, like `abcde-fghij-klmno-pqrst-uvwx`.
     pub recovery_codes: Vec<String>,
 }
 

@@ -43,7 +43,9 @@ impl AccountDirectory {
             AccountNews::PasswordReset => {
                 Some((user.tickets.password_reset, &self.reset_tokens, "reset-password"))
             }
-            AccountNews::PasswordChanged => None,
+            AccountNews::PasswordChanged
+            | AccountNews::SecondFactorAdded
+            | AccountNews::SecondFactorRemoved => None,
         };
         let token = match token {
             Some((None, ..)) => return Ok(None),

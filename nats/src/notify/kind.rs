@@ -33,6 +33,10 @@ pub enum AccountNews {
     PasswordReset,
     /// That the password is another one: whoever did not change it has to know.
     PasswordChanged,
+    /// That a second factor is asked for from now on.
+    SecondFactorAdded,
+    /// That none is asked for any more.
+    SecondFactorRemoved,
 }
 
 const ORDER: &str = "order";
@@ -44,6 +48,8 @@ const USER: &str = "user";
 const VERIFICATION_ASKED: &str = "EmailVerificationAsked";
 const RESET_ASKED: &str = "PasswordResetAsked";
 const PASSWORD_CHANGED: &str = "PasswordChanged";
+const FACTOR_ADDED: &str = "SecondFactorConfirmed";
+const FACTOR_REMOVED: &str = "SecondFactorRemoved";
 
 /// An event that is renamed would silently send no mail.
 const _: () = {
@@ -53,6 +59,8 @@ const _: () = {
     assert!(is_event_name(UserEvent::TYPES, VERIFICATION_ASKED));
     assert!(is_event_name(UserEvent::TYPES, RESET_ASKED));
     assert!(is_event_name(UserEvent::TYPES, PASSWORD_CHANGED));
+    assert!(is_event_name(UserEvent::TYPES, FACTOR_ADDED));
+    assert!(is_event_name(UserEvent::TYPES, FACTOR_REMOVED));
 };
 
 /// Every kind: its name in the database and in logs, and the event that sends it.
@@ -67,6 +75,16 @@ const KINDS: &[(MailKind, &str, (&str, &str))] = &[
     ),
     (MailKind::Account(AccountNews::PasswordReset), "password_reset", (USER, RESET_ASKED)),
     (MailKind::Account(AccountNews::PasswordChanged), "password_changed", (USER, PASSWORD_CHANGED)),
+    (
+        MailKind::Account(AccountNews::SecondFactorAdded),
+        "second_factor_added",
+        (USER, FACTOR_ADDED),
+    ),
+    (
+        MailKind::Account(AccountNews::SecondFactorRemoved),
+        "second_factor_removed",
+        (USER, FACTOR_REMOVED),
+    ),
 ];
 
 impl MailKind {
@@ -78,6 +96,8 @@ impl MailKind {
         (USER, VERIFICATION_ASKED),
         (USER, RESET_ASKED),
         (USER, PASSWORD_CHANGED),
+        (USER, FACTOR_ADDED),
+        (USER, FACTOR_REMOVED),
     ];
 
     /// The mail that an event sends, if it sends one.
@@ -135,6 +155,8 @@ mod tests {
             AccountNews::EmailVerification,
             AccountNews::PasswordReset,
             AccountNews::PasswordChanged,
+            AccountNews::SecondFactorAdded,
+            AccountNews::SecondFactorRemoved,
         ];
         let kinds = orders.map(MailKind::Order).into_iter().chain(accounts.map(MailKind::Account));
         for kind in kinds {

@@ -42,6 +42,18 @@ pub(super) fn account(news: AccountNews, account: &AccountMail) -> MailText {
              If it was not you, ask for another password at the sign-in now, and tell us."
                 .to_owned(),
         ),
+        AccountNews::SecondFactorAdded => (
+            "A second factor was added to your account",
+            "from now on a code of your second factor is asked for whenever you sign in.\n\n\
+             If it was not you, ask for another password at the sign-in now, and tell us."
+                .to_owned(),
+        ),
+        AccountNews::SecondFactorRemoved => (
+            "The second factor of your account was removed",
+            "from now on your password is enough to sign in to your account.\n\n\
+             If it was not you, ask for another password at the sign-in now, and tell us."
+                .to_owned(),
+        ),
     };
     letter(account.name.as_ref(), subject.to_owned(), &body)
 }

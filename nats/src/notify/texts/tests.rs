@@ -109,7 +109,14 @@ fn a_token_is_brought_as_a_link_where_there_is_a_page_and_else_as_it_is() {
             assert!(linked.contains("1970-01-01 00:01 UTC") && bare.contains("00:01 UTC"));
         }
     }
-    let changed = account_text(AccountNews::PasswordChanged, &account("en", Some(LINK)));
-    assert!(!changed.text.contains("a-token"), "nothing secret in what needs none");
-    assert!(changed.text.starts_with("Hello,\n\n") && changed.text.is_ascii());
+    for news in [
+        AccountNews::PasswordChanged,
+        AccountNews::SecondFactorAdded,
+        AccountNews::SecondFactorRemoved,
+    ] {
+        let changed = account_text(news, &account("en", Some(LINK)));
+        assert!(!changed.text.contains("a-token"), "nothing secret in what needs none");
+        assert!(changed.text.starts_with("Hello,\n\n") && changed.text.is_ascii());
+        assert!(account_text(news, &account("zh", None)).text.starts_with("您好："));
+    }
 }

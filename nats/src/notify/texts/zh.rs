@@ -39,6 +39,18 @@ pub(super) fn account(news: AccountNews, account: &AccountMail) -> MailText {
              如果不是您本人操作，请立即在登录页面申请重设密码，并联系我们。"
                 .to_owned(),
         ),
+        AccountNews::SecondFactorAdded => (
+            "您的账户已启用两步验证",
+            "今后登录时需要输入两步验证码。\n\n\
+             如果不是您本人操作，请立即在登录页面申请重设密码，并联系我们。"
+                .to_owned(),
+        ),
+        AccountNews::SecondFactorRemoved => (
+            "您的账户已停用两步验证",
+            "今后仅凭密码即可登录您的账户。\n\n\
+             如果不是您本人操作，请立即在登录页面申请重设密码，并联系我们。"
+                .to_owned(),
+        ),
     };
     letter(account.name.as_ref(), subject.to_owned(), &body)
 }

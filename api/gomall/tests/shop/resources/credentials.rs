@@ -265,6 +265,25 @@ async fn a_second_factor_is_asked_for_at_sign_in_and_each_code_counts_once() {
 }
 
 #[tokio::test]
+async fn a_reset_password_does_not_do_without_the_second_factor() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let person = shop.customer(&gomall).await;
+    let setup = person.send(Method::POST, FACTOR, &[], None).await.body;
+    let confirm = json!({"code": code(&setup, 0)});
+    person.post(&format!("{FACTOR}/confirm"), &confirm).await.expect(StatusCode::NO_CONTENT);
+    let visitor = shop.visitor(&gomall);
+    let ask = json!({"email": person.user["email"]});
+    visitor.post("/api/v1/auth/password-reset", &ask).await.expect(StatusCode::ACCEPTED);
+    let token = token_by_mail(&shop, &person, "choose another password", &[]).await;
+    let new = "another quite long password";
+    let reset = json!({"token": token, "new": new});
+    let done = visitor.post("/api/v1/auth/password-reset/confirm", &reset).await;
+    done.expect(StatusCode::NO_CONTENT);
+    login(&shop, &gomall, &person, new).await.refused(401, "second_factor_required");
+}
+
+#[tokio::test]
 async fn codes_are_not_guessed_by_whoever_knows_the_password() {
     let shop = Shop::new().await;
     let gomall = shop.serve();
