@@ -1,7 +1,7 @@
 //! Serving HTTP: connections, their bounds and their end.
 //!
 //! **Guarantee.** A client that is slow, silent or gone holds a connection for a bounded time, one of the places
-//! of its address (`places.rs`), and a bounded number of bytes (`budget.rs`, `answer.rs`); who finds all places
+//! of its address (`places.rs`), and a bounded number of bytes (`budget.rs`, `heads.rs`, `answer.rs`); who finds all places
 //! taken can still ask whether the process lives. When the process stops, every request that has begun is
 //! answered, for at most [`DRAIN`].
 
