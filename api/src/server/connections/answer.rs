@@ -261,7 +261,7 @@ mod tests {
     /// An answer may be taken by another thread at the very moment at which its connection is looked at.
     #[test]
     fn an_answer_that_ends_while_it_is_looked_at_holds_nobody_up() {
-        let (requests, share) = (Requests::new(), Budget::default().share());
+        let (requests, share) = (Requests::new(), Budget::in_flight().share());
         let (done, ended) = std::sync::mpsc::channel();
         let looked_at = Arc::clone(&requests);
         std::thread::spawn(move || {

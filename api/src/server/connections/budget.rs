@@ -9,14 +9,23 @@ const MAX_BYTES: usize = 256 * 1024 * 1024;
 /// Of one address: some thirty of the longest answers, or as many bodies of the greatest size.
 const MAX_BYTES_OF_ADDRESS: usize = 32 * 1024 * 1024;
 
-/// What everybody has in flight.
-#[derive(Clone, Default)]
-pub(super) struct Budget(Arc<AtomicUsize>);
+/// The same of heads that have not ended, beyond what every connection has free: a usual one needs none of it.
+const MAX_HEAD_BYTES: usize = 32 * 1024 * 1024;
+const MAX_HEAD_BYTES_OF_ADDRESS: usize = 8 * 1024 * 1024;
 
-/// What one address has in flight.
+/// A sum of everybody's bytes.
+#[derive(Clone)]
+pub(super) struct Budget {
+    all: Arc<AtomicUsize>,
+    most: usize,
+    most_of_address: usize,
+}
+
+/// What one address has of it.
 #[derive(Debug)]
 pub(crate) struct Share {
     all: Arc<AtomicUsize>,
+    most_of_all: usize,
     own: AtomicUsize,
     most: usize,
 }
@@ -29,23 +38,35 @@ pub(crate) struct Held {
 }
 
 impl Budget {
+    /// Of bodies and answers in flight.
+    pub(super) fn in_flight() -> Self {
+        Self { all: Arc::default(), most: MAX_BYTES, most_of_address: MAX_BYTES_OF_ADDRESS }
+    }
+
+    /// Of heads that have not ended.
+    pub(super) fn of_heads() -> Self {
+        let (most, most_of_address) = (MAX_HEAD_BYTES, MAX_HEAD_BYTES_OF_ADDRESS);
+        Self { all: Arc::default(), most, most_of_address }
+    }
+
     /// One more address.
     pub(super) fn share(&self) -> Arc<Share> {
-        self.with(MAX_BYTES_OF_ADDRESS)
+        self.with(self.most_of_address)
     }
 
     /// An address with many people behind it.
     pub(super) fn unshared(&self) -> Arc<Share> {
-        self.with(MAX_BYTES)
+        self.with(self.most)
     }
 
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.all.load(Ordering::Relaxed)
     }
 
     fn with(&self, most: usize) -> Arc<Share> {
-        Arc::new(Share { all: Arc::clone(&self.0), own: AtomicUsize::new(0), most })
+        let all = Arc::clone(&self.all);
+        Arc::new(Share { all, most_of_all: self.most, own: AtomicUsize::new(0), most })
     }
 }
 
@@ -66,11 +87,11 @@ impl Held {
     /// Counts more bytes; whether they are not too many. What is greater than all that may be in flight may be so
     /// alone.
     pub(crate) fn more(&mut self, bytes: usize) -> bool {
-        let Share { all, own, most } = &*self.share;
+        let Share { all, most_of_all, own, most } = &*self.share;
         let before = own.fetch_add(bytes, Ordering::Relaxed);
         let of_all = all.fetch_add(bytes, Ordering::Relaxed);
         let fits = |before: usize, most: usize| before == 0 || before.saturating_add(bytes) <= most;
-        let is_held = fits(before, *most) && fits(of_all, MAX_BYTES);
+        let is_held = fits(before, *most) && fits(of_all, *most_of_all);
         if is_held {
             self.bytes += bytes;
         } else {
@@ -78,6 +99,21 @@ impl Held {
             all.fetch_sub(bytes, Ordering::Relaxed);
         }
         is_held
+    }
+}
+
+impl Held {
+    /// Counts so many bytes from now on, whatever it was before; whether they are not too many. If they are, nothing
+    /// changes.
+    pub(super) fn keep(&mut self, bytes: usize) -> bool {
+        if let Some(more) = bytes.checked_sub(self.bytes) {
+            return more == 0 || self.more(more);
+        }
+        let less = self.bytes - bytes;
+        self.share.own.fetch_sub(less, Ordering::Relaxed);
+        self.share.all.fetch_sub(less, Ordering::Relaxed);
+        self.bytes = bytes;
+        true
     }
 }
 

@@ -1,12 +1,13 @@
 //! Serving HTTP: connections, their bounds and their end.
 //!
 //! **Guarantee.** A client that is slow, silent or gone holds a connection for a bounded time, one of the places
-//! of its address (`places.rs`), and a bounded number of bytes (`budget.rs`, `answer.rs`); who finds all places
+//! of its address (`places.rs`), and a bounded number of bytes (`budget.rs`, `heads.rs`, `answer.rs`); who finds all places
 //! taken can still ask whether the process lives. When the process stops, every request that has begun is
 //! answered, for at most [`DRAIN`].
 
 mod answer;
 mod budget;
+mod heads;
 mod listen;
 mod patient;
 mod places;
@@ -20,10 +21,12 @@ use crate::http::Problem;
 use answer::{Activity, Answer, Requests};
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::HeaderValue;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH};
 use axum::http::{Request as HttpRequest, Response as HttpResponse};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use heads::Heads;
 use hyper::body::Incoming;
 use hyper::service::Service as HttpService;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -159,7 +162,9 @@ async fn connection<S>(
         return;
     };
     let requests = speaks_http2.then(Requests::new);
-    let service = counted(service, peer, Arc::clone(&place.share), requests.clone());
+    let heads = Heads::new(&place.heads, speaks_http2);
+    let stream = stream.counted(&heads);
+    let service = counted(service, peer, Arc::clone(&place.share), heads, requests.clone());
     let builder = builder(speaks_http2);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -203,6 +208,8 @@ async fn lobby<S>(
 {
     let probed = async {
         let Ok((stream, _)) = Patient::greet(stream).await else { return };
+        let heads = Heads::new(&place.heads, false);
+        let stream = stream.counted(&heads);
         let service = service_fn(move |request: Request| {
             let answer = PROBE_PATHS
                 .contains(&request.uri().path())
@@ -216,7 +223,7 @@ async fn lobby<S>(
         });
         let mut builder = builder(false);
         builder.http1().keep_alive(false);
-        let service = counted(service, peer, Arc::clone(&place.share), None);
+        let service = counted(service, peer, Arc::clone(&place.share), heads, None);
         // It has had its answer, or gone away.
         let _ended = builder.serve_connection(TokioIo::new(stream), service).await;
     };
@@ -228,6 +235,7 @@ fn counted<S>(
     service: S,
     peer: SocketAddr,
     share: Arc<Share>,
+    heads: Arc<Heads>,
     requests: Option<Arc<Requests>>,
 ) -> impl HttpService<
     HttpRequest<Incoming>,
@@ -241,6 +249,7 @@ where
 {
     hyper::service::service_fn(move |request: HttpRequest<Incoming>| {
         let at_work = requests.as_ref().map(Requests::begin);
+        let begun = heads.begin(&request);
         let share = Arc::clone(&share);
         let mut request: Request = request.map(Body::new);
         let extensions = request.extensions_mut();
@@ -256,6 +265,9 @@ where
                 parts.headers.extend(instead.headers);
                 Answer::uncounted(body, at_work)
             });
+            if begun.is_last() {
+                parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok(HttpResponse::from_parts(parts, body))
         })
     })

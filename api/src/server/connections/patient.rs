@@ -1,7 +1,9 @@
 //! A client's connection, on which a send that makes no progress ends.
 
+use super::heads::Heads;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
@@ -23,6 +25,8 @@ pub(super) struct Patient {
     /// Runs while a send makes no progress.
     stall: Pin<Box<Sleep>>,
     is_stalled: bool,
+    /// What is told of everything that is read.
+    heads: Option<Arc<Heads>>,
 }
 
 impl Patient {
@@ -38,8 +42,24 @@ impl Patient {
             }
         }
         let stall = Box::pin(sleep(SEND_PATIENCE));
-        let patient = Self { stream, seen, unread: 0..length, stall, is_stalled: false };
+        let patient =
+            Self { stream, seen, unread: 0..length, stall, is_stalled: false, heads: None };
         Ok((patient, seen[..length] == *HTTP2_PREFACE))
+    }
+
+    /// The same connection, whose requests' heads are counted.
+    pub(super) fn counted(self, heads: &Arc<Heads>) -> Self {
+        Self { heads: Some(Arc::clone(heads)), ..self }
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let end = self.unread.end.min(self.unread.start + buf.remaining());
+        buf.put_slice(&self.seen[self.unread.start..end]);
+        self.unread.start = end;
+        Poll::Ready(Ok(()))
     }
 
     /// Whether somebody takes what is sent.
@@ -63,13 +83,12 @@ impl AsyncRead for Patient {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.unread.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let end = self.unread.end.min(self.unread.start + buf.remaining());
-        buf.put_slice(&self.seen[self.unread.start..end]);
-        self.unread.start = end;
-        Poll::Ready(Ok(()))
+        let before = buf.filled().len();
+        ready!(self.poll_bytes(cx, buf))?;
+        let fits =
+            self.heads.as_ref().is_none_or(|heads| heads.received(&mut buf.filled_mut()[before..]));
+        // Nobody could be told why: there is no request yet to answer.
+        Poll::Ready(if fits { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) })
     }
 }
 

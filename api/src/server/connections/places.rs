@@ -34,6 +34,7 @@ pub(super) struct Places {
     lobby: Arc<Semaphore>,
     per_address: usize,
     budget: Budget,
+    heads: Budget,
     /// Whose clients are many people: they share no bound but those of all.
     proxies: TrustedProxies,
     addresses: Mutex<HashMap<IpAddr, Address>>,
@@ -42,6 +43,7 @@ pub(super) struct Places {
 struct Address {
     connections: usize,
     share: Arc<Share>,
+    heads: Arc<Share>,
 }
 
 /// A place that somebody holds until he drops it.
@@ -51,6 +53,8 @@ pub(super) struct Place {
     address: Option<IpAddr>,
     /// What the connection may have in flight.
     pub(super) share: Arc<Share>,
+    /// What of heads that have not ended.
+    pub(super) heads: Arc<Share>,
     /// Whether it is one for a probe and no more.
     pub(super) is_lobby: bool,
     _permit: OwnedSemaphorePermit,
@@ -69,7 +73,8 @@ impl Places {
             common: Arc::new(Semaphore::new(connections)),
             lobby: Arc::new(Semaphore::new(LOBBY)),
             per_address: connections.div_ceil(SHARE_OF_PLACES),
-            budget: Budget::default(),
+            budget: Budget::in_flight(),
+            heads: Budget::of_heads(),
             proxies,
             addresses: Mutex::default(),
         })
@@ -101,12 +106,13 @@ impl Places {
         let address = (!self.proxies.trusts(address)).then(|| network(address));
         let lobby = match common {
             Ok(permit) => match self.share(address) {
-                Some(share) => {
+                Some((share, heads)) => {
                     let places = Arc::clone(self);
                     return Some(Place {
                         places,
                         address,
                         share,
+                        heads,
                         is_lobby: false,
                         _permit: permit,
                     });
@@ -115,22 +121,26 @@ impl Places {
             },
             Err(lobby) => lobby,
         };
-        let (places, share) = (Arc::clone(self), self.budget.share());
-        Some(Place { places, address: None, share, is_lobby: true, _permit: lobby })
+        let (places, share, heads) = (Arc::clone(self), self.budget.share(), self.heads.share());
+        Some(Place { places, address: None, share, heads, is_lobby: true, _permit: lobby })
     }
 
     /// What a connection from an address may have in flight, together with its others; none when they are too many.
-    fn share(&self, address: Option<IpAddr>) -> Option<Arc<Share>> {
-        let Some(address) = address else { return Some(self.budget.unshared()) };
+    fn share(&self, address: Option<IpAddr>) -> Option<(Arc<Share>, Arc<Share>)> {
+        let Some(address) = address else {
+            return Some((self.budget.unshared(), self.heads.unshared()));
+        };
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = addresses
-            .entry(address)
-            .or_insert_with(|| Address { connections: 0, share: self.budget.share() });
+        let known = addresses.entry(address).or_insert_with(|| Address {
+            connections: 0,
+            share: self.budget.share(),
+            heads: self.heads.share(),
+        });
         if known.connections >= self.per_address {
             return None;
         }
         known.connections += 1;
-        Some(Arc::clone(&known.share))
+        Some((Arc::clone(&known.share), Arc::clone(&known.heads)))
     }
 }
 
@@ -142,7 +152,7 @@ impl Places {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.budget.bytes()
+        self.budget.bytes() + self.heads.bytes()
     }
 }
 

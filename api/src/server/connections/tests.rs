@@ -1,3 +1,5 @@
+mod heads;
+
 use super::*;
 use axum::Router;
 use axum::body::Bytes;
