@@ -19,6 +19,7 @@
 //! log line and no row holds an address; a mail server's words, which may quote one, are reduced to
 //! their status code.
 
+mod config;
 mod dead_letters;
 mod directory;
 mod kind;
@@ -28,9 +29,11 @@ mod mailboxes;
 mod mailer;
 mod places;
 mod quota;
+mod settle;
 mod texts;
 mod worker;
 
+pub use config::{NotifyConfig, NotifyStatus};
 pub use directory::{AccountMail, Directory, DirectoryError, MailToken, OrderMail};
 pub use kind::{AccountNews, MailKind, OrderNews};
 pub use ledger::waiting_mails;
@@ -38,4 +41,4 @@ pub use lost::{LostMail, MAX_LOST_MAILS, lost_mails};
 pub use mailer::{Mailer, MailerError, Sender};
 pub use quota::MAX_MAILS_AN_HOUR;
 pub use texts::{MailText, account_text, order_text};
-pub use worker::{Notifier, NotifyConfig, NotifyStatus};
+pub use worker::Notifier;
