@@ -13,7 +13,7 @@ fn asked(change: PolicyChange) -> PolicyCommand {
     let roles = ["admin", "customer"].map(RoleName::known);
     let way_back =
         WayBack { lifelines: lifelines(), administrators: BTreeSet::from([roles.into()]) };
-    PolicyCommand { change, way_back: Some(way_back) }
+    PolicyCommand { changes: vec![change], way_back: Some(way_back) }
 }
 
 /// A new shop's policy, decided command by command.

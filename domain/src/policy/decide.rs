@@ -1,11 +1,13 @@
 use super::selectors::normalized;
 use super::state::{MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES};
 use super::{
-    AddressBan, MethodSelector, PathShape, Policy, PolicyEvent, PublicPath, Rule, WayBack,
-    overlaps, pattern,
+    AddressBan, MethodSelector, PathShape, Policy, PolicyEvent, PolicyRejection, PublicPath, Rule,
+    WayBack, overlaps, pattern,
 };
-use crate::{BanId, Facts, PublicPathId, Reason, Rejection, RejectionKind, RuleId, Timestamp};
+use crate::{BanId, Facts, PublicPathId, Reason, RuleId, Timestamp};
+use cqrs_es::Aggregate;
 use ipnet::IpNet;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// The most roles that one rule names.
@@ -19,15 +21,16 @@ pub const MAX_NOTE_CHARS: usize = 500;
 
 /// The widest network that can be banned, by its bits: a wider one would shut out whole countries,
 /// and whoever could lift the ban.
-const MIN_PREFIX_V4: u8 = 8;
-const MIN_PREFIX_V6: u8 = 16;
+pub(super) const MIN_PREFIX_V4: u8 = 8;
+pub(super) const MIN_PREFIX_V6: u8 = 16;
 
-/// What can be asked of the policy: a change, and who must be able to undo it.
+/// What can be asked of the policy: changes, and who must be able to undo them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyCommand {
-    /// The change.
-    pub change: PolicyChange,
-    /// What it must leave as it is. Absent where nobody is bound: while a shop is set up, and on the
+    /// The changes, in order. All of them are made or none, and only what they come to together must
+    /// leave a way back.
+    pub changes: Vec<PolicyChange>,
+    /// What they must leave as it is. Absent where nobody is bound: while a shop is set up, and on the
     /// command line, which is the way in for whoever is locked out.
     pub way_back: Option<WayBack>,
 }
@@ -88,81 +91,6 @@ pub enum PolicyChange {
     },
 }
 
-/// Why the policy refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PolicyRejection {
-    /// There is nothing under this id.
-    #[error("there is no such entry in the policy")]
-    NotFound,
-    /// There is something else under this id.
-    #[error("the policy has another entry of this id")]
-    AlreadyExists,
-    /// The pattern is none that can be matched.
-    #[error("the path pattern is not accepted: {reason}")]
-    BadPattern {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A rule names none, or too many roles or methods.
-    #[error("1 to {MAX_ROLES} roles and 1 to {MAX_METHODS} methods are named")]
-    SelectorsOutOfRange,
-    /// The note is too long or holds control characters.
-    #[error("a note has at most {MAX_NOTE_CHARS} characters, none of them a control character")]
-    BadNote,
-    /// There is no room for another rule.
-    #[error("there are at most {MAX_RULES} rules")]
-    TooManyRules,
-    /// There is no room for another public path.
-    #[error("there are at most {MAX_PUBLIC_PATHS} public paths")]
-    TooManyPublicPaths,
-    /// There is no room for another ban.
-    #[error("at most {MAX_BANS} networks are banned")]
-    TooManyBans,
-    /// The network holds too much of the world.
-    #[error("a banned network has at least {MIN_PREFIX_V4} bits, in IPv6 {MIN_PREFIX_V6}")]
-    NetworkTooWide,
-    /// Afterwards an administrator could not undo it, who could have until now.
-    #[error("an administrator could not sign in and undo it any more")]
-    LastAdministrator,
-    /// Whoever asks would be banned.
-    #[error("the network holds the address that you ask from")]
-    WouldLockOut,
-}
-
-impl Rejection for PolicyRejection {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound => "not_found",
-            Self::AlreadyExists => "policy_entry_exists",
-            Self::BadPattern { .. } => "bad_pattern",
-            Self::SelectorsOutOfRange => "selectors_out_of_range",
-            Self::BadNote => "bad_note",
-            Self::TooManyRules => "too_many_rules",
-            Self::TooManyPublicPaths => "too_many_public_paths",
-            Self::TooManyBans => "too_many_bans",
-            Self::NetworkTooWide => "network_too_wide",
-            Self::LastAdministrator => "last_administrator",
-            Self::WouldLockOut => "would_lock_out",
-        }
-    }
-
-    fn kind(&self) -> RejectionKind {
-        match self {
-            Self::NotFound => RejectionKind::Absent,
-            Self::AlreadyExists | Self::LastAdministrator | Self::WouldLockOut => {
-                RejectionKind::Conflict
-            }
-            Self::BadPattern { .. }
-            | Self::SelectorsOutOfRange
-            | Self::BadNote
-            | Self::TooManyRules
-            | Self::TooManyPublicPaths
-            | Self::TooManyBans
-            | Self::NetworkTooWide => RejectionKind::Invalid,
-        }
-    }
-}
-
 impl Policy {
     /// Decides; see the module's rules. An empty list means "already so".
     ///
@@ -173,13 +101,20 @@ impl Policy {
         command: PolicyCommand,
         _facts: &Facts,
     ) -> Result<Vec<PolicyEvent>, PolicyRejection> {
-        let PolicyCommand { change, way_back } = command;
-        let Some(event) = self.decide_one(change)? else { return Ok(vec![]) };
+        let PolicyCommand { changes, way_back } = command;
+        let mut after = Cow::Borrowed(self);
+        let mut events = vec![];
+        for change in changes {
+            if let Some(event) = after.decide_one(change)? {
+                after.to_mut().apply(event.clone());
+                events.push(event);
+            }
+        }
         match way_back {
-            Some(way_back) if way_back.is_lost(self, &event) => {
+            Some(way_back) if way_back.is_lost(self, &after, &events) => {
                 Err(PolicyRejection::LastAdministrator)
             }
-            _ => Ok(vec![event]),
+            _ => Ok(events),
         }
     }
 

@@ -19,6 +19,7 @@ mod compiled;
 mod decide;
 mod events;
 mod pattern;
+mod rejection;
 mod selectors;
 mod shape;
 mod state;
@@ -30,11 +31,10 @@ pub use canonical::{CanonicalPath, MAX_PATH_CHARS, MalformedPath, canonical_path
 pub use compiled::{
     Caller, CompiledPolicy, Considered, Entry, Explanation, Grant, PolicyTooBig, Verdict,
 };
-pub use decide::{
-    MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, PolicyChange, PolicyCommand, PolicyRejection,
-};
+pub use decide::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, PolicyChange, PolicyCommand};
 pub use events::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 pub use pattern::MAX_PATTERN_CHARS;
+pub use rejection::PolicyRejection;
 pub use selectors::parse_network;
 pub use shape::{Overlap, PathShape, overlaps};
 pub use state::{

@@ -41,7 +41,7 @@ fn keeping(administrators: &[&[&str]], change: PolicyChange) -> PolicyCommand {
     let administrators = administrators.iter().map(|roles| roles.iter().map(|name| role(name)));
     let administrators = administrators.map(Iterator::collect).collect();
     let way_back = WayBack { lifelines: LIFELINES.to_vec(), administrators };
-    PolicyCommand { change, way_back: Some(way_back) }
+    PolicyCommand { changes: vec![change], way_back: Some(way_back) }
 }
 
 /// The change where every administrator is a customer too, as real ones are.

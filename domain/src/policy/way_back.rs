@@ -3,7 +3,6 @@
 use super::shape::{Overlap, PathShape, overlaps};
 use super::{Caller, Effect, MethodSelector, Policy, PolicyEvent};
 use crate::RoleName;
-use cqrs_es::Aggregate;
 use std::collections::{BTreeSet, HashMap};
 
 /// A request without which nobody can repair the policy.
@@ -38,40 +37,39 @@ pub fn lets_repair(policy: &Policy, lifelines: &[Lifeline], roles: &BTreeSet<Rol
 }
 
 impl WayBack {
-    /// Whether `event` would take a lifeline away that is there now. One that is not there yet binds
-    /// nobody.
-    pub(super) fn is_lost(&self, policy: &Policy, event: &PolicyEvent) -> bool {
-        let old_rule = |rule_id| policy.rules.get(rule_id).map(|held| held.rule.path.as_str());
-        // The patterns whose coming or going could take something away.
-        let patterns = match event {
-            PolicyEvent::RuleAdded { rule_id: _, rule } => match rule.effect {
-                Effect::Deny => [Some(rule.path.as_str()), None],
-                Effect::Allow => [None, None],
-            },
-            PolicyEvent::RuleChanged { rule_id, rule } => {
-                [Some(rule.path.as_str()), old_rule(rule_id)]
-            }
-            PolicyEvent::RuleRemoved { rule_id } => [old_rule(rule_id), None],
-            PolicyEvent::PublicPathRemoved { public_path_id } => {
-                [policy.public_paths.get(public_path_id).map(|entry| entry.path.as_str()), None]
-            }
-            PolicyEvent::PublicPathAdded { .. }
-            | PolicyEvent::AddressBanned { .. }
-            | PolicyEvent::AddressUnbanned { .. } => [None, None],
-        };
+    /// Whether the events that lead from `before` to `after` take a lifeline away that was there. One that
+    /// was not there binds nobody.
+    pub(super) fn is_lost(&self, before: &Policy, after: &Policy, events: &[PolicyEvent]) -> bool {
         let mut lines = Lines::new(&self.lifelines);
         // Looking at all rules costs milliseconds; most changes are about other paths.
         let touches = |pattern| lines.overlaps(pattern).iter().any(|overlap| overlap.some);
-        if !patterns.into_iter().flatten().any(touches) {
+        if !events.iter().flat_map(|event| taking(before, event)).flatten().any(touches) {
             return false;
         }
-        let mut afterwards = policy.clone();
-        afterwards.apply(event.clone());
         self.administrators.iter().any(|roles| {
             (0..self.lifelines.len()).any(|line| {
-                lines.is_open(policy, line, roles) && !lines.is_open(&afterwards, line, roles)
+                lines.is_open(before, line, roles) && !lines.is_open(after, line, roles)
             })
         })
+    }
+}
+
+/// The patterns whose coming or going with the event could take something away.
+fn taking<'a>(before: &'a Policy, event: &'a PolicyEvent) -> [Option<&'a str>; 2] {
+    let old_rule = |rule_id| before.rules.get(rule_id).map(|held| held.rule.path.as_str());
+    match event {
+        PolicyEvent::RuleAdded { rule_id: _, rule } => match rule.effect {
+            Effect::Deny => [Some(rule.path.as_str()), None],
+            Effect::Allow => [None, None],
+        },
+        PolicyEvent::RuleChanged { rule_id, rule } => [Some(rule.path.as_str()), old_rule(rule_id)],
+        PolicyEvent::RuleRemoved { rule_id } => [old_rule(rule_id), None],
+        PolicyEvent::PublicPathRemoved { public_path_id } => {
+            [before.public_paths.get(public_path_id).map(|entry| entry.path.as_str()), None]
+        }
+        PolicyEvent::PublicPathAdded { .. }
+        | PolicyEvent::AddressBanned { .. }
+        | PolicyEvent::AddressUnbanned { .. } => [None, None],
     }
 }
 

@@ -9,6 +9,7 @@ mod conventions;
 mod in_process;
 mod journey;
 mod money;
+mod policy_files;
 mod resources;
 mod roles;
 mod stranger;
