@@ -1,13 +1,15 @@
+use super::matcher::{automaton_bytes, needs_automaton};
 use super::selectors::normalized;
 use super::state::{MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES};
 use super::{
     AddressBan, MethodSelector, PathShape, Policy, PolicyEvent, PolicyRejection, PublicPath, Rule,
-    WayBack, overlaps, pattern,
+    TooInvolved, WayBack, overlaps, pattern,
 };
 use crate::{BanId, Facts, PublicPathId, Reason, RuleId, Timestamp};
 use cqrs_es::Aggregate;
 use ipnet::IpNet;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// The most roles that one rule names.
@@ -18,6 +20,10 @@ pub const MAX_METHODS: usize = 10;
 
 /// The longest note of a rule.
 pub const MAX_NOTE_CHARS: usize = 500;
+
+/// What the patterns take together of which one stretch of a segment varying is not all: an automaton and the
+/// states that it remembers are eight times as big, and a policy is in memory twice while it changes.
+pub(super) const MAX_AUTOMATON_KIB: usize = 3 * 1024;
 
 /// The widest network that can be banned, by its bits: a wider one would shut out whole countries,
 /// and whoever could lift the ban.
@@ -110,12 +116,37 @@ impl Policy {
                 events.push(event);
             }
         }
-        match way_back {
-            Some(way_back) if way_back.is_lost(self, &after, &events) => {
-                Err(PolicyRejection::LastAdministrator)
-            }
-            _ => Ok(events),
+        self.check_size(&after, &events)?;
+        match way_back.map_or(Ok(false), |way_back| way_back.is_lost(self, &after, &events)) {
+            Ok(false) => Ok(events),
+            Ok(true) => Err(PolicyRejection::LastAdministrator),
+            Err(TooInvolved) => Err(PolicyRejection::TooInvolved),
         }
+    }
+
+    /// Whether the patterns that come along have room. What is bigger from before there was a bound stays, and
+    /// only gets smaller.
+    fn check_size(&self, after: &Self, events: &[PolicyEvent]) -> Result<(), PolicyRejection> {
+        let adds = |event: &PolicyEvent| match event {
+            PolicyEvent::RuleAdded { rule, .. } => needs_automaton(&rule.path),
+            PolicyEvent::RuleChanged { rule_id, rule } => {
+                let same = self.rules.get(rule_id).is_some_and(|held| held.rule.path == rule.path);
+                !same && needs_automaton(&rule.path)
+            }
+            PolicyEvent::PublicPathAdded { path, .. } => needs_automaton(path),
+            PolicyEvent::RuleRemoved { .. }
+            | PolicyEvent::PublicPathRemoved { .. }
+            | PolicyEvent::AddressBanned { .. }
+            | PolicyEvent::AddressUnbanned { .. } => false,
+        };
+        if !events.iter().any(adds) {
+            return Ok(());
+        }
+        let rules = after.rules.values().map(|held| held.rule.path.as_str());
+        let public_paths = after.public_paths.values().map(|entry| entry.path.as_str());
+        let patterns: BTreeSet<_> = rules.chain(public_paths).collect();
+        let fits = automaton_bytes(patterns.into_iter()) <= MAX_AUTOMATON_KIB * 1024;
+        if fits { Ok(()) } else { Err(PolicyRejection::PatternsTooBig) }
     }
 
     fn decide_one(&self, change: PolicyChange) -> Result<Option<PolicyEvent>, PolicyRejection> {

@@ -1,4 +1,6 @@
-use super::decide::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MIN_PREFIX_V4, MIN_PREFIX_V6};
+use super::decide::{
+    MAX_AUTOMATON_KIB, MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MIN_PREFIX_V4, MIN_PREFIX_V6,
+};
 use super::state::{MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES};
 use crate::{Rejection, RejectionKind};
 
@@ -26,6 +28,11 @@ pub enum PolicyRejection {
     /// There is no room for another rule.
     #[error("there are at most {MAX_RULES} rules")]
     TooManyRules,
+    /// The patterns take too much memory together.
+    #[error(
+        "involved patterns take at most {MAX_AUTOMATON_KIB} KiB together; simpler ones take nothing of it"
+    )]
+    PatternsTooBig,
     /// There is no room for another public path.
     #[error("there are at most {MAX_PUBLIC_PATHS} public paths")]
     TooManyPublicPaths,
@@ -38,6 +45,11 @@ pub enum PolicyRejection {
     /// Afterwards an administrator could not undo it, who could have until now.
     #[error("an administrator could not sign in and undo it any more")]
     LastAdministrator,
+    /// It takes too long to find out whether administrators could undo it.
+    #[error(
+        "the rules are too involved to find out whether an administrator could undo it; simplify their patterns"
+    )]
+    TooInvolved,
     /// Whoever asks would be banned.
     #[error("the network holds the address that you ask from")]
     WouldLockOut,
@@ -52,10 +64,12 @@ impl Rejection for PolicyRejection {
             Self::SelectorsOutOfRange => "selectors_out_of_range",
             Self::BadNote => "bad_note",
             Self::TooManyRules => "too_many_rules",
+            Self::PatternsTooBig => "patterns_too_big",
             Self::TooManyPublicPaths => "too_many_public_paths",
             Self::TooManyBans => "too_many_bans",
             Self::NetworkTooWide => "network_too_wide",
             Self::LastAdministrator => "last_administrator",
+            Self::TooInvolved => "policy_too_involved",
             Self::WouldLockOut => "would_lock_out",
         }
     }
@@ -70,6 +84,8 @@ impl Rejection for PolicyRejection {
             | Self::SelectorsOutOfRange
             | Self::BadNote
             | Self::TooManyRules
+            | Self::PatternsTooBig
+            | Self::TooInvolved
             | Self::TooManyPublicPaths
             | Self::TooManyBans
             | Self::NetworkTooWide => RejectionKind::Invalid,

@@ -1,6 +1,7 @@
 mod canonical;
 mod compiled;
 mod shape;
+mod size;
 mod way_back;
 
 use super::*;

@@ -1,9 +1,17 @@
 //! Who must be able to undo a change, and what they need for it.
 
-use super::shape::{Overlap, PathShape, overlaps};
+use super::shape::{Overlap, PathShape, Steps, overlaps_within};
 use super::{Caller, Effect, MethodSelector, Policy, PolicyEvent};
 use crate::RoleName;
 use std::collections::{BTreeSet, HashMap};
+
+/// How many steps a decision takes at most to find out whether administrators are left a way back: about a
+/// second's, for a change waits for the one before it.
+const MAX_STEPS: usize = 4_000_000;
+
+/// It takes more than [`MAX_STEPS`] to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooInvolved;
 
 /// A request without which nobody can repair the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,27 +38,59 @@ pub struct WayBack {
 }
 
 /// Whether somebody with these roles can sign in and undo any change of the policy.
-#[must_use]
-pub fn lets_repair(policy: &Policy, lifelines: &[Lifeline], roles: &BTreeSet<RoleName>) -> bool {
-    let mut lines = Lines::new(lifelines);
-    (0..lifelines.len()).all(|line| lines.is_open(policy, line, roles))
+///
+/// # Errors
+/// [`TooInvolved`] when that is not found out.
+pub fn lets_repair(
+    policy: &Policy,
+    lifelines: &[Lifeline],
+    roles: &BTreeSet<RoleName>,
+) -> Result<bool, TooInvolved> {
+    repairs_within(policy, lifelines, roles, Steps(MAX_STEPS))
+}
+
+pub(super) fn repairs_within(
+    policy: &Policy,
+    lifelines: &[Lifeline],
+    roles: &BTreeSet<RoleName>,
+    steps: Steps,
+) -> Result<bool, TooInvolved> {
+    let mut lines = Lines::new(lifelines, steps);
+    let lets = (0..lifelines.len()).all(|line| lines.is_open(policy, line, roles));
+    lines.found(lets)
 }
 
 impl WayBack {
     /// Whether the events that lead from `before` to `after` take a lifeline away that was there. One that
     /// was not there binds nobody.
-    pub(super) fn is_lost(&self, before: &Policy, after: &Policy, events: &[PolicyEvent]) -> bool {
-        let mut lines = Lines::new(&self.lifelines);
+    pub(super) fn is_lost(
+        &self,
+        before: &Policy,
+        after: &Policy,
+        events: &[PolicyEvent],
+    ) -> Result<bool, TooInvolved> {
+        self.is_lost_within(before, after, events, Steps(MAX_STEPS))
+    }
+
+    pub(super) fn is_lost_within(
+        &self,
+        before: &Policy,
+        after: &Policy,
+        events: &[PolicyEvent],
+        steps: Steps,
+    ) -> Result<bool, TooInvolved> {
+        let mut lines = Lines::new(&self.lifelines, steps);
         // Looking at all rules costs milliseconds; most changes are about other paths.
         let touches = |pattern| lines.overlaps(pattern).iter().any(|overlap| overlap.some);
         if !events.iter().flat_map(|event| taking(before, event)).flatten().any(touches) {
-            return false;
+            return lines.found(false);
         }
-        self.administrators.iter().any(|roles| {
+        let lost = self.administrators.iter().any(|roles| {
             (0..self.lifelines.len()).any(|line| {
                 lines.is_open(before, line, roles) && !lines.is_open(after, line, roles)
             })
-        })
+        });
+        lines.found(lost)
     }
 }
 
@@ -78,18 +118,25 @@ struct Lines<'a> {
     lifelines: &'a [Lifeline],
     shapes: Vec<PathShape>,
     known: HashMap<String, Vec<Overlap>>,
+    steps: Steps,
 }
 
 impl<'a> Lines<'a> {
-    fn new(lifelines: &'a [Lifeline]) -> Self {
+    fn new(lifelines: &'a [Lifeline], steps: Steps) -> Self {
         let shapes = lifelines.iter().map(|lifeline| PathShape::with_ids(lifeline.path));
-        Self { lifelines, shapes: shapes.collect(), known: HashMap::new() }
+        Self { lifelines, shapes: shapes.collect(), known: HashMap::new(), steps }
     }
 
     /// How much of each lifeline the pattern matches.
     fn overlaps(&mut self, pattern: &str) -> &[Overlap] {
-        let shapes = &self.shapes;
-        self.known.entry(pattern.to_owned()).or_insert_with(|| overlaps(pattern, shapes))
+        let (shapes, steps) = (&self.shapes, &mut self.steps);
+        let compare = || overlaps_within(pattern, shapes, steps);
+        self.known.entry(pattern.to_owned()).or_insert_with(compare)
+    }
+
+    /// What was found out, if it was.
+    fn found(&self, answer: bool) -> Result<bool, TooInvolved> {
+        if self.steps.are_used_up() { Err(TooInvolved) } else { Ok(answer) }
     }
 
     /// Whether somebody with these roles may send the request with every id that there may be: no deny
