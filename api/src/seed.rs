@@ -98,7 +98,7 @@ pub async fn default_policy(app: &App) -> anyhow::Result<()> {
 
 /// There is nobody yet who could be locked out.
 fn by_nobody(change: PolicyChange) -> PolicyCommand {
-    PolicyCommand { change, way_back: None }
+    PolicyCommand { changes: vec![change], way_back: None }
 }
 
 /// Makes sure that the seven sample products exist, published and in stock.

@@ -2,6 +2,7 @@
 
 mod secrets;
 
+use crate::roles::casbin::Paths;
 use api::settings::{
     DatabaseArgs, DatabaseUrl, HttpArgs, OperationsArgs, Secret, ServerArgs, ShopArgs,
 };
@@ -126,6 +127,43 @@ pub enum PolicyAction {
     },
     /// Put exactly those rules and public paths in force that a new shop has; bans stay.
     Reset(ServerArgs),
+    /// Write the rules and public paths in force as a file for review; bans are not in it.
+    Export {
+        /// Where to; to standard output when absent.
+        file: Option<PathBuf>,
+        /// The servers.
+        #[command(flatten)]
+        servers: ServerArgs,
+    },
+    /// Put exactly the rules and public paths of a file in force, all at once; bans stay.
+    Import {
+        /// The file, as `export` writes it.
+        file: PathBuf,
+        /// Take the file for a Casbin policy whose model compares paths like this, and add its rules to
+        /// those in force.
+        #[arg(long, value_name = "FUNCTION")]
+        casbin: Option<Paths>,
+        /// Only say what would change, and whether it would be refused.
+        #[arg(long)]
+        dry_run: bool,
+        /// The servers.
+        #[command(flatten)]
+        servers: ServerArgs,
+    },
+    /// Ask a policy the cases of a file; fails when one is answered otherwise. Needs no servers.
+    Test {
+        /// The file with the cases.
+        file: PathBuf,
+        /// Another file with the policy; the file's own when absent.
+        #[arg(long, value_name = "FILE", conflicts_with = "shop")]
+        policy: Option<PathBuf>,
+        /// Ask the shop's policy instead, as its read model has it.
+        #[arg(long)]
+        shop: bool,
+        /// The shop's database.
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true, required_if_eq("shop", "true"))]
+        database_url: Option<DatabaseUrl>,
+    },
 }
 
 /// What to do about dead letters.

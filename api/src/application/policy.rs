@@ -8,7 +8,7 @@ use commands::journal::MAX_EVENTS_PER_COMMAND;
 use domain::policy::{
     CompiledPolicy, Effect, Policy, PolicyChange, PolicyCommand, PublicPath, Rule,
 };
-use domain::{Position, PublicPathId, RuleId};
+use domain::{Facts, Position, PublicPathId, RuleId};
 use projections::{QueryError, permissions};
 use std::collections::BTreeSet;
 
@@ -93,19 +93,44 @@ pub async fn change_by_operator(
     changes: Vec<PolicyChange>,
 ) -> Result<(), Failure> {
     for changes in changes.chunks(MAX_EVENTS_PER_COMMAND) {
-        let commands =
-            changes.iter().map(|change| PolicyCommand { change: change.clone(), way_back: None });
-        let plan = commands
-            .fold(Plan::new(context), |plan, command| plan.step::<Policy>(POLICY_ID, command));
-        carry_out(app, plan).await?;
+        let command = PolicyCommand { changes: changes.to_vec(), way_back: None };
+        carry_out(app, Plan::new(context).step::<Policy>(POLICY_ID, command)).await?;
     }
+    Ok(())
+}
+
+/// Makes several changes at once, in one append, of the policy at `version`: refused as the edge would refuse
+/// them, all or none. A `rehearsal` is judged and not carried out.
+///
+/// The read model of users must be kept up meanwhile by some process: it tells who the administrators are.
+///
+/// # Errors
+/// What the policy refuses; `version_conflict` when it is not at `version` any more.
+pub async fn change_together(
+    app: &App,
+    context: &Context,
+    version: u64,
+    changes: Vec<PolicyChange>,
+    rehearsal: bool,
+) -> Result<(), Failure> {
+    let call = Call { context: context.clone(), key: None, fingerprint: [0; 32] };
+    let administrators = administrators::of_each_kind(app, &call).await?;
+    let command = PolicyCommand { changes, way_back: Some(administrators.way_back()) };
+    if rehearsal {
+        let policy = app.bus.load::<Policy>(POLICY_ID).await?;
+        let facts = Facts { now: (app.world.now)() };
+        return policy.state.decide(command, &facts).map(drop).map_err(Failure::refused);
+    }
+    let plan = call.plan().step_at::<Policy>(POLICY_ID, command, Some(version));
+    carry_out(app, administrators.unchanged(plan)).await?;
     Ok(())
 }
 
 /// What makes these the policy's rules and public paths, and no others. Bans stay.
 ///
 /// What is taken away comes first, so that there is room for the rest whatever was there; what allows
-/// before what denies, so that nothing is open meanwhile that was not before.
+/// before what denies, so that nothing is open meanwhile that was not before. What is so already is not
+/// among the changes.
 #[must_use]
 pub fn changes_to(
     policy: &Policy,
@@ -117,21 +142,19 @@ pub fn changes_to(
     let (allowing, denying): (Vec<_>, Vec<_>) =
         gone.partition(|(_, held)| held.rule.effect == Effect::Allow);
     // An entry never changes: another one takes its place.
-    let same =
-        |(id, entry): &(PublicPathId, PublicPath)| policy.public_paths.get(id) == Some(entry);
-    let kept: BTreeSet<_> =
-        public_paths.iter().filter(|entry| same(entry)).map(|(id, _)| *id).collect();
+    let (kept, new): (Vec<_>, Vec<_>) = public_paths
+        .into_iter()
+        .partition(|(id, entry)| policy.public_paths.get(id) == Some(entry));
+    let kept: BTreeSet<_> = kept.into_iter().map(|(id, _)| id).collect();
     let closed = policy.public_paths.keys().filter(|id| !kept.contains(id));
     let closed = closed.map(|id| PolicyChange::RemovePublicPath { public_path_id: *id });
     let remove = |(rule_id, _): (&RuleId, _)| PolicyChange::RemoveRule { rule_id: *rule_id };
-    let write = rules.into_iter().map(|(rule_id, rule)| {
-        if policy.rules.contains_key(&rule_id) {
-            PolicyChange::ChangeRule { rule_id, rule }
-        } else {
-            PolicyChange::AddRule { rule_id, rule }
-        }
+    let write = rules.into_iter().filter_map(|(rule_id, rule)| match policy.rules.get(&rule_id) {
+        None => Some(PolicyChange::AddRule { rule_id, rule }),
+        Some(held) if held.rule == rule => None,
+        Some(_) => Some(PolicyChange::ChangeRule { rule_id, rule }),
     });
-    let open = public_paths.into_iter().map(|(public_path_id, PublicPath { methods, path })| {
+    let open = new.into_iter().map(|(public_path_id, PublicPath { methods, path })| {
         PolicyChange::AddPublicPath { public_path_id, methods, path }
     });
     let allowing = allowing.into_iter().map(remove).chain(closed);
@@ -163,7 +186,8 @@ async fn plan(
     version: Option<u64>,
 ) -> Result<Plan, Failure> {
     let administrators = administrators::of_each_kind(app, call).await?;
-    let command = PolicyCommand { change, way_back: Some(administrators.way_back()) };
+    let way_back = Some(administrators.way_back());
+    let command = PolicyCommand { changes: vec![change], way_back };
     let plan = call.plan().step_at::<Policy>(POLICY_ID, command, version);
     Ok(call.keyed(administrators.unchanged(plan)))
 }

@@ -1,11 +1,15 @@
+use super::matcher::{automaton_bytes, needs_automaton};
 use super::selectors::normalized;
 use super::state::{MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES};
 use super::{
-    AddressBan, MethodSelector, PathShape, Policy, PolicyEvent, PublicPath, Rule, WayBack,
-    overlaps, pattern,
+    AddressBan, MethodSelector, PathShape, Policy, PolicyEvent, PolicyRejection, PublicPath, Rule,
+    TooInvolved, WayBack, overlaps, pattern,
 };
-use crate::{BanId, Facts, PublicPathId, Reason, Rejection, RejectionKind, RuleId, Timestamp};
+use crate::{BanId, Facts, PublicPathId, Reason, RuleId, Timestamp};
+use cqrs_es::Aggregate;
 use ipnet::IpNet;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// The most roles that one rule names.
@@ -17,17 +21,22 @@ pub const MAX_METHODS: usize = 10;
 /// The longest note of a rule.
 pub const MAX_NOTE_CHARS: usize = 500;
 
+/// What the patterns take together of which one stretch of a segment varying is not all: an automaton and the
+/// states that it remembers are eight times as big, and a policy is in memory twice while it changes.
+pub(super) const MAX_AUTOMATON_KIB: usize = 3 * 1024;
+
 /// The widest network that can be banned, by its bits: a wider one would shut out whole countries,
 /// and whoever could lift the ban.
-const MIN_PREFIX_V4: u8 = 8;
-const MIN_PREFIX_V6: u8 = 16;
+pub(super) const MIN_PREFIX_V4: u8 = 8;
+pub(super) const MIN_PREFIX_V6: u8 = 16;
 
-/// What can be asked of the policy: a change, and who must be able to undo it.
+/// What can be asked of the policy: changes, and who must be able to undo them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyCommand {
-    /// The change.
-    pub change: PolicyChange,
-    /// What it must leave as it is. Absent where nobody is bound: while a shop is set up, and on the
+    /// The changes, in order. All of them are made or none, and only what they come to together must
+    /// leave a way back.
+    pub changes: Vec<PolicyChange>,
+    /// What they must leave as it is. Absent where nobody is bound: while a shop is set up, and on the
     /// command line, which is the way in for whoever is locked out.
     pub way_back: Option<WayBack>,
 }
@@ -88,81 +97,6 @@ pub enum PolicyChange {
     },
 }
 
-/// Why the policy refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PolicyRejection {
-    /// There is nothing under this id.
-    #[error("there is no such entry in the policy")]
-    NotFound,
-    /// There is something else under this id.
-    #[error("the policy has another entry of this id")]
-    AlreadyExists,
-    /// The pattern is none that can be matched.
-    #[error("the path pattern is not accepted: {reason}")]
-    BadPattern {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A rule names none, or too many roles or methods.
-    #[error("1 to {MAX_ROLES} roles and 1 to {MAX_METHODS} methods are named")]
-    SelectorsOutOfRange,
-    /// The note is too long or holds control characters.
-    #[error("a note has at most {MAX_NOTE_CHARS} characters, none of them a control character")]
-    BadNote,
-    /// There is no room for another rule.
-    #[error("there are at most {MAX_RULES} rules")]
-    TooManyRules,
-    /// There is no room for another public path.
-    #[error("there are at most {MAX_PUBLIC_PATHS} public paths")]
-    TooManyPublicPaths,
-    /// There is no room for another ban.
-    #[error("at most {MAX_BANS} networks are banned")]
-    TooManyBans,
-    /// The network holds too much of the world.
-    #[error("a banned network has at least {MIN_PREFIX_V4} bits, in IPv6 {MIN_PREFIX_V6}")]
-    NetworkTooWide,
-    /// Afterwards an administrator could not undo it, who could have until now.
-    #[error("an administrator could not sign in and undo it any more")]
-    LastAdministrator,
-    /// Whoever asks would be banned.
-    #[error("the network holds the address that you ask from")]
-    WouldLockOut,
-}
-
-impl Rejection for PolicyRejection {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound => "not_found",
-            Self::AlreadyExists => "policy_entry_exists",
-            Self::BadPattern { .. } => "bad_pattern",
-            Self::SelectorsOutOfRange => "selectors_out_of_range",
-            Self::BadNote => "bad_note",
-            Self::TooManyRules => "too_many_rules",
-            Self::TooManyPublicPaths => "too_many_public_paths",
-            Self::TooManyBans => "too_many_bans",
-            Self::NetworkTooWide => "network_too_wide",
-            Self::LastAdministrator => "last_administrator",
-            Self::WouldLockOut => "would_lock_out",
-        }
-    }
-
-    fn kind(&self) -> RejectionKind {
-        match self {
-            Self::NotFound => RejectionKind::Absent,
-            Self::AlreadyExists | Self::LastAdministrator | Self::WouldLockOut => {
-                RejectionKind::Conflict
-            }
-            Self::BadPattern { .. }
-            | Self::SelectorsOutOfRange
-            | Self::BadNote
-            | Self::TooManyRules
-            | Self::TooManyPublicPaths
-            | Self::TooManyBans
-            | Self::NetworkTooWide => RejectionKind::Invalid,
-        }
-    }
-}
-
 impl Policy {
     /// Decides; see the module's rules. An empty list means "already so".
     ///
@@ -173,14 +107,46 @@ impl Policy {
         command: PolicyCommand,
         _facts: &Facts,
     ) -> Result<Vec<PolicyEvent>, PolicyRejection> {
-        let PolicyCommand { change, way_back } = command;
-        let Some(event) = self.decide_one(change)? else { return Ok(vec![]) };
-        match way_back {
-            Some(way_back) if way_back.is_lost(self, &event) => {
-                Err(PolicyRejection::LastAdministrator)
+        let PolicyCommand { changes, way_back } = command;
+        let mut after = Cow::Borrowed(self);
+        let mut events = vec![];
+        for change in changes {
+            if let Some(event) = after.decide_one(change)? {
+                after.to_mut().apply(event.clone());
+                events.push(event);
             }
-            _ => Ok(vec![event]),
         }
+        self.check_size(&after, &events)?;
+        match way_back.map_or(Ok(false), |way_back| way_back.is_lost(self, &after, &events)) {
+            Ok(false) => Ok(events),
+            Ok(true) => Err(PolicyRejection::LastAdministrator),
+            Err(TooInvolved) => Err(PolicyRejection::TooInvolved),
+        }
+    }
+
+    /// Whether the patterns that come along have room. What is bigger from before there was a bound stays, and
+    /// only gets smaller.
+    fn check_size(&self, after: &Self, events: &[PolicyEvent]) -> Result<(), PolicyRejection> {
+        let adds = |event: &PolicyEvent| match event {
+            PolicyEvent::RuleAdded { rule, .. } => needs_automaton(&rule.path),
+            PolicyEvent::RuleChanged { rule_id, rule } => {
+                let same = self.rules.get(rule_id).is_some_and(|held| held.rule.path == rule.path);
+                !same && needs_automaton(&rule.path)
+            }
+            PolicyEvent::PublicPathAdded { path, .. } => needs_automaton(path),
+            PolicyEvent::RuleRemoved { .. }
+            | PolicyEvent::PublicPathRemoved { .. }
+            | PolicyEvent::AddressBanned { .. }
+            | PolicyEvent::AddressUnbanned { .. } => false,
+        };
+        if !events.iter().any(adds) {
+            return Ok(());
+        }
+        let rules = after.rules.values().map(|held| held.rule.path.as_str());
+        let public_paths = after.public_paths.values().map(|entry| entry.path.as_str());
+        let patterns: BTreeSet<_> = rules.chain(public_paths).collect();
+        let fits = automaton_bytes(patterns.into_iter()) <= MAX_AUTOMATON_KIB * 1024;
+        if fits { Ok(()) } else { Err(PolicyRejection::PatternsTooBig) }
     }
 
     fn decide_one(&self, change: PolicyChange) -> Result<Option<PolicyEvent>, PolicyRejection> {

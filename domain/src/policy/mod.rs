@@ -6,6 +6,8 @@
 //! * A pattern is a regular expression of at most [`MAX_PATTERN_CHARS`] characters that compiles
 //!   within a size limit; it is anchored by us, so it always speaks about the whole path. One that matches no
 //!   canonical path would say nothing for ever and is refused.
+//! * Patterns that are more than segments in which one stretch varies have a bound on their sum, and so has the time
+//!   to find out whether a change leaves a way back.
 //! * At most [`MAX_RULES`] rules, [`MAX_PUBLIC_PATHS`] public paths and [`MAX_BANS`] banned networks.
 //! * Nobody who can repair the policy is locked out: no change may take a [`Lifeline`] from an
 //!   administrator, whatever other roles they have. The lifelines come with the command, because this
@@ -14,30 +16,33 @@
 //!   counts against whoever needs all of them. So no rule is immortal, not even one that is added later.
 //! * A ban never holds the address that it is asked for from.
 
+mod address_bans;
 mod canonical;
 mod compiled;
 mod decide;
 mod events;
+mod matcher;
 mod pattern;
+mod rejection;
+mod roles;
 mod selectors;
 mod shape;
 mod state;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod way_back;
 
 pub use canonical::{CanonicalPath, MAX_PATH_CHARS, MalformedPath, canonical_path};
-pub use compiled::{
-    Caller, CompiledPolicy, Considered, Entry, Explanation, Grant, PolicyTooBig, Verdict,
-};
-pub use decide::{
-    MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, PolicyChange, PolicyCommand, PolicyRejection,
-};
+pub use compiled::{CompiledPolicy, PolicyTooBig};
+pub use decide::{MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, PolicyChange, PolicyCommand};
 pub use events::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 pub use pattern::MAX_PATTERN_CHARS;
+pub use rejection::PolicyRejection;
 pub use selectors::parse_network;
 pub use shape::{Overlap, PathShape, overlaps};
 pub use state::{
     AddressBan, MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES, Policy, PublicPath, VersionedRule,
 };
-pub use way_back::{Lifeline, WayBack, lets_repair};
+pub use verdict::{Caller, Considered, Entry, Explanation, Grant, Verdict};
+pub use way_back::{Lifeline, TooInvolved, WayBack, lets_repair};

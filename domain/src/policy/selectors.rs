@@ -70,6 +70,23 @@ impl fmt::Display for MethodSelector {
 }
 
 impl MethodSelector {
+    /// The place of a request's method among those that rules can name, HEAD taken for GET; behind them for
+    /// all others.
+    pub(super) fn place(method: &str) -> usize {
+        // Spelled out, because comparing with each of a list takes longer than all the rest.
+        match method {
+            "GET" | "HEAD" => 0,
+            "POST" => 1,
+            "PUT" => 2,
+            "PATCH" => 3,
+            "DELETE" => 4,
+            "OPTIONS" => 5,
+            "TRACE" => 6,
+            "CONNECT" => 7,
+            _ => METHODS.len(),
+        }
+    }
+
     /// Whether a request with `method` is meant. HEAD is taken for GET.
     #[must_use]
     pub fn matches(&self, method: &str) -> bool {

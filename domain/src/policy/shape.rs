@@ -4,13 +4,13 @@
 //! yet. So both are taken as automata, and all paths are walked in both at the same time.
 
 use super::MAX_PATH_CHARS;
-use super::pattern::anchored;
+use super::pattern::{anchored, syntax};
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson;
-use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, MatchKind};
 use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 /// One segment of a canonical path: neither `.` nor `..`.
 const SEGMENT: &str = "(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*|\
@@ -32,9 +32,12 @@ const STATES_BYTES: usize = 2 * 1024 * 1024;
 /// How many pairs of states are looked at before the answer is [`Overlap::UNKNOWN`].
 const MAX_PAIRS: usize = 5_000;
 
-/// Paths of one shape.
+/// What beginning to compare is worth, in steps.
+const COMPARISON_STEPS: usize = 100;
+
+/// Paths of one shape, and what is known of its automaton: it is compared with many patterns.
 #[derive(Debug)]
-pub struct PathShape(Option<DFA>);
+pub struct PathShape(Option<(DFA, Mutex<Cache>)>);
 
 /// How much of a shape a pattern matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +58,7 @@ impl PathShape {
     /// Every canonical path.
     #[must_use]
     pub fn any() -> Self {
-        Self(automaton(&format!("/|(?:/{SEGMENT})+")).ok())
+        Self::of(&format!("/|(?:/{SEGMENT})+"))
     }
 
     /// What a route answers: `{name}` is any segment and `{*name}` one or more.
@@ -68,6 +71,14 @@ impl PathShape {
     #[must_use]
     pub fn with_ids(template: &str) -> Self {
         Self::parse(template, ID)
+    }
+
+    fn of(pattern: &str) -> Self {
+        let compiled = automaton(pattern).ok();
+        Self(compiled.map(|dfa| {
+            let cache = Mutex::new(dfa.create_cache());
+            (dfa, cache)
+        }))
     }
 
     fn parse(template: &str, parameter: &str) -> Self {
@@ -84,7 +95,7 @@ impl PathShape {
                 shape.push_str(&regex::escape(part));
             }
         }
-        Self(automaton(&shape).ok())
+        Self::of(&shape)
     }
 }
 
@@ -102,13 +113,16 @@ impl Comparable {
     }
 
     /// How much of the shape it matches.
-    fn overlap(&mut self, shape: &PathShape) -> Overlap {
-        let (Some((dfa, cache)), Some(shape)) = (&mut self.0, &shape.0) else {
+    fn overlap(&mut self, shape: &PathShape, steps: &mut Steps) -> Overlap {
+        let (Some((dfa, cache)), Some((shape, shape_cache))) = (&mut self.0, &shape.0) else {
             return Overlap::UNKNOWN;
         };
-        let mut shape_cache = shape.create_cache();
+        let mut shape_cache = shape_cache.lock().unwrap_or_else(PoisonError::into_inner);
         let mut walk = Walk { dfa, cache, shape, shape_cache: &mut shape_cache };
-        walk.overlap().unwrap_or(Overlap::UNKNOWN)
+        if !steps.take(COMPARISON_STEPS) {
+            return Overlap::UNKNOWN;
+        }
+        walk.overlap(steps).unwrap_or(Overlap::UNKNOWN)
     }
 }
 
@@ -118,8 +132,32 @@ pub fn overlaps<'a>(
     pattern: &str,
     shapes: impl IntoIterator<Item = &'a PathShape>,
 ) -> Vec<Overlap> {
+    overlaps_within(pattern, shapes, &mut Steps(usize::MAX))
+}
+
+/// The same within some steps; what they do not suffice for is [`Overlap::UNKNOWN`].
+pub(super) fn overlaps_within<'a>(
+    pattern: &str,
+    shapes: impl IntoIterator<Item = &'a PathShape>,
+    steps: &mut Steps,
+) -> Vec<Overlap> {
     let mut pattern = Comparable::new(pattern);
-    shapes.into_iter().map(|shape| pattern.overlap(shape)).collect()
+    shapes.into_iter().map(|shape| pattern.overlap(shape, steps)).collect()
+}
+
+/// How many steps comparisons may still take.
+pub(super) struct Steps(pub(super) usize);
+
+impl Steps {
+    fn take(&mut self, steps: usize) -> bool {
+        self.0 = self.0.saturating_sub(steps);
+        self.0 > 0
+    }
+
+    /// Whether there were not enough of them.
+    pub(super) fn are_used_up(&self) -> bool {
+        self.0 == 0
+    }
 }
 
 fn automaton(pattern: &str) -> Result<DFA, Box<dyn std::error::Error>> {
@@ -130,7 +168,7 @@ fn automaton(pattern: &str) -> Result<DFA, Box<dyn std::error::Error>> {
         .minimum_cache_clear_count(Some(0));
     let dfa = DFA::builder()
         .configure(config)
-        .syntax(syntax::Config::new().unicode(false).utf8(false))
+        .syntax(syntax())
         .thompson(thompson::Config::new().utf8(false).nfa_size_limit(Some(AUTOMATON_BYTES)))
         .build(&anchored(pattern))?;
     Ok(dfa)
@@ -148,7 +186,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// All pairs of states that one path leads to, by the length of the path.
-    fn overlap(&mut self) -> Result<Overlap, GivenUp> {
+    fn overlap(&mut self, steps: &mut Steps) -> Result<Overlap, GivenUp> {
         let representatives = self.representatives();
         let start = Input::new("").anchored(Anchored::Yes);
         let mine = self.dfa.start_state_forward(self.cache, &start).map_err(|_| GivenUp)?;
@@ -173,6 +211,9 @@ impl Walk<'_> {
                     }
                     all &= !pair.0.is_dead();
                     if !pair.0.is_dead() && seen.insert(pair) {
+                        if !steps.take(1) {
+                            return Err(GivenUp);
+                        }
                         next.push(pair);
                     }
                 }

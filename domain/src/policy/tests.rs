@@ -1,6 +1,7 @@
 mod canonical;
 mod compiled;
 mod shape;
+mod size;
 mod way_back;
 
 use super::*;
@@ -41,7 +42,7 @@ fn keeping(administrators: &[&[&str]], change: PolicyChange) -> PolicyCommand {
     let administrators = administrators.iter().map(|roles| roles.iter().map(|name| role(name)));
     let administrators = administrators.map(Iterator::collect).collect();
     let way_back = WayBack { lifelines: LIFELINES.to_vec(), administrators };
-    PolicyCommand { change, way_back: Some(way_back) }
+    PolicyCommand { changes: vec![change], way_back: Some(way_back) }
 }
 
 /// The change where every administrator is a customer too, as real ones are.

@@ -1,10 +1,17 @@
 //! Who must be able to undo a change, and what they need for it.
 
-use super::shape::{Overlap, PathShape, overlaps};
+use super::shape::{Overlap, PathShape, Steps, overlaps_within};
 use super::{Caller, Effect, MethodSelector, Policy, PolicyEvent};
 use crate::RoleName;
-use cqrs_es::Aggregate;
 use std::collections::{BTreeSet, HashMap};
+
+/// How many steps a decision takes at most to find out whether administrators are left a way back: about a
+/// second's, for a change waits for the one before it.
+const MAX_STEPS: usize = 4_000_000;
+
+/// It takes more than [`MAX_STEPS`] to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooInvolved;
 
 /// A request without which nobody can repair the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,47 +38,78 @@ pub struct WayBack {
 }
 
 /// Whether somebody with these roles can sign in and undo any change of the policy.
-#[must_use]
-pub fn lets_repair(policy: &Policy, lifelines: &[Lifeline], roles: &BTreeSet<RoleName>) -> bool {
-    let mut lines = Lines::new(lifelines);
-    (0..lifelines.len()).all(|line| lines.is_open(policy, line, roles))
+///
+/// # Errors
+/// [`TooInvolved`] when that is not found out.
+pub fn lets_repair(
+    policy: &Policy,
+    lifelines: &[Lifeline],
+    roles: &BTreeSet<RoleName>,
+) -> Result<bool, TooInvolved> {
+    repairs_within(policy, lifelines, roles, Steps(MAX_STEPS))
+}
+
+pub(super) fn repairs_within(
+    policy: &Policy,
+    lifelines: &[Lifeline],
+    roles: &BTreeSet<RoleName>,
+    steps: Steps,
+) -> Result<bool, TooInvolved> {
+    let mut lines = Lines::new(lifelines, steps);
+    let lets = (0..lifelines.len()).all(|line| lines.is_open(policy, line, roles));
+    lines.found(lets)
 }
 
 impl WayBack {
-    /// Whether `event` would take a lifeline away that is there now. One that is not there yet binds
-    /// nobody.
-    pub(super) fn is_lost(&self, policy: &Policy, event: &PolicyEvent) -> bool {
-        let old_rule = |rule_id| policy.rules.get(rule_id).map(|held| held.rule.path.as_str());
-        // The patterns whose coming or going could take something away.
-        let patterns = match event {
-            PolicyEvent::RuleAdded { rule_id: _, rule } => match rule.effect {
-                Effect::Deny => [Some(rule.path.as_str()), None],
-                Effect::Allow => [None, None],
-            },
-            PolicyEvent::RuleChanged { rule_id, rule } => {
-                [Some(rule.path.as_str()), old_rule(rule_id)]
-            }
-            PolicyEvent::RuleRemoved { rule_id } => [old_rule(rule_id), None],
-            PolicyEvent::PublicPathRemoved { public_path_id } => {
-                [policy.public_paths.get(public_path_id).map(|entry| entry.path.as_str()), None]
-            }
-            PolicyEvent::PublicPathAdded { .. }
-            | PolicyEvent::AddressBanned { .. }
-            | PolicyEvent::AddressUnbanned { .. } => [None, None],
-        };
-        let mut lines = Lines::new(&self.lifelines);
+    /// Whether the events that lead from `before` to `after` take a lifeline away that was there. One that
+    /// was not there binds nobody.
+    pub(super) fn is_lost(
+        &self,
+        before: &Policy,
+        after: &Policy,
+        events: &[PolicyEvent],
+    ) -> Result<bool, TooInvolved> {
+        self.is_lost_within(before, after, events, Steps(MAX_STEPS))
+    }
+
+    pub(super) fn is_lost_within(
+        &self,
+        before: &Policy,
+        after: &Policy,
+        events: &[PolicyEvent],
+        steps: Steps,
+    ) -> Result<bool, TooInvolved> {
+        let mut lines = Lines::new(&self.lifelines, steps);
         // Looking at all rules costs milliseconds; most changes are about other paths.
         let touches = |pattern| lines.overlaps(pattern).iter().any(|overlap| overlap.some);
-        if !patterns.into_iter().flatten().any(touches) {
-            return false;
+        if !events.iter().flat_map(|event| taking(before, event)).flatten().any(touches) {
+            return lines.found(false);
         }
-        let mut afterwards = policy.clone();
-        afterwards.apply(event.clone());
-        self.administrators.iter().any(|roles| {
+        let lost = self.administrators.iter().any(|roles| {
             (0..self.lifelines.len()).any(|line| {
-                lines.is_open(policy, line, roles) && !lines.is_open(&afterwards, line, roles)
+                lines.is_open(before, line, roles) && !lines.is_open(after, line, roles)
             })
-        })
+        });
+        lines.found(lost)
+    }
+}
+
+/// The patterns whose coming or going with the event could take something away.
+fn taking<'a>(before: &'a Policy, event: &'a PolicyEvent) -> [Option<&'a str>; 2] {
+    let old_rule = |rule_id| before.rules.get(rule_id).map(|held| held.rule.path.as_str());
+    match event {
+        PolicyEvent::RuleAdded { rule_id: _, rule } => match rule.effect {
+            Effect::Deny => [Some(rule.path.as_str()), None],
+            Effect::Allow => [None, None],
+        },
+        PolicyEvent::RuleChanged { rule_id, rule } => [Some(rule.path.as_str()), old_rule(rule_id)],
+        PolicyEvent::RuleRemoved { rule_id } => [old_rule(rule_id), None],
+        PolicyEvent::PublicPathRemoved { public_path_id } => {
+            [before.public_paths.get(public_path_id).map(|entry| entry.path.as_str()), None]
+        }
+        PolicyEvent::PublicPathAdded { .. }
+        | PolicyEvent::AddressBanned { .. }
+        | PolicyEvent::AddressUnbanned { .. } => [None, None],
     }
 }
 
@@ -80,18 +118,25 @@ struct Lines<'a> {
     lifelines: &'a [Lifeline],
     shapes: Vec<PathShape>,
     known: HashMap<String, Vec<Overlap>>,
+    steps: Steps,
 }
 
 impl<'a> Lines<'a> {
-    fn new(lifelines: &'a [Lifeline]) -> Self {
+    fn new(lifelines: &'a [Lifeline], steps: Steps) -> Self {
         let shapes = lifelines.iter().map(|lifeline| PathShape::with_ids(lifeline.path));
-        Self { lifelines, shapes: shapes.collect(), known: HashMap::new() }
+        Self { lifelines, shapes: shapes.collect(), known: HashMap::new(), steps }
     }
 
     /// How much of each lifeline the pattern matches.
     fn overlaps(&mut self, pattern: &str) -> &[Overlap] {
-        let shapes = &self.shapes;
-        self.known.entry(pattern.to_owned()).or_insert_with(|| overlaps(pattern, shapes))
+        let (shapes, steps) = (&self.shapes, &mut self.steps);
+        let compare = || overlaps_within(pattern, shapes, steps);
+        self.known.entry(pattern.to_owned()).or_insert_with(compare)
+    }
+
+    /// What was found out, if it was.
+    fn found(&self, answer: bool) -> Result<bool, TooInvolved> {
+        if self.steps.are_used_up() { Err(TooInvolved) } else { Ok(answer) }
     }
 
     /// Whether somebody with these roles may send the request with every id that there may be: no deny

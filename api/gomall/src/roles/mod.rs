@@ -10,6 +10,8 @@ mod rebuild;
 mod serve;
 mod worker;
 
+pub use policy::casbin;
+
 use crate::cli::{AdminAction, Cli, PolicyAction, Role};
 use anyhow::Context as _;
 use api::server::raise_file_limit;
@@ -83,7 +85,10 @@ fn log_filter(role: &Role) -> &str {
         Role::Policy { action } => match action {
             PolicyAction::List(servers)
             | PolicyAction::Remove { servers, .. }
-            | PolicyAction::Reset(servers) => &servers.shop.log.filter,
+            | PolicyAction::Reset(servers)
+            | PolicyAction::Export { servers, .. }
+            | PolicyAction::Import { servers, .. } => &servers.shop.log.filter,
+            PolicyAction::Test { .. } => "warn",
         },
         Role::Chaos { scenario } => scenario.log_filter(),
         // What the anchors make their drivers say is not about the shop.

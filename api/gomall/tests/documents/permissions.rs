@@ -5,6 +5,9 @@ use domain::RoleName;
 use domain::policy::{Caller, CompiledPolicy, canonical_path};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
 /// The columns. `authenticated` is somebody with a token to whom nothing was granted; everybody
 /// after that was granted exactly the role of the column.
@@ -36,7 +39,20 @@ changes its rules while it runs: `GET /api/v1/admin/permission-rules` has those 
 holds as well. HEAD follows GET. Whose an order or a cart is the rules do not ask: handlers look at
 that, and somebody else's looks absent.
 
+## As a file
+
+`gomall policy export` writes the rules and public paths of a shop as TOML, `gomall policy import` makes them
+those of a file, all at once, and `gomall policy test` asks a policy the cases of a file without any server, so
+that continuous integration does. [`permissions.example.toml`](permissions.example.toml) is such a file with its
+cases; [change a permission](recipes/change-a-permission.md#as-files-in-review) has the commands.
+
+## A new shop
+
 ";
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
 
 /// One route and whom the rules let in, in the order of [`ROLES`].
 struct Row {
@@ -60,6 +76,34 @@ impl Row {
 #[test]
 fn the_matrix_in_the_tree_is_what_the_default_rules_say_about_the_routes() {
     assert_generated("docs/permissions.md", &(HEADER.to_owned() + &table(&matrix())));
+}
+
+/// `gomall policy test` without anything else around it.
+fn policy_test(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_gomall"))
+        .args(["policy", "test"])
+        .args(arguments)
+        .current_dir(root())
+        .env_clear()
+        .output()
+        .expect("the binary was built with the test");
+    (output.status.success(), String::from_utf8(output.stdout).expect("it prints text"))
+}
+
+#[test]
+fn the_cases_of_the_example_hold_and_fail_on_another_policy() {
+    const EXAMPLE: &str = "docs/permissions.example.toml";
+    assert_eq!(policy_test(&[EXAMPLE]), (true, "7 cases hold\n".to_owned()));
+    let text = fs::read_to_string(root().join(EXAMPLE)).expect("the example");
+    let other = env!("CARGO_TARGET_TMPDIR").to_owned() + "/other-policy.toml";
+    // Interns are told apart no more.
+    fs::write(&other, text.replace("\"intern\"]\nmethods", "\"outsider\"]\nmethods")).expect("it");
+    let (success, said) = policy_test(&[EXAMPLE, "--policy", &other]);
+    assert!(!success);
+    let expected = "POST /api/v1/admin/stock/tea-1/adjust as intern,staff is allowed by \
+                    '/api/v1/admin/(products|stock)(/.*)?', expected denied by";
+    assert!(said.starts_with("line ") && said.contains(expected), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 #[test]

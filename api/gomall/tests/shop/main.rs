@@ -10,6 +10,7 @@ mod holds;
 mod in_process;
 mod journey;
 mod money;
+mod policy_files;
 mod resources;
 mod roles;
 mod stranger;

@@ -130,7 +130,7 @@ async fn no_rule_and_no_ban_is_about_a_probe() {
 }
 
 /// How many events of a type the command line has written, and nobody else.
-async fn by_cli(admin: &Person, event_type: &str) -> usize {
+pub(crate) async fn by_cli(admin: &Person, event_type: &str) -> usize {
     let events = admin.get(&format!("/api/v1/events?types={event_type}")).await;
     let events = events.expect(StatusCode::OK)["items"].as_array().expect("a list").clone();
     assert!(events.iter().all(|event| event["actor"] == "cli"), "{events:?}");

@@ -11,7 +11,7 @@ use axum::extract::State;
 use cqrs_es::Aggregate;
 use domain::policy::{
     Caller, CompiledPolicy, Effect, Grant, MAX_RULES, Policy, PolicyChange, PolicyCommand,
-    PolicyEvent, PolicyRejection, Rule, Verdict,
+    PolicyRejection, Rule, Verdict,
 };
 use domain::{Facts, RoleName, RuleId};
 use schemars::JsonSchema;
@@ -104,11 +104,10 @@ fn candidate(
     facts: &Facts,
 ) -> Result<Policy, PolicyRejection> {
     policy.rules = BTreeMap::new();
-    for (rule_id, rule) in rules {
-        let change = PolicyChange::AddRule { rule_id, rule: rule.clone() };
-        policy.decide(PolicyCommand { change, way_back: None }, facts)?;
-        policy.apply(PolicyEvent::RuleAdded { rule_id, rule });
-    }
+    let add = |(rule_id, rule)| PolicyChange::AddRule { rule_id, rule };
+    let changes = rules.into_iter().map(add).collect();
+    let events = policy.decide(PolicyCommand { changes, way_back: None }, facts)?;
+    events.into_iter().for_each(|event| policy.apply(event));
     Ok(policy)
 }
 
