@@ -43,6 +43,8 @@ pub enum Via {
         id: SessionId,
         /// When that person last proved who they are; absent when that is not known.
         proved_at: Option<Timestamp>,
+        /// Whether a role of theirs does not count, because it wants a second factor.
+        withheld: bool,
     },
     /// A key: a program.
     ApiKey(ApiKeyId),

@@ -142,6 +142,10 @@ fn judge(
     let judged = match caller {
         _ if verdict.is_allowed() => Ok(()),
         Caller::Anonymous => Err(Problem::unauthenticated("Sign in first.")),
+        // Something that they may do, once they have set one up and used it.
+        Caller::Member(Member { via: Via::Session { withheld: true, .. }, .. }) => {
+            Err(Problem::step_up_required())
+        }
         Caller::Member(_) => Err(Problem::forbidden()),
     };
     (verdict, judged)
@@ -239,8 +243,16 @@ async fn person(
     if !is_live && !signs_out {
         return Err(ended());
     }
-    let via = Via::Session { id: session_id, proved_at: session.proved_at };
-    Ok(Member { user_id, via, roles: Arc::clone(&user.roles) })
+    let policy = edge.policy.current();
+    let wanting = policy.second_factor_roles();
+    let withheld = !session.second_factor && !wanting.is_disjoint(&user.roles);
+    let roles = if withheld {
+        Arc::new(user.roles.difference(wanting).cloned().collect())
+    } else {
+        Arc::clone(&user.roles)
+    };
+    let via = Via::Session { id: session_id, proved_at: session.proved_at, withheld };
+    Ok(Member { user_id, via, roles })
 }
 
 /// What a program may do now with a key of a user; one that was looked at before, without its secret.

@@ -4,7 +4,7 @@
 //! rules of all resources are collected in [`default_policy`](super::default_policy).
 
 use crate::application::App;
-use domain::policy::{Effect, Lifeline, MethodSelector, PublicPath, RoleSelector, Rule};
+use domain::policy::{Asking, Effect, Lifeline, MethodSelector, PublicPath, RoleSelector, Rule};
 use domain::{PublicPathId, RoleName, RuleId};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -88,7 +88,7 @@ pub(super) const fn public(
 
 /// What an administrator sends to repair the policy; what stands in braces is an id.
 pub(super) const fn lifeline(method: &'static str, path: &'static str) -> Lifeline {
-    Lifeline { signed_in: true, method, path }
+    Lifeline { asking: Asking::Administrator, method, path }
 }
 
 /// Ids have the form of a UUIDv7 of the first millisecond of 1970.

@@ -24,7 +24,7 @@ const BIG: [Style; 3] = [
 ];
 
 const fn lifeline(method: &'static str, path: &'static str) -> Lifeline {
-    Lifeline { signed_in: true, method, path }
+    Lifeline { asking: Asking::Administrator, method, path }
 }
 
 /// As a shop has them.

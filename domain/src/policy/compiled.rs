@@ -5,8 +5,8 @@ use super::{
     Caller, CanonicalPath, Considered, Effect, Entry, Explanation, Grant, MethodSelector, Policy,
     RoleSelector, Verdict,
 };
-use crate::{PublicPathId, RuleId, Timestamp};
-use std::collections::HashMap;
+use crate::{PublicPathId, RoleName, RuleId, Timestamp};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -28,6 +28,7 @@ pub struct CompiledPolicy {
     rule_ids: Vec<RuleId>,
     public_paths: Vec<CompiledPublicPath>,
     bans: AddressBans,
+    second_factor_roles: BTreeSet<RoleName>,
 }
 
 /// That a rule or a public path is about a role and some methods, on the paths of its pattern.
@@ -121,9 +122,16 @@ impl CompiledPolicy {
             rule_ids: policy.rules.keys().copied().collect(),
             public_paths,
             bans: AddressBans::new(policy),
+            second_factor_roles: policy.second_factor_roles.clone(),
         };
         compiled.state(patterns.texts.len());
         Ok(compiled)
+    }
+
+    /// The roles that only count for whoever has proved themselves with a second factor.
+    #[must_use]
+    pub fn second_factor_roles(&self) -> &BTreeSet<RoleName> {
+        &self.second_factor_roles
     }
 
     /// Writes down what is said about each pattern. Of what is said twice only what comes first counts.

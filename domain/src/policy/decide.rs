@@ -1,11 +1,11 @@
 use super::matcher::{automaton_bytes, needs_automaton};
 use super::selectors::normalized;
-use super::state::{MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES};
+use super::state::{MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES, MAX_SECOND_FACTOR_ROLES};
 use super::{
     AddressBan, MethodSelector, PathShape, Policy, PolicyEvent, PolicyRejection, PublicPath, Rule,
     TooInvolved, WayBack, overlaps, pattern,
 };
-use crate::{BanId, Facts, PublicPathId, Reason, RuleId, Timestamp};
+use crate::{BanId, Facts, PublicPathId, Reason, RoleName, RuleId, Timestamp};
 use cqrs_es::Aggregate;
 use ipnet::IpNet;
 use std::borrow::Cow;
@@ -95,6 +95,16 @@ pub enum PolicyChange {
         /// The ban's id.
         ban_id: BanId,
     },
+    /// Let a role count only for whoever has proved themselves with a second factor.
+    RequireSecondFactor {
+        /// The role.
+        role: RoleName,
+    },
+    /// Let it count without one again.
+    WaiveSecondFactor {
+        /// The role.
+        role: RoleName,
+    },
 }
 
 impl Policy {
@@ -137,7 +147,9 @@ impl Policy {
             PolicyEvent::RuleRemoved { .. }
             | PolicyEvent::PublicPathRemoved { .. }
             | PolicyEvent::AddressBanned { .. }
-            | PolicyEvent::AddressUnbanned { .. } => false,
+            | PolicyEvent::AddressUnbanned { .. }
+            | PolicyEvent::SecondFactorRequired { .. }
+            | PolicyEvent::SecondFactorWaived { .. } => false,
         };
         if !events.iter().any(adds) {
             return Ok(());
@@ -206,6 +218,18 @@ impl Policy {
             PolicyChange::UnbanAddress { ban_id } => {
                 self.bans.get(&ban_id).ok_or(PolicyRejection::NotFound)?;
                 Ok(Some(PolicyEvent::AddressUnbanned { ban_id }))
+            }
+            PolicyChange::RequireSecondFactor { role } => {
+                if self.second_factor_roles.contains(&role) {
+                    return Ok(None);
+                }
+                let full = PolicyRejection::TooManySecondFactorRoles;
+                check_room(self.second_factor_roles.len(), MAX_SECOND_FACTOR_ROLES, full)?;
+                Ok(Some(PolicyEvent::SecondFactorRequired { role }))
+            }
+            PolicyChange::WaiveSecondFactor { role } => {
+                let wanted = self.second_factor_roles.contains(&role);
+                Ok(wanted.then_some(PolicyEvent::SecondFactorWaived { role }))
             }
         }
     }

@@ -104,6 +104,16 @@ pub enum PolicyEvent {
         /// The ban's id.
         ban_id: BanId,
     },
+    /// A role only counts for whoever has proved themselves with a second factor.
+    SecondFactorRequired {
+        /// The role.
+        role: RoleName,
+    },
+    /// A role counts without a second factor again.
+    SecondFactorWaived {
+        /// The role.
+        role: RoleName,
+    },
 }
 
 event_types!(PolicyEvent {
@@ -114,4 +124,6 @@ event_types!(PolicyEvent {
     PublicPathRemoved: 1,
     AddressBanned: 1,
     AddressUnbanned: 1,
+    SecondFactorRequired: 1,
+    SecondFactorWaived: 1,
 });

@@ -14,6 +14,8 @@
 //!   crate knows no routes, and so do the administrators, because the policy knows no users.
 //! * A lifeline about one entry is about every id that there may ever be: a pattern that tells ids apart
 //!   counts against whoever needs all of them. So no rule is immortal, not even one that is added later.
+//! * A role may want a second factor: it then counts only for whoever has proved themselves with one. An
+//!   administrator who has none yet must be able to set one up.
 //! * A ban never holds the address that it is asked for from.
 
 mod address_bans;
@@ -42,7 +44,8 @@ pub use rejection::PolicyRejection;
 pub use selectors::parse_network;
 pub use shape::{Overlap, PathShape, overlaps};
 pub use state::{
-    AddressBan, MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES, Policy, PublicPath, VersionedRule,
+    AddressBan, MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES, MAX_SECOND_FACTOR_ROLES, Policy, PublicPath,
+    VersionedRule,
 };
 pub use verdict::{Caller, Considered, Entry, Explanation, Grant, Verdict};
-pub use way_back::{Lifeline, TooInvolved, WayBack, lets_repair};
+pub use way_back::{Asking, Lifeline, TooInvolved, WayBack, lets_repair};

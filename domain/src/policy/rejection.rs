@@ -1,7 +1,7 @@
 use super::decide::{
     MAX_AUTOMATON_KIB, MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MIN_PREFIX_V4, MIN_PREFIX_V6,
 };
-use super::state::{MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES};
+use super::state::{MAX_BANS, MAX_PUBLIC_PATHS, MAX_RULES, MAX_SECOND_FACTOR_ROLES};
 use crate::{Rejection, RejectionKind};
 
 /// Why the policy refused.
@@ -39,6 +39,9 @@ pub enum PolicyRejection {
     /// There is no room for another ban.
     #[error("at most {MAX_BANS} networks are banned")]
     TooManyBans,
+    /// There is no room for another role that wants a second factor.
+    #[error("at most {MAX_SECOND_FACTOR_ROLES} roles want a second factor")]
+    TooManySecondFactorRoles,
     /// The network holds too much of the world.
     #[error("a banned network has at least {MIN_PREFIX_V4} bits, in IPv6 {MIN_PREFIX_V6}")]
     NetworkTooWide,
@@ -67,6 +70,7 @@ impl Rejection for PolicyRejection {
             Self::PatternsTooBig => "patterns_too_big",
             Self::TooManyPublicPaths => "too_many_public_paths",
             Self::TooManyBans => "too_many_bans",
+            Self::TooManySecondFactorRoles => "too_many_second_factor_roles",
             Self::NetworkTooWide => "network_too_wide",
             Self::LastAdministrator => "last_administrator",
             Self::TooInvolved => "policy_too_involved",
@@ -88,6 +92,7 @@ impl Rejection for PolicyRejection {
             | Self::TooInvolved
             | Self::TooManyPublicPaths
             | Self::TooManyBans
+            | Self::TooManySecondFactorRoles
             | Self::NetworkTooWide => RejectionKind::Invalid,
         }
     }

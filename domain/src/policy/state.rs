@@ -1,9 +1,9 @@
 use super::{MethodSelector, PolicyCommand, PolicyEvent, PolicyRejection, Rule};
-use crate::{BanId, Facts, Identified, PublicPathId, Reason, RuleId, Timestamp};
+use crate::{BanId, Facts, Identified, PublicPathId, Reason, RoleName, RuleId, Timestamp};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most rules.
 pub const MAX_RULES: usize = 2_000;
@@ -14,6 +14,9 @@ pub const MAX_PUBLIC_PATHS: usize = 500;
 /// The most banned networks, lapsed ones that were not lifted included.
 pub const MAX_BANS: usize = 10_000;
 
+/// The most roles that want a second factor: as many as anybody can have.
+pub const MAX_SECOND_FACTOR_ROLES: usize = 50;
+
 /// The policy's state. `Default` is a policy without any rule, which refuses everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -23,6 +26,10 @@ pub struct Policy {
     pub public_paths: BTreeMap<PublicPathId, PublicPath>,
     /// The banned networks, by id.
     pub bans: BTreeMap<BanId, AddressBan>,
+    /// The roles that only count for whoever has proved themselves with a second factor; at most
+    /// [`MAX_SECOND_FACTOR_ROLES`].
+    #[serde(default)]
+    pub second_factor_roles: BTreeSet<RoleName>,
 }
 
 /// A rule, and how often it was written.
@@ -102,6 +109,12 @@ impl Aggregate for Policy {
             }
             PolicyEvent::AddressUnbanned { ban_id } => {
                 self.bans.remove(&ban_id);
+            }
+            PolicyEvent::SecondFactorRequired { role } => {
+                self.second_factor_roles.insert(role);
+            }
+            PolicyEvent::SecondFactorWaived { role } => {
+                self.second_factor_roles.remove(&role);
             }
         }
     }

@@ -122,12 +122,24 @@ fn banned(number: u128, network: &str, until: Option<i64>) -> PolicyEvent {
     }
 }
 
+fn require(name: &str) -> PolicyCommand {
+    asked(PolicyChange::RequireSecondFactor { role: role(name) })
+}
+
+fn required(name: &str) -> PolicyEvent {
+    PolicyEvent::SecondFactorRequired { role: role(name) }
+}
+
+fn waive(name: &str) -> PolicyCommand {
+    asked(PolicyChange::WaiveSecondFactor { role: role(name) })
+}
+
 fn unban(number: u128) -> PolicyCommand {
     asked(PolicyChange::UnbanAddress { ban_id: id(number) })
 }
 
 /// What repairing takes in these tests.
-const LIFELINES: [Lifeline; 7] = [
+const LIFELINES: [Lifeline; 8] = [
     lifeline(false, "POST", "/login"),
     lifeline(true, "GET", "/rules"),
     lifeline(true, "POST", "/rules"),
@@ -135,10 +147,12 @@ const LIFELINES: [Lifeline; 7] = [
     lifeline(true, "PUT", "/rules/{id}"),
     lifeline(true, "DELETE", "/rules/{id}"),
     lifeline(true, "DELETE", "/bans/{id}"),
+    Lifeline { asking: Asking::Newcomer, method: "POST", path: "/factor" },
 ];
 
 const fn lifeline(signed_in: bool, method: &'static str, path: &'static str) -> Lifeline {
-    Lifeline { signed_in, method, path }
+    let asking = if signed_in { Asking::Administrator } else { Asking::Stranger };
+    Lifeline { asking, method, path }
 }
 
 /// A shop with one administrator's rule (1) and the public path of signing in (2).
@@ -420,4 +434,37 @@ fn applying_what_the_policy_does_not_hold_changes_nothing() {
     policy.apply(changed(99, allow("staff", "GET", "/tea")));
     policy.apply(removed(99));
     assert_eq!(policy, before);
+}
+
+#[test]
+fn a_role_wants_a_second_factor_once_and_no_more() {
+    given::<Policy>(guarded()).when(require("staff")).then_expect_events(vec![required("staff")]);
+    let wanting = || guarded_and(required("staff"));
+    given::<Policy>(wanting()).when(require("staff")).then_expect_events(vec![]);
+    let waived = PolicyEvent::SecondFactorWaived { role: role("staff") };
+    given::<Policy>(wanting()).when(waive("staff")).then_expect_events(vec![waived]);
+    given::<Policy>(guarded()).when(waive("staff")).then_expect_events(vec![]);
+    let full = (0..MAX_SECOND_FACTOR_ROLES).map(|number| required(&format!("role-{number}")));
+    given::<Policy>(guarded().into_iter().chain(full).collect())
+        .when(require("staff"))
+        .then_expect_error(PolicyRejection::TooManySecondFactorRoles);
+}
+
+#[test]
+fn administrators_who_have_no_second_factor_yet_can_set_one_up() {
+    // What lets them is their role itself, which would not count.
+    given::<Policy>(guarded())
+        .when(require("admin"))
+        .then_expect_error(PolicyRejection::LastAdministrator);
+    let open = guarded_and(added(3, allow("authenticated", "POST", "/factor")));
+    given::<Policy>(open.clone())
+        .when(require("admin"))
+        .then_expect_events(vec![required("admin")]);
+    let wanting = [open, vec![required("admin")]].concat();
+    given::<Policy>(wanting.clone())
+        .when(remove(3))
+        .then_expect_error(PolicyRejection::LastAdministrator);
+    given::<Policy>(wanting)
+        .when(add(4, deny("authenticated", "POST", "/factor")))
+        .then_expect_error(PolicyRejection::LastAdministrator);
 }

@@ -13,11 +13,23 @@ const MAX_STEPS: usize = 4_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooInvolved;
 
+/// Who sends a [`Lifeline`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// Somebody who has not signed in yet.
+    Stranger,
+    /// An administrator who has yet to prove themselves with a second factor: roles that want one do not
+    /// count.
+    Newcomer,
+    /// An administrator.
+    Administrator,
+}
+
 /// A request without which nobody can repair the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifeline {
-    /// Whether an administrator sends it; else it is somebody who has not signed in yet.
-    pub signed_in: bool,
+    /// Who sends it.
+    pub asking: Asking,
     /// In capitals.
     pub method: &'static str,
     /// The route; what stands in braces is an id.
@@ -82,7 +94,10 @@ impl WayBack {
         let mut lines = Lines::new(&self.lifelines, steps);
         // Looking at all rules costs milliseconds; most changes are about other paths.
         let touches = |pattern| lines.overlaps(pattern).iter().any(|overlap| overlap.some);
-        if !events.iter().flat_map(|event| taking(before, event)).flatten().any(touches) {
+        let asks_more = |event| matches!(event, &PolicyEvent::SecondFactorRequired { .. });
+        if !events.iter().any(asks_more)
+            && !events.iter().flat_map(|event| taking(before, event)).flatten().any(touches)
+        {
             return lines.found(false);
         }
         let lost = self.administrators.iter().any(|roles| {
@@ -109,7 +124,9 @@ fn taking<'a>(before: &'a Policy, event: &'a PolicyEvent) -> [Option<&'a str>; 2
         }
         PolicyEvent::PublicPathAdded { .. }
         | PolicyEvent::AddressBanned { .. }
-        | PolicyEvent::AddressUnbanned { .. } => [None, None],
+        | PolicyEvent::AddressUnbanned { .. }
+        | PolicyEvent::SecondFactorRequired { .. }
+        | PolicyEvent::SecondFactorWaived { .. } => [None, None],
     }
 }
 
@@ -144,8 +161,18 @@ impl<'a> Lines<'a> {
     ///
     /// Several rules that let all ids through only together do not count: that errs on the safe side.
     fn is_open(&mut self, policy: &Policy, line: usize, roles: &BTreeSet<RoleName>) -> bool {
-        let Lifeline { signed_in, method, .. } = self.lifelines[line];
-        let caller = if signed_in { Caller::SignedIn(roles) } else { Caller::Anonymous };
+        let Lifeline { asking, method, .. } = self.lifelines[line];
+        let counting: BTreeSet<RoleName>;
+        let caller = match asking {
+            Asking::Stranger => Caller::Anonymous,
+            Asking::Administrator => Caller::SignedIn(roles),
+            // Nothing is to be set up.
+            Asking::Newcomer if roles.is_disjoint(&policy.second_factor_roles) => return true,
+            Asking::Newcomer => {
+                counting = roles.difference(&policy.second_factor_roles).cloned().collect();
+                Caller::SignedIn(&counting)
+            }
+        };
         let names = |methods: &[MethodSelector]| methods.iter().any(|named| named.matches(method));
         let mut allowed = false;
         for held in policy.rules.values() {

@@ -127,4 +127,6 @@ public!(PolicyEvent {
     PublicPathRemoved 1 { public_path_id }
     AddressBanned 1 { ban_id, cidr, reason, until }
     AddressUnbanned 1 { ban_id }
+    SecondFactorRequired 1 { role }
+    SecondFactorWaived 1 { role }
 });

@@ -303,6 +303,8 @@ pub(crate) fn policy() -> Vec<PolicyEvent> {
             until: None,
         },
         PolicyEvent::AddressUnbanned { ban_id: id(10) },
+        PolicyEvent::SecondFactorRequired { role: role("admin") },
+        PolicyEvent::SecondFactorWaived { role: role("admin") },
     ]
 }
 

@@ -112,6 +112,9 @@ fn of_session(
 
 fn of_policy(event: &RecordedEvent) -> Result<About, ApplyError> {
     let entry_id = match decode(event)? {
+        PolicyEvent::SecondFactorRequired { role } | PolicyEvent::SecondFactorWaived { role } => {
+            return Ok(About { role: Some(role), ..About::default() });
+        }
         PolicyEvent::RuleAdded { rule_id, .. }
         | PolicyEvent::RuleChanged { rule_id, .. }
         | PolicyEvent::RuleRemoved { rule_id } => rule_id.uuid(),

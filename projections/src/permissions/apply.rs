@@ -32,7 +32,9 @@ pub(super) async fn apply(
             | PolicyEvent::PublicPathAdded { .. }
             | PolicyEvent::PublicPathRemoved { .. }
             | PolicyEvent::AddressBanned { .. }
-            | PolicyEvent::AddressUnbanned { .. } => None,
+            | PolicyEvent::AddressUnbanned { .. }
+            | PolicyEvent::SecondFactorRequired { .. }
+            | PolicyEvent::SecondFactorWaived { .. } => None,
         })
         .collect();
     let mut tables = Tables {
@@ -95,6 +97,8 @@ fn fold(tables: &mut Tables, event: &RecordedEvent, fact: PolicyEvent) -> Result
             });
         }
         PolicyEvent::AddressUnbanned { ban_id } => tables.address_bans.remove(&ban_id),
+        // Few, and asked for where the journal is read.
+        PolicyEvent::SecondFactorRequired { .. } | PolicyEvent::SecondFactorWaived { .. } => {}
     }
     Ok(())
 }

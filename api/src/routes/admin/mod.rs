@@ -9,6 +9,7 @@ pub mod permission_rules;
 pub mod products;
 pub mod projections;
 pub mod public_paths;
+mod second_factor_roles;
 pub mod stock;
 pub mod users;
 
@@ -26,6 +27,7 @@ pub(super) const RESOURCES: &[Resource] = &[
     permission_rules::RESOURCE,
     explain::RESOURCE,
     public_paths::RESOURCE,
+    second_factor_roles::RESOURCE,
     bans::RESOURCE,
     projections::RESOURCE,
     dead_letters::RESOURCE,

@@ -6,7 +6,7 @@ mod handlers;
 use crate::application::App;
 use crate::openapi::takes::routes;
 use crate::routes::resource::{Defaults, GET, POST, Resource, public};
-use domain::policy::Lifeline;
+use domain::policy::{Asking, Lifeline};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -20,7 +20,11 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
             public(14, POST, "/api/v1/auth/second-factor"),
             public(7, POST, "/api/v1/auth/(register|login|refresh|logout)"),
         ],
-        lifelines: &[Lifeline { signed_in: false, method: POST, path: "/api/v1/auth/login" }],
+        lifelines: &[Lifeline {
+            asking: Asking::Stranger,
+            method: POST,
+            path: "/api/v1/auth/login",
+        }],
         ..Defaults::NONE
     },
 };

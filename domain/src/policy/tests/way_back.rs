@@ -223,6 +223,14 @@ enum Step {
     Person { index: usize, becomes: Person },
 }
 
+/// The role that the rule names, if it is one that can be granted.
+fn named(rule: &Rule) -> String {
+    match &rule.roles[..] {
+        [RoleSelector::Role(role)] if !role.is_reserved() => role.to_string(),
+        _ => "admin".to_owned(),
+    }
+}
+
 fn any_rule() -> impl Strategy<Value = Rule> {
     (
         prop_oneof![Just(Effect::Allow), Just(Effect::Deny)],
@@ -245,6 +253,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         |number, _, _, _| remove(number),
         |number, _, method, path| add_public(number, method, path),
         |number, _, _, _| remove_public(number),
+        |_, rule, _, _| require(&named(&rule)),
+        |_, rule, _, _| waive(&named(&rule)),
     ];
     prop_oneof![
         6 => (prop::sample::select(changes), 1_u128..12, any_rule())
@@ -268,12 +278,18 @@ fn gets_in(policy: &Policy, roles: &BTreeSet<RoleName>) -> bool {
     let bans = policy.bans.keys().map(|id| id.uuid());
     let later = [Uuid::nil(), Uuid::max(), Uuid::from_u128(0x0190_7000 << 96)];
     let ids: Vec<_> = rules.chain(bans).chain(later).collect();
-    LIFELINES.iter().all(|lifeline| {
+    let sets_up = !roles.is_disjoint(&policy.second_factor_roles);
+    let lifelines = LIFELINES.iter().filter(|line| sets_up || line.asking != Asking::Newcomer);
+    lifelines.into_iter().all(|lifeline| {
         ids.iter().all(|id| {
             let path = lifeline.path.replace("{id}", &id.to_string());
             let path = canonical_path(&path).expect("a canonical path");
-            let caller =
-                if lifeline.signed_in { Caller::SignedIn(roles) } else { Caller::Anonymous };
+            let counting = roles.difference(&policy.second_factor_roles).cloned().collect();
+            let caller = match lifeline.asking {
+                Asking::Stranger => Caller::Anonymous,
+                Asking::Newcomer => Caller::SignedIn(&counting),
+                Asking::Administrator => Caller::SignedIn(roles),
+            };
             compiled.decide(caller, lifeline.method, path).is_allowed()
         })
     })

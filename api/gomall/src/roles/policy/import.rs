@@ -124,6 +124,8 @@ fn describe(held: &Policy, change: &PolicyChange) -> String {
         }
         PolicyChange::BanAddress { cidr, .. } => format!("+ ban  {cidr}"),
         PolicyChange::UnbanAddress { ban_id } => format!("- ban  {ban_id}"),
+        PolicyChange::RequireSecondFactor { role } => format!("+ second factor  {role}"),
+        PolicyChange::WaiveSecondFactor { role } => format!("- second factor  {role}"),
     }
 }
 

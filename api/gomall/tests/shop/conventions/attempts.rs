@@ -226,6 +226,14 @@ async fn manage(scene: &Scene, cases: &mut Vec<Case>) {
         let path = format!("{user}{part}").replace("{role}", "analyst");
         cases.push(Case::new(admin, method, &format!("/admin/users/{{id}}{part}"), &path, body));
     }
+    for method in ["PUT", "DELETE"] {
+        let (pattern, path) =
+            ("/admin/second-factor-roles/{role}", format!("/admin/second-factor-roles/{}", key()));
+        if method == "DELETE" {
+            admin.put(&format!("/api/v1{path}"), &json!({})).await.expect(StatusCode::NO_CONTENT);
+        }
+        cases.push(Case::new(admin, method, pattern, &path, Value::Null));
+    }
     for part in ["/admin/permission-rules", "/admin/public-paths", "/admin/bans"] {
         let body = samples::body(&format!("POST /api/v1{part}"));
         cases.push(Case::new(admin, "POST", part, part, body.clone()));

@@ -201,6 +201,11 @@ async fn manage(twice: &mut Twice<'_>) {
     twice.send(&admin, name, &path, Value::Null, Value::Null).await;
     let name = "DELETE /api/v1/admin/users/{id}/sessions";
     twice.send(&admin, name, &format!("{user}/sessions"), Value::Null, Value::Null).await;
+    let name = "PUT /api/v1/admin/second-factor-roles/{role}";
+    let path = "/api/v1/admin/second-factor-roles/intern";
+    twice.send(&admin, name, path, Value::Null, Value::Null).await;
+    let name = "DELETE /api/v1/admin/second-factor-roles/{role}";
+    twice.send(&admin, name, path, Value::Null, Value::Null).await;
     let reason = |text: &str| json!({"reason": text});
     let (name, path) = ("POST /api/v1/admin/users/{id}/ban", format!("{user}/ban"));
     twice.send(&admin, name, &path, reason("abuse"), reason("fraud")).await;

@@ -265,6 +265,37 @@ async fn a_second_factor_is_asked_for_at_sign_in_and_each_code_counts_once() {
 }
 
 #[tokio::test]
+async fn a_role_that_wants_a_second_factor_counts_only_with_one() {
+    let shop = Shop::new().await;
+    let (gomall, other_process) = (shop.serve(), shop.serve());
+    let admin = shop.admin(&gomall).await;
+    let roles = "/api/v1/admin/second-factor-roles";
+    let rules = "/api/v1/admin/permission-rules";
+    admin.put(&format!("{roles}/a b"), &json!({})).await.refused(400, "malformed_path");
+    let wanted = admin.put(&format!("{roles}/admin"), &json!({})).await;
+    wanted.expect(StatusCode::NO_CONTENT);
+    // In force at once, also elsewhere; what is left can set one up.
+    admin.get(rules).await.refused(403, "step_up_required");
+    let elsewhere = admin.at(&other_process);
+    let version = wanted.header("policy-version").expect("a version").to_owned();
+    let at_least = [("policy-version", version.as_str())];
+    let answer = elsewhere.send(Method::GET, rules, &at_least, None).await;
+    answer.refused(403, "step_up_required");
+    let setup =
+        admin.send(Method::POST, FACTOR, &[], None).await.expect(StatusCode::CREATED).clone();
+    let confirm = json!({"code": code(&setup, -1)});
+    admin.post(&format!("{FACTOR}/confirm"), &confirm).await.expect(StatusCode::NO_CONTENT);
+    let listed = admin.get(roles).await;
+    assert_eq!(listed.expect(StatusCode::OK)["items"], json!(["admin"]));
+    // Nobody closes the way by which others would come to one.
+    let deny = json!({"effect": "deny", "roles": ["authenticated"], "methods": ["*"],
+                      "path": "/api/v1/me/second-factor.*", "note": ""});
+    admin.post(rules, &deny).await.refused(409, "last_administrator");
+    let waived = admin.delete(&format!("{roles}/admin")).await;
+    waived.expect(StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn a_reset_password_does_not_do_without_the_second_factor() {
     let shop = Shop::new().await;
     let gomall = shop.serve();
