@@ -93,8 +93,11 @@ fn policy(chance: &mut Chance) -> Policy {
             continue;
         }
         let roles: Vec<_> = (0..1 + chance.below(2))
-            .map(|_| any(chance, &["*", "anonymous", "authenticated", "staff", "admin", "r9"]))
-            .map(|name| RoleSelector::try_from(name.to_owned()).expect("a role"))
+            .map(|_| match chance.below(2) {
+                0 => format!("r{}", chance.below(20)),
+                _ => any(chance, &["*", "anonymous", "authenticated", "staff", "admin"]).to_owned(),
+            })
+            .map(|name| RoleSelector::try_from(name).expect("a role"))
             .collect();
         let effect = if chance.below(6) == 0 { Effect::Deny } else { Effect::Allow };
         let rule = Rule { effect, roles, methods, path, note: String::new() };
