@@ -5,16 +5,18 @@
 
 #[path = "../benches/permissions/chance.rs"]
 mod chance;
+#[path = "decisions/nasty.rs"]
+mod nasty;
 #[path = "decisions/oracle.rs"]
 mod oracle;
 
 use chance::Chance;
 use cqrs_es::Aggregate as _;
 use domain::policy::{
-    Caller, CompiledPolicy, Effect, MethodSelector, Policy, PolicyEvent, RoleSelector, Rule,
-    canonical_path,
+    Caller, CompiledPolicy, Effect, MethodSelector, Policy, PolicyChange, PolicyCommand,
+    PolicyEvent, RoleSelector, Rule, canonical_path,
 };
-use domain::{RoleName, RuleId};
+use domain::{Facts, RoleName, RuleId, Timestamp};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -93,8 +95,11 @@ fn policy(chance: &mut Chance) -> Policy {
             continue;
         }
         let roles: Vec<_> = (0..1 + chance.below(2))
-            .map(|_| any(chance, &["*", "anonymous", "authenticated", "staff", "admin", "r9"]))
-            .map(|name| RoleSelector::try_from(name.to_owned()).expect("a role"))
+            .map(|_| match chance.below(2) {
+                0 => format!("r{}", chance.below(20)),
+                _ => any(chance, &["*", "anonymous", "authenticated", "staff", "admin"]).to_owned(),
+            })
+            .map(|name| RoleSelector::try_from(name).expect("a role"))
             .collect();
         let effect = if chance.below(6) == 0 { Effect::Deny } else { Effect::Allow };
         let rule = Rule { effect, roles, methods, path, note: String::new() };
@@ -145,6 +150,40 @@ fn every_request_is_judged_as_by_the_oracle() {
     }
     // Neither of the two answers is the rule.
     assert!((judged / 10..judged * 9 / 10).contains(&allowed), "{allowed} of {judged} are allowed");
+}
+
+#[test]
+fn a_nasty_pattern_is_refused_or_means_what_it_says() {
+    let (facts, rule_id) = (Facts { now: Timestamp::EPOCH }, RuleId::from(Uuid::nil()));
+    let texts = nasty::NASTY
+        .iter()
+        .flat_map(|nasty| ["", "/", "/a/"].map(|before| format!("{before}{nasty}")));
+    let mut accepted = 0;
+    for text in texts {
+        let rule = Rule {
+            effect: Effect::Allow,
+            roles: vec![RoleSelector::Any],
+            methods: vec![MethodSelector::Any],
+            path: text.clone(),
+            note: String::new(),
+        };
+        let changes = vec![PolicyChange::AddRule { rule_id, rule }];
+        let mut policy = Policy::default();
+        let Ok(events) = policy.decide(PolicyCommand { changes, way_back: None }, &facts) else {
+            continue;
+        };
+        events.into_iter().for_each(|event| policy.apply(event));
+        let compiled = CompiledPolicy::compile(&policy, 1).expect("what is accepted compiles");
+        let oracle = oracle::Oracle::new(&policy);
+        let mut chance = Chance(accepted);
+        for raw in (0..300).map(|_| path(&mut chance)) {
+            let canonical = canonical_path(&raw).expect("a canonical path");
+            let verdict = compiled.decide(Caller::Anonymous, "GET", canonical);
+            assert_eq!(verdict, oracle.decide(None, "GET", &raw), "{text} {raw}");
+        }
+        accepted += 1;
+    }
+    assert!((80..180).contains(&accepted), "{accepted} are accepted");
 }
 
 #[test]

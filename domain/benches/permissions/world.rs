@@ -18,6 +18,7 @@ const ROLES: u64 = 20;
 
 /// What somebody asks.
 pub(crate) struct Request {
+    #[allow(dead_code, reason = "not every program tells them apart")]
     pub(crate) kind: &'static str,
     /// Of somebody who signed in.
     pub(crate) roles: BTreeSet<RoleName>,
