@@ -70,22 +70,21 @@ pub async fn register(
         }
     };
     if registered.replayed {
-        // The fingerprint leaves the password out; whoever has another one has another request. The one that
-        // counts is today's: a repetition lets in nobody whom a sign-in would not.
-        let now = app.bus.load::<User>(&user_id).await?;
-        let hash = password_hash(app, user_id, &now.state).await?;
-        // Whoever has none any more has been erased.
-        let hash = hash.ok_or(Failure::NotFound)?;
-        if !app.passwords.verify(sign_up.password, Some(hash)).await? {
-            return Err(Failure::KeyReused);
-        }
+        // A repetition lets in nobody whom a sign-in would not: neither past the brake, nor past a ban or the
+        // second factor.
+        let credentials = Credentials { email, password: sign_up.password, code: None };
+        let signed_in =
+            sign_in(app, call, credentials, device).await.map_err(|failure| match failure {
+                // The fingerprint leaves the password out; whoever has another one has another request.
+                Failure::BadCredentials => Failure::KeyReused,
+                other => other,
+            })?;
+        return Ok(SignedIn { replayed: true, ..signed_in });
     }
     let created_at = registered.recorded_at.unwrap_or_else(app.world.now);
     let user = registered.loaded::<User>(0);
     app.brake.note_place(&email.folded(), device.address);
-    let mut signed_in = sessions::start(app, call, user_id, user, created_at, device).await?;
-    signed_in.replayed = registered.replayed;
-    Ok(signed_in)
+    sessions::start(app, call, user_id, user, created_at, device).await
 }
 
 /// Signs in, from this device.
@@ -100,6 +99,10 @@ pub async fn sign_in(
     device: Device,
 ) -> Result<SignedIn, Failure> {
     let Credentials { email, password, code } = credentials;
+    if app.passwords.is_too_long(&password) {
+        // Found without a look at the account: how long that takes would tell whether there is one.
+        return Err(Failure::BadCredentials);
+    }
     let attempt = app.brake.attempt(&email.folded(), device.address)?;
     let found =
         registration::find_by_email(&app.pool, &email).await.map_err(Failure::unavailable)?;
@@ -148,6 +151,7 @@ pub async fn answer_challenge(
     const OVER: Failure = Failure::Unauthenticated("The challenge is over. Sign in again.");
     let (user_id, [ends, epoch]) = app.challenges.verify(challenge).ok_or(OVER)?;
     let (user_id, now): (UserId, _) = (user_id.into(), (app.world.now)());
+    let call = &call.clone().of(&user_id.to_string());
     let user = app.bus.load::<User>(&user_id).await?;
     // A password that is not theirs any more opens nothing.
     let stands = now.unix_seconds() < i64::from(ends) && user.state.session_epoch == epoch;

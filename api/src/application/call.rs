@@ -1,7 +1,6 @@
 //! Who asks for a use case, and under which key.
 
 use commands::bus::{Context, Plan, RequestKey, World};
-use domain::EmailAddress;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
@@ -64,10 +63,11 @@ pub struct Call {
 }
 
 impl Call {
-    /// The same of somebody who is not signed in: two people who come to the same key do not meet under it.
+    /// The same of somebody who is not signed in, named by what they come with: two people who come to the same
+    /// key do not meet under it.
     #[must_use]
-    pub fn of(self, email: &EmailAddress) -> Self {
-        Self { key: self.key.map(|key| key.step(email.as_str())), ..self }
+    pub fn of(self, who: &str) -> Self {
+        Self { key: self.key.map(|key| key.step(who)), ..self }
     }
 
     /// An empty plan of this call.

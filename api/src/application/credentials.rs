@@ -39,12 +39,12 @@ pub async fn change_password(
     prove_password(app, holder, &user.state, current, "current", from).await?;
     let password = hash_of_new(app, holder.user_id, &user.state, new).await?;
     let epoch = user.state.session_epoch.saturating_add(1);
-    let change = UserCommand::ChangePassword { password };
-    // Decided on what the password was checked against.
+    // Decided on the password that was checked, whatever else of the account changes meanwhile.
+    let change = UserCommand::ChangePassword { password, current: user.state.password };
     let plan = call
         .plan()
         .step::<Session>(&holder.session_id, SessionCommand::Keep { epoch })
-        .step_at::<User>(&holder.user_id, change, Some(user.sequence));
+        .step::<User>(&holder.user_id, change);
     sessions::execute_for(app, holder, call.keyed(plan), 2).await
 }
 
@@ -83,6 +83,7 @@ pub async fn reset_password(
     let spent = || Failure::refused(UserRejection::TokenSpent);
     let (user_id, [number]) = app.reset_tokens.verify(token).ok_or_else(spent)?;
     let user_id: UserId = user_id.into();
+    let call = &call.clone().of(&user_id.to_string());
     let user = app.bus.load::<User>(&user_id).await?.state;
     let look = call.keyed(call.plan().look::<User>(&user_id));
     if let Some(first) = app.bus.refuse(look).await? {
@@ -125,11 +126,13 @@ pub async fn verify_email(app: &App, call: &Call, token: &str) -> Result<Execute
     let spent = || Failure::refused(UserRejection::TokenSpent);
     let (user_id, [number]) = app.verification_tokens.verify(token).ok_or_else(spent)?;
     let user_id: UserId = user_id.into();
+    let call = &call.clone().of(&user_id.to_string());
     let plan = call.plan().step::<User>(&user_id, UserCommand::VerifyEmail { number });
     Ok(app.bus.execute(call.keyed(plan)).await?)
 }
 
-/// Whether this is the person's password, given as `field`; wrong ones are braked as at sign-in.
+/// Whether this is the person's password, given as `field`. Wrong ones are braked for each session by itself:
+/// what strangers try at sign-in keeps nobody from proving themselves who is in.
 pub(super) async fn prove_password(
     app: &App,
     holder: &Holder,
@@ -138,9 +141,7 @@ pub(super) async fn prove_password(
     field: &'static str,
     from: IpAddr,
 ) -> Result<(), Failure> {
-    let profile = app.vault.open_optional(holder.user_id, user.profile.as_ref()).await?;
-    let email = profile.ok_or(Failure::NotFound)?.email;
-    let attempt = app.brake.attempt(&email.folded(), from)?;
+    let attempt = app.brake.attempt(&holder.session_id.to_string(), from)?;
     let hash = password_hash(app, holder.user_id, user).await?;
     if !app.passwords.verify(password, hash).await? {
         let message = "this is not your password".to_owned();
@@ -177,7 +178,8 @@ pub async fn set_password(
 ) -> Result<Executed, Failure> {
     let hash = app.passwords.hash(new).await?;
     let password = app.vault.seal(user_id, &hash).await?;
-    let plan = plan.step::<User>(&user_id, UserCommand::ChangePassword { password }).step::<User>(
+    let change = UserCommand::ChangePassword { password, current: None };
+    let plan = plan.step::<User>(&user_id, change).step::<User>(
         &user_id,
         UserCommand::SecondFactor(domain::user::SecondFactorCommand::Remove),
     );

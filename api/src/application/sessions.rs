@@ -110,6 +110,7 @@ pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Fa
     const INVALID: Failure = Failure::Unauthenticated("The refresh token is not valid.");
     let (session_id, [generation]) = app.refresh_tokens.verify(token).ok_or(INVALID)?;
     let session_id: SessionId = session_id.into();
+    let call = &call.clone().of(&session_id.to_string());
     // Who may not come in is told so before the exchange: a refusal must not spend the token.
     let session = app.bus.load::<Session>(&session_id).await?.state;
     let user_id = session.user_id.ok_or(INVALID)?;
@@ -127,6 +128,10 @@ pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Fa
     let exchange = SessionCommand::Refresh { generation, expires_at };
     let plan = call.plan().step::<Session>(&session_id, exchange);
     let refreshed = app.bus.execute(call.keyed(plan)).await?;
+    if refreshed.replayed && !session.is_live((app.world.now)()) {
+        // Nobody is given tokens that are dead.
+        return Err(Failure::Unauthenticated("The session has ended. Sign in again."));
+    }
     if refreshed.state::<Session>(0).revoked.is_some() {
         // Somebody has a copy of a spent token; the exchange has ended the session.
         return Err(Failure::refused(SessionRejection::RefreshReused));

@@ -96,6 +96,12 @@ impl Passwords {
         Ok(())
     }
 
+    /// Whether it is longer than any password of ours.
+    #[must_use]
+    pub fn is_too_long(&self, password: &str) -> bool {
+        password.chars().count() > PASSWORD_MAX_CHARS
+    }
+
     /// The password's hash, in PHC form.
     ///
     /// # Errors
@@ -110,7 +116,7 @@ impl Passwords {
     /// # Errors
     /// [`Failure::Overloaded`] when too many wait already; [`Failure::Internal`] when `stored` is no hash.
     pub async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, Failure> {
-        if password.chars().count() > PASSWORD_MAX_CHARS {
+        if self.is_too_long(&password) {
             return Ok(false);
         }
         let nobody = Arc::clone(&self.nobody);

@@ -45,7 +45,8 @@ impl AccountDirectory {
             }
             AccountNews::PasswordChanged
             | AccountNews::SecondFactorAdded
-            | AccountNews::SecondFactorRemoved => None,
+            | AccountNews::SecondFactorRemoved
+            | AccountNews::ApiKeyIssued => None,
         };
         let token = match token {
             Some((None, ..)) => return Ok(None),

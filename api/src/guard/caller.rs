@@ -35,7 +35,7 @@ pub struct Member {
 }
 
 /// What somebody showed to be let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Via {
     /// A token of a session: a person.
     Session {
@@ -47,7 +47,12 @@ pub enum Via {
         withheld: bool,
     },
     /// A key: a program.
-    ApiKey(ApiKeyId),
+    ApiKey {
+        /// Which.
+        id: ApiKeyId,
+        /// All that its owner was granted: a program may do nothing that its owner may not.
+        owner: Arc<BTreeSet<RoleName>>,
+    },
 }
 
 /// Somebody who has signed in as a person.
@@ -130,7 +135,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Person {
             Via::Session { id: session_id, .. } => {
                 Ok(Self { holder: Holder { user_id, session_id }, roles })
             }
-            Via::ApiKey(_) => Err(Problem::forbidden()),
+            Via::ApiKey { .. } => Err(Problem::forbidden()),
         }
     }
 }

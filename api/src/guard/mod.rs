@@ -138,7 +138,16 @@ fn judge(
     path: &RequestPath,
 ) -> (Verdict, Result<(), Problem>) {
     // The policy itself knows that HEAD follows GET.
-    let verdict = policy.decide(caller.for_policy(), method.as_str(), path.canonical());
+    let decide = |caller| policy.decide(caller, method.as_str(), path.canonical());
+    let verdict = match caller {
+        Caller::Member(Member { via: Via::ApiKey { owner, .. }, .. }) => {
+            match decide(domain::policy::Caller::SignedIn(owner)) {
+                denied @ Verdict::Denied { .. } => denied,
+                Verdict::Allowed { .. } => decide(caller.for_policy()),
+            }
+        }
+        _ => decide(caller.for_policy()),
+    };
     let judged = match caller {
         _ if verdict.is_allowed() => Ok(()),
         Caller::Anonymous => Err(Problem::unauthenticated("Sign in first.")),
@@ -275,13 +284,14 @@ async fn program(
     }
     edge.key_uses.note(key_id, now);
     let roles = key.scopes.intersection(&user.roles).cloned().collect();
-    Ok(Member { user_id, via: Via::ApiKey(key_id), roles: Arc::new(roles) })
+    let via = Via::ApiKey { id: key_id, owner: Arc::clone(&user.roles) };
+    Ok(Member { user_id, via, roles: Arc::new(roles) })
 }
 
 /// Who they are by now, of whom the request's beginning is a while ago.
 async fn still(edge: &Edge, member: &Member, now: Timestamp) -> Result<Member, Problem> {
-    match member.via {
-        Via::Session { id, .. } => person(edge, member.user_id, id, false, now).await,
-        Via::ApiKey(key_id) => program(edge, member.user_id, key_id, None, now).await,
+    match &member.via {
+        Via::Session { id, .. } => person(edge, member.user_id, *id, false, now).await,
+        Via::ApiKey { id, .. } => program(edge, member.user_id, *id, None, now).await,
     }
 }

@@ -57,12 +57,12 @@ fn check(parts: &Parts, programs: bool) -> Result<(), Problem> {
     let Caller::Member(member) = Caller::of(&parts.extensions)? else {
         return Err(Problem::unauthenticated("Sign in first."));
     };
-    let is_fresh = match member.via {
-        Via::ApiKey(_) => programs,
+    let is_fresh = match &member.via {
+        Via::ApiKey { .. } => programs,
         Via::Session { proved_at, .. } => {
             let admitted: Option<&Admitted> = parts.extensions.get();
             let now = (admitted.ok_or_else(|| Problem::internal(&Unguarded))?.edge.world.now)();
-            is_fresh(proved_at, now)
+            is_fresh(*proved_at, now)
         }
     };
     if is_fresh { Ok(()) } else { Err(Problem::step_up_required()) }

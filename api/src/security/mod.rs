@@ -29,7 +29,15 @@ use tokio_util::sync::CancellationToken;
 use waiting::Waiting;
 
 /// Where a change is one of who may do what, if it succeeds.
-pub(crate) const CHANGES: [&str; 2] = ["/api/v1/auth/", "/api/v1/admin/"];
+pub(crate) const CHANGES: [&str; 7] = [
+    "/api/v1/auth/",
+    "/api/v1/admin/",
+    "/api/v1/me/password",
+    "/api/v1/me/sessions",
+    "/api/v1/me/step-up",
+    "/api/v1/me/second-factor",
+    "/api/v1/me/api-keys",
+];
 
 /// Between two writes: so often at most, and what is alike meanwhile is one row.
 const WRITE_EVERY: Duration = Duration::from_secs(1);

@@ -11,7 +11,10 @@ use uuid::Uuid;
 /// megabyte.
 const MAX_DENIALS: usize = 500;
 
-/// Of one address: whoever tries many paths leaves room for others.
+/// The same of those of signing in, which nobody who asks for nonsense may hide.
+const MAX_SIGN_INS: usize = 500;
+
+/// Of one address, of each: whoever tries many paths leaves room for others.
 const MAX_DENIALS_OF_ADDRESS: usize = 20;
 
 /// The changes that wait. Refusals take none of their places.
@@ -21,7 +24,10 @@ const MAX_CHANGES: usize = 500;
 #[derive(Default)]
 pub(super) struct Waiting {
     denials: HashMap<Alike, SeenRequest>,
-    of_address: HashMap<IpAddr, usize>,
+    /// How many of them are of an address, those of signing in by themselves.
+    of_address: HashMap<(IpAddr, bool), usize>,
+    /// How many of them are of signing in.
+    sign_ins: usize,
     changes: Vec<SeenRequest>,
     noted: u64,
 }
@@ -64,10 +70,16 @@ impl Waiting {
             *known = SeenRequest { first_at, times, ..request };
             return true;
         }
-        let of_address = self.of_address.entry(network(request.address)).or_default();
-        let has_room = self.denials.len() < MAX_DENIALS && *of_address < MAX_DENIALS_OF_ADDRESS;
+        let signs_in = request.email_hash.is_some();
+        let of_address = self.of_address.entry((network(request.address), signs_in)).or_default();
+        let (held, most) = match signs_in {
+            true => (self.sign_ins, MAX_SIGN_INS),
+            false => (self.denials.len() - self.sign_ins, MAX_DENIALS),
+        };
+        let has_room = held < most && *of_address < MAX_DENIALS_OF_ADDRESS;
         if has_room {
             *of_address += 1;
+            self.sign_ins += usize::from(signs_in);
             self.denials.insert(alike, request);
         }
         has_room
@@ -81,6 +93,7 @@ impl Waiting {
     /// Gives all of them away, with how many were taken so far.
     pub(super) fn empty(&mut self) -> (Vec<SeenRequest>, u64) {
         self.of_address.clear();
+        self.sign_ins = 0;
         let mut all = std::mem::take(&mut self.changes);
         all.extend(self.denials.drain().map(|(_, request)| request));
         all.sort_by_key(|request| request.at);

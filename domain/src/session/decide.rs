@@ -181,7 +181,8 @@ impl Session {
                 expires_at,
             }]);
         }
-        if self.dropped_up_to < presented && presented <= self.generation {
+        let was_given_out = (1..=self.generation).contains(&presented);
+        if was_given_out && !self.dropped.contains(&presented) {
             return Ok(vec![SessionEvent::SessionRevoked { reason: SessionEnd::RefreshReused }]);
         }
         Err(SessionRejection::TokenNotLive)

@@ -43,9 +43,11 @@ pub struct Session {
     pub live: Vec<u32>,
     /// The tokens that were spent a moment ago, oldest first; at most [`MAX_TOLERATED_TOKENS`].
     pub spent: Vec<SpentToken>,
-    /// The highest number that was dropped from `live` unspent; 0 if none was. Of the tokens up to
-    /// here it is not known whether they were spent, so they are refused without an accusation.
-    pub dropped_up_to: u32,
+    /// The numbers of the tokens that were dropped from `live` unspent, oldest first; at most
+    /// [`MAX_TOLERATED_TOKENS`]. They are refused without an accusation; of every other one that was given
+    /// out and is not live it is known that it was spent.
+    #[serde(default)]
+    pub dropped: Vec<u32>,
     /// Why no token is accepted any more, if so.
     pub revoked: Option<SessionEnd>,
 }
@@ -84,7 +86,10 @@ impl Session {
         self.generation = generation;
         self.live.push(generation);
         if self.live.len() > MAX_LIVE_TOKENS {
-            self.dropped_up_to = self.live.remove(0);
+            self.dropped.push(self.live.remove(0));
+        }
+        if self.dropped.len() > MAX_TOLERATED_TOKENS {
+            self.dropped.remove(0);
         }
     }
 }

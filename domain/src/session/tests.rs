@@ -218,6 +218,17 @@ fn reuse_is_still_found_after_a_token_was_dropped() {
 }
 
 #[test]
+fn whoever_exchanges_one_token_again_and_again_does_not_hide_that_it_was_spent() {
+    for successors in [2, 9, 12, 31] {
+        let repeats = (2..=successors + 1).map(|generation| refreshed(1, generation, 60));
+        let events: Vec<_> = [started()].into_iter().chain(repeats).collect();
+        given_at::<Session>(71, events)
+            .when(refresh(1))
+            .then_expect_events(vec![revoked(SessionEnd::RefreshReused)]);
+    }
+}
+
+#[test]
 fn ending_a_session_twice_changes_nothing() {
     given::<Session>(vec![started()])
         .when(revoke(SessionEnd::SignedOut))

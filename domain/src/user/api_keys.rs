@@ -86,7 +86,8 @@ impl User {
                 UserEvent::ApiKeyIssued { key_id, name, scopes, expires_at, hash }
             }
             ApiKeyCommand::Rotate { key_id, hash } => {
-                let key = self.api_keys.get(&key_id).ok_or(UserRejection::NoSuchApiKey)?;
+                let key = self.api_keys.get(&key_id).filter(|key| now < key.expires_at);
+                let key = key.ok_or(UserRejection::NoSuchApiKey)?;
                 let previous_until = key.expires_at.min(now.plus_seconds(ROTATION_SECONDS));
                 UserEvent::ApiKeyRotated { key_id, hash, previous_until }
             }

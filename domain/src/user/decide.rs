@@ -36,6 +36,8 @@ pub enum UserCommand {
     ChangePassword {
         /// The hash of the new one.
         password: SealedSecret,
+        /// The one that whoever asks proved to know; absent where nobody had to.
+        current: Option<SealedSecret>,
     },
     /// Ask for a token that lets them choose another password.
     AskPasswordReset,
@@ -106,6 +108,9 @@ pub enum UserRejection {
     /// The token is not the newest, was used, or is too old.
     #[error("this token is not accepted any more; ask for a new one")]
     TokenSpent,
+    /// The password is not the one any more that was proved.
+    #[error("the password was changed meanwhile")]
+    PasswordChanged,
     /// There is no second factor to be asked for.
     #[error("there is no second factor")]
     NoSecondFactor,
@@ -135,6 +140,7 @@ impl Rejection for UserRejection {
             Self::RoleReserved { .. } => "role_reserved",
             Self::TooManyRoles => "too_many_roles",
             Self::TokenSpent => "invalid_token",
+            Self::PasswordChanged => "password_changed",
             Self::NoSecondFactor => "no_second_factor",
             Self::CodeSpent => "bad_code",
             Self::TooManyApiKeys => "too_many_api_keys",
@@ -146,9 +152,10 @@ impl Rejection for UserRejection {
     fn kind(&self) -> RejectionKind {
         match self {
             Self::NotFound | Self::NoSuchApiKey => RejectionKind::Absent,
-            Self::AlreadyExists | Self::RegistrationAbandoned | Self::NoSecondFactor => {
-                RejectionKind::Conflict
-            }
+            Self::AlreadyExists
+            | Self::RegistrationAbandoned
+            | Self::PasswordChanged
+            | Self::NoSecondFactor => RejectionKind::Conflict,
             Self::RoleReserved { .. }
             | Self::TooManyRoles
             | Self::TokenSpent
@@ -192,7 +199,10 @@ impl User {
                     && self.locale.as_ref() == Some(&locale);
                 Ok(unless(same, UserEvent::ProfileChanged { profile, locale }))
             }
-            UserCommand::ChangePassword { password } => {
+            UserCommand::ChangePassword { password, current } => {
+                if current.is_some() && current != self.password {
+                    return Err(UserRejection::PasswordChanged);
+                }
                 let same = self.password.as_ref() == Some(&password);
                 let changed = unless(same, UserEvent::PasswordChanged { password });
                 Ok(and_sessions_end(changed, SessionsEnd::PasswordChanged))

@@ -69,7 +69,7 @@ pub enum UserEvent {
     },
     /// The ban is lifted.
     UserUnbanned {},
-    /// No session that began before is accepted any more.
+    /// No session that began before is accepted any more, and no key of a program that was given out before.
     SessionsEnded {
         /// Why.
         reason: SessionsEnd,

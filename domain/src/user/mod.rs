@@ -3,7 +3,8 @@
 //! * An id is registered once. One whose registration was abandoned never will be.
 //! * Roles are granted and revoked one by one; `anonymous` and `authenticated` are given out by
 //!   us and cannot be granted.
-//! * A changed password, a ban and the loss of any role but `customer` end all sessions; staff can, too.
+//! * A changed password, a ban and the loss of any role but `customer` end all sessions, and
+//!   all keys of programs: whoever was in the account may have made one. Staff can, too.
 //! * Of the tokens that prove an e-mail address, or let somebody choose another password, the newest of
 //!   each is accepted once, for an hour; a change of what it is about ends it.
 //! * A second factor is asked for once it was confirmed. Each of its codes counts once.

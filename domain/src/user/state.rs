@@ -119,7 +119,10 @@ impl Aggregate for User {
             }
             UserEvent::UserBanned { reason, until } => self.ban = Some(Ban { reason, until }),
             UserEvent::UserUnbanned {} => self.ban = None,
-            UserEvent::SessionsEnded { reason: _ } => self.session_epoch += 1,
+            UserEvent::SessionsEnded { reason: _ } => {
+                self.session_epoch += 1;
+                self.api_keys.clear();
+            }
             UserEvent::EmailVerificationAsked { .. }
             | UserEvent::EmailVerified {}
             | UserEvent::PasswordResetAsked { .. } => self.tickets.apply(&event),

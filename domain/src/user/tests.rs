@@ -52,7 +52,7 @@ fn change_profile(profile: &str, tag: &str) -> UserCommand {
 }
 
 fn change_password(hash: &str) -> UserCommand {
-    UserCommand::ChangePassword { password: sealed(hash) }
+    UserCommand::ChangePassword { password: sealed(hash), current: None }
 }
 
 fn grant(name: &str) -> UserCommand {
@@ -138,6 +138,21 @@ fn a_password_changes_only_to_another() {
         sessions_ended(SessionsEnd::PasswordChanged),
     ]);
     given::<User>(registered()).when(change_password("hash")).then_expect_events(vec![]);
+}
+
+#[test]
+fn a_password_is_changed_by_whoever_knew_the_one_of_today() {
+    let change = |current: &str| UserCommand::ChangePassword {
+        password: sealed("other"),
+        current: Some(sealed(current)),
+    };
+    given::<User>(registered())
+        .when(change("of before"))
+        .then_expect_error(UserRejection::PasswordChanged);
+    given::<User>(registered()).when(change("hash")).then_expect_events(vec![
+        UserEvent::PasswordChanged { password: sealed("other") },
+        sessions_ended(SessionsEnd::PasswordChanged),
+    ]);
 }
 
 #[test]

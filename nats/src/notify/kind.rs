@@ -37,6 +37,8 @@ pub enum AccountNews {
     SecondFactorAdded,
     /// That none is asked for any more.
     SecondFactorRemoved,
+    /// That a program may act for them.
+    ApiKeyIssued,
 }
 
 const ORDER: &str = "order";
@@ -50,6 +52,7 @@ const RESET_ASKED: &str = "PasswordResetAsked";
 const PASSWORD_CHANGED: &str = "PasswordChanged";
 const FACTOR_ADDED: &str = "SecondFactorConfirmed";
 const FACTOR_REMOVED: &str = "SecondFactorRemoved";
+const KEY_ISSUED: &str = "ApiKeyIssued";
 
 /// An event that is renamed would silently send no mail.
 const _: () = {
@@ -61,6 +64,7 @@ const _: () = {
     assert!(is_event_name(UserEvent::TYPES, PASSWORD_CHANGED));
     assert!(is_event_name(UserEvent::TYPES, FACTOR_ADDED));
     assert!(is_event_name(UserEvent::TYPES, FACTOR_REMOVED));
+    assert!(is_event_name(UserEvent::TYPES, KEY_ISSUED));
 };
 
 /// Every kind: its name in the database and in logs, and the event that sends it.
@@ -85,6 +89,7 @@ const KINDS: &[(MailKind, &str, (&str, &str))] = &[
         "second_factor_removed",
         (USER, FACTOR_REMOVED),
     ),
+    (MailKind::Account(AccountNews::ApiKeyIssued), "api_key_issued", (USER, KEY_ISSUED)),
 ];
 
 impl MailKind {
@@ -98,6 +103,7 @@ impl MailKind {
         (USER, PASSWORD_CHANGED),
         (USER, FACTOR_ADDED),
         (USER, FACTOR_REMOVED),
+        (USER, KEY_ISSUED),
     ];
 
     /// The mail that an event sends, if it sends one.
@@ -157,6 +163,7 @@ mod tests {
             AccountNews::PasswordChanged,
             AccountNews::SecondFactorAdded,
             AccountNews::SecondFactorRemoved,
+            AccountNews::ApiKeyIssued,
         ];
         let kinds = orders.map(MailKind::Order).into_iter().chain(accounts.map(MailKind::Account));
         for kind in kinds {

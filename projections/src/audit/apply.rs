@@ -102,10 +102,12 @@ fn of_session(
             users.insert(event.aggregate_id.clone(), user_id);
             Some(user_id)
         }
-        SessionEvent::SessionRevoked { .. } => users.get(&event.aggregate_id).copied(),
-        SessionEvent::SessionProved { .. }
-        | SessionEvent::SessionKept { .. }
-        | SessionEvent::SessionRefreshed { .. } => return Ok(None),
+        SessionEvent::SessionRevoked { .. } | SessionEvent::SessionProved { .. } => {
+            users.get(&event.aggregate_id).copied()
+        }
+        SessionEvent::SessionKept { .. } | SessionEvent::SessionRefreshed { .. } => {
+            return Ok(None);
+        }
     };
     Ok(Some(About { user_id, ..About::default() }))
 }
@@ -127,12 +129,13 @@ fn of_policy(event: &RecordedEvent) -> Result<About, ApplyError> {
     Ok(About { entry_id: Some(entry_id), ..About::default() })
 }
 
-/// Whose the sessions are that end in this batch: only their beginning says so.
+/// Whose the sessions are that are proved or end in this batch: only their beginning says so.
 async fn users_of_sessions(
     conn: &mut PgConnection,
     events: &[Arc<RecordedEvent>],
 ) -> Result<HashMap<String, UserId>, ApplyError> {
-    let ended = events.iter().filter(|event| event.event_type == "SessionRevoked");
+    let names = ["SessionRevoked", "SessionProved"];
+    let ended = events.iter().filter(|event| names.contains(&event.event_type.as_str()));
     let ended = ended.map(|event| event.aggregate_id.clone()).collect();
     let begun: Rows<ChangeRow> = Rows::load_by(conn, ("aggregate_id", "text"), ended).await?;
     let begun = begun.iter().filter(|row| row.aggregate_type == Session::TYPE);

@@ -23,7 +23,7 @@ pub(super) async fn register(
     let RegisterBody { email, password, name, locale } = body.value;
     let locale = locale.unwrap_or_else(|| preferred_locale(&headers));
     let sign_up = SignUp { email, password, name, locale };
-    let call = command.call(body.fingerprint).of(&sign_up.email);
+    let call = command.call(body.fingerprint).of(sign_up.email.as_str());
     let signed_in = accounts::register(&app, &call, sign_up, device).await?;
     Ok((StatusCode::CREATED, answer(&app, signed_in).await?).into_response())
 }
@@ -37,7 +37,7 @@ pub(super) async fn login(
     body: Body<LoginBody, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
     let LoginBody { email, password, code } = body.value;
-    let call = command.call(body.fingerprint).of(&email);
+    let call = command.call(body.fingerprint).of(email.as_str());
     let credentials = Credentials { email: email.clone(), password, code };
     let signed_in = accounts::sign_in(&app, &call, credentials, device).await;
     let signed_in = signed_in.map_err(|failure| Problem::from(failure).about_account(email))?;

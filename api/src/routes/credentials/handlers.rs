@@ -34,7 +34,7 @@ pub(super) async fn ask_password_reset(
     body: Body<AskPasswordReset, MAX_SIGN_IN_BYTES>,
 ) -> Result<StatusCode, Problem> {
     let email = body.value.email;
-    let call = command.call(body.fingerprint).of(&email);
+    let call = command.call(body.fingerprint).of(email.as_str());
     credentials::ask_password_reset(&app, &call, &email).await?;
     Ok(StatusCode::ACCEPTED)
 }

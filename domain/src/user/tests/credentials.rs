@@ -222,6 +222,21 @@ fn the_number_of_keys_is_bounded() {
 }
 
 #[test]
+fn keys_end_with_all_sessions() {
+    let ended = sessions_ended(SessionsEnd::PasswordChanged);
+    let user: User = state([registered(), vec![issued(1), ended]].concat());
+    assert!(user.api_keys.is_empty());
+}
+
+#[test]
+fn a_key_that_is_over_gets_no_other_secret() {
+    let rotate = ApiKeyCommand::Rotate { key_id: key_id(1), hash: hash("2") };
+    given_at::<User>(1_000_000, registered_and(issued(1)))
+        .when(UserCommand::ApiKey(rotate))
+        .then_expect_error(UserRejection::NoSuchApiKey);
+}
+
+#[test]
 fn a_rotated_key_takes_both_secrets_for_a_day() {
     let rotate = |number| {
         UserCommand::ApiKey(ApiKeyCommand::Rotate { key_id: key_id(number), hash: hash("2") })

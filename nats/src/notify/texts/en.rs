@@ -48,6 +48,12 @@ pub(super) fn account(news: AccountNews, account: &AccountMail) -> MailText {
              If it was not you, ask for another password at the sign-in now, and tell us."
                 .to_owned(),
         ),
+        AccountNews::ApiKeyIssued => (
+            "A program may act for your account",
+            "an API key was made, with which a program acts for your account.\n\n\
+             If it was not you, change your password now, which ends the key, and tell us."
+                .to_owned(),
+        ),
         AccountNews::SecondFactorRemoved => (
             "The second factor of your account was removed",
             "from now on your password is enough to sign in to your account.\n\n\

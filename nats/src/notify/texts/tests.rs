@@ -113,6 +113,7 @@ fn a_token_is_brought_as_a_link_where_there_is_a_page_and_else_as_it_is() {
         AccountNews::PasswordChanged,
         AccountNews::SecondFactorAdded,
         AccountNews::SecondFactorRemoved,
+        AccountNews::ApiKeyIssued,
     ] {
         let changed = account_text(news, &account("en", Some(LINK)));
         assert!(!changed.text.contains("a-token"), "nothing secret in what needs none");

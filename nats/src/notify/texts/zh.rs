@@ -45,6 +45,12 @@ pub(super) fn account(news: AccountNews, account: &AccountMail) -> MailText {
              如果不是您本人操作，请立即在登录页面申请重设密码，并联系我们。"
                 .to_owned(),
         ),
+        AccountNews::ApiKeyIssued => (
+            "有程序可以代表您的账户操作",
+            "您的账户新建了一个 API 密钥，程序可凭此代表您操作。\n\n\
+             如果不是您本人操作，请立即更改密码（密钥随之失效），并联系我们。"
+                .to_owned(),
+        ),
         AccountNews::SecondFactorRemoved => (
             "您的账户已停用两步验证",
             "今后仅凭密码即可登录您的账户。\n\n\

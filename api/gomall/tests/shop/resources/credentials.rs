@@ -380,13 +380,78 @@ async fn a_program_acts_with_its_key_as_far_as_its_scopes_and_its_owner_go() {
         let program = person.with_token(token.as_str());
         program.get("/api/v1/events").await.expect(StatusCode::OK);
     }
-    // What its owner loses it loses with them, at once.
-    admin.delete(&format!("{roles}/analyst")).await.expect(StatusCode::OK);
+    // What its owner may not do it may not either, whatever its scopes.
+    let deny = json!({"effect": "deny", "roles": ["staff"], "methods": ["GET"],
+                      "path": "/api/v1/events", "note": ""});
+    let denied = admin.post("/api/v1/admin/permission-rules", &deny).await;
+    let rule = denied.expect(StatusCode::CREATED)["id"].as_str().expect("an id").to_owned();
     program.get("/api/v1/events").await.refused(403, "forbidden");
-    admin.post(&roles, &json!({"role": "analyst"})).await.expect(StatusCode::OK);
+    let rule = format!("/api/v1/admin/permission-rules/{rule}");
+    admin.delete(&rule).await.expect(StatusCode::NO_CONTENT);
     program.get("/api/v1/events").await.expect(StatusCode::OK);
-    let person = shop.sign_in(&gomall, &person).await;
     person.delete(&path).await.expect(StatusCode::NO_CONTENT);
     program.get("/api/v1/events").await.refused(401, "unauthenticated");
     person.delete(&path).await.refused(404, "not_found");
+
+    // Whoever was thrown out of an account leaves no key behind.
+    let again = person.post_keyed(KEYS, &key(), &body("analyst")).await;
+    let program = person.with_token(again.expect(StatusCode::CREATED)["key"].as_str());
+    program.get("/api/v1/events").await.expect(StatusCode::OK);
+    let change = json!({"current": PASSWORD, "new": "another quite long password"});
+    person.put("/api/v1/me/password", &change).await.expect(StatusCode::NO_CONTENT);
+    program.get("/api/v1/events").await.refused(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_repeated_registration_lets_in_nobody_whom_a_sign_in_would_not() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let (register, register_key) = ("/api/v1/auth/register", key());
+    let body = |password: &str| json!({"email": "ada@example.com", "password": password});
+    let visitor = shop.visitor(&gomall);
+    let first = visitor.post_keyed(register, &register_key, &body(PASSWORD)).await;
+    let person = visitor.with_token(first.expect(StatusCode::CREATED)["access_token"].as_str());
+    let again = visitor.post_keyed(register, &register_key, &body(PASSWORD)).await;
+    assert_eq!(again.expect(StatusCode::CREATED)["user"], first.body["user"]);
+    let setup = person.send(Method::POST, FACTOR, &[], None).await.body;
+    let confirm = json!({"code": code(&setup, 0)});
+    person.post(&format!("{FACTOR}/confirm"), &confirm).await.expect(StatusCode::NO_CONTENT);
+    let again = visitor.post_keyed(register, &register_key, &body(PASSWORD)).await;
+    again.refused(401, "second_factor_required");
+    let mut guesses = vec![];
+    for n in 0..8 {
+        let guess = body(&format!("guess number {n} of mine"));
+        guesses.push(visitor.post_keyed(register, &register_key, &guess).await);
+    }
+    guesses[0].refused(422, "idempotency_key_reused");
+    guesses[7].refused(429, "too_many_attempts");
+    let admin = shop.admin(&gomall).await;
+    let user = first.body["user"]["id"].as_str().expect("an id");
+    let ban = format!("/api/v1/admin/users/{user}/ban");
+    admin.post(&ban, &json!({"reason": "fraud"})).await.expect(StatusCode::OK);
+    let other = shop.serve();
+    let visitor = shop.visitor(&other);
+    let again = visitor.post_keyed(register, &register_key, &body(PASSWORD)).await;
+    again.refused(403, "banned");
+}
+
+#[tokio::test]
+async fn nobody_who_is_in_keeps_the_owner_from_choosing_another_password() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let person = shop.customer(&gomall).await;
+    let thief = shop.sign_in(&gomall, &person).await;
+    let change = json!({"current": PASSWORD, "new": "another quite long password"});
+    let path = "/api/v1/me/password";
+    let changing = person.put(path, &change);
+    let writing = async {
+        loop {
+            thief.send(Method::POST, FACTOR, &[], None).await;
+        }
+    };
+    tokio::select! {
+        changed = changing => changed.expect(StatusCode::NO_CONTENT).clone(),
+        () = writing => unreachable!("it goes on for ever"),
+    };
+    thief.get(ME).await.refused(401, "unauthenticated");
 }
