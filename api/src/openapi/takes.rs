@@ -7,7 +7,7 @@ use super::schema::{self, Described, Named};
 use serde_json::{Map, Value};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::{ContentBuilder, RefOr, Required, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Header, RefOr, Required, ResponseBuilder};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 /// An extractor that says what it takes out of a request.
@@ -34,6 +34,34 @@ impl Sketch<'_> {
         let responses = &mut self.operation.responses.responses;
         let answer = || RefOr::T(ResponseBuilder::new().build());
         responses.entry(status.to_string()).or_insert_with(answer);
+    }
+
+    /// The same, and why: the codes that belong to this extractor alone.
+    pub(crate) fn answers_with(&mut self, status: u16, why: &str) {
+        let responses = &mut self.operation.responses.responses;
+        let answer = ResponseBuilder::new().description(why).build();
+        responses.insert(status.to_string(), RefOr::T(answer));
+    }
+
+    /// A header of every success.
+    pub(crate) fn gives(&mut self, header: &str) {
+        self.give(header, |status| status.starts_with('2'));
+    }
+
+    /// A header of the answer with this status.
+    pub(crate) fn gives_with(&mut self, status: u16, header: &str) {
+        let wanted = status.to_string();
+        self.give(header, |status| status == wanted);
+    }
+
+    fn give(&mut self, header: &str, wanted: impl Fn(&str) -> bool) {
+        for (status, response) in &mut self.operation.responses.responses {
+            if let RefOr::T(response) = response
+                && wanted(status)
+            {
+                response.headers.insert(header.to_owned(), RefOr::T(Header::default()));
+            }
+        }
     }
 
     /// The parameters of a query: the members of a `T`.
@@ -77,7 +105,6 @@ impl Sketch<'_> {
             .required(Some(Required::True));
         self.operation.request_body = Some(RefOr::T(body.build()));
         self.name(described.named);
-        self.answers(422);
     }
 
     fn name(&mut self, schemas: Map<String, Value>) {
@@ -169,6 +196,8 @@ pub(crate) fn described<S, Arguments>(
         let operations =
             [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
+            #[cfg(test)]
+            tests::assert_says_nothing_twice(path, operation, handler);
             handler.describe(&mut Sketch { path, operation, named: &mut named });
         }
     }

@@ -20,7 +20,8 @@ pub(super) struct EventParams {
     pub(super) types: Option<Types>,
     /// An aggregate type, such as `order`.
     pub(super) aggregate: Option<AggregateType>,
-    /// One aggregate's id.
+    /// One aggregate's id, in the spelling that events have it in.
+    #[schemars(example = &"01890a5d-ac96-774b-bcce-b302099a8057")]
     pub(super) aggregate_id: Option<String>,
     /// Only those up to this position.
     pub(super) until: Option<Position>,
@@ -47,6 +48,7 @@ impl TryFrom<u32> for EventLimit {
 /// Types of events that exist. A mistyped one would otherwise look like one that never happened.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(extend("pattern" = r"^[A-Za-z0-9.]+(,[A-Za-z0-9.]+)*$"), example = &"OrderPlaced,OrderPaid")]
 pub(super) struct Types(pub(super) BTreeSet<String>);
 
 impl TryFrom<String> for Types {
@@ -71,6 +73,7 @@ pub(super) fn known(given: &str) -> Option<&'static str> {
 /// A type of aggregates that exists.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(extend("enum" = AGGREGATES.iter().map(|events| events.aggregate_type).collect::<Vec<_>>()))]
 pub(super) struct AggregateType(pub(super) String);
 
 impl TryFrom<String> for AggregateType {
