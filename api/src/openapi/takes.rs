@@ -10,6 +10,9 @@ use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::{ContentBuilder, Header, RefOr, Required, ResponseBuilder};
 use utoipa_axum::router::UtoipaMethodRouter;
 
+/// What a segment of a path may be for the guard, but for a dot at its beginning, which no name of ours has.
+const SEGMENT: &str = "^[A-Za-z0-9_~-][A-Za-z0-9._~-]*$";
+
 /// An extractor that says what it takes out of a request.
 pub(crate) trait Takes {
     /// Adds it to the description. Most of what only comes from ourselves adds nothing.
@@ -87,7 +90,11 @@ impl Sketch<'_> {
         let names = segments.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let names: Vec<String> = names.map(str::to_owned).collect();
         assert_eq!(names.len(), parts.len(), "{}: a type for every parameter", self.path);
-        for (name, schema) in names.iter().zip(parts) {
+        for (name, mut schema) in names.iter().zip(parts) {
+            let says_which = ["$ref", "format", "pattern", "enum"].map(|word| schema.get(word));
+            if schema["type"] == "string" && says_which == [None; 4] {
+                schema["pattern"] = SEGMENT.into();
+            }
             self.parameter(ParameterIn::Path, name, true, None, schema);
         }
         self.answers(404);

@@ -215,7 +215,7 @@ impl<'a> Operation<'a> {
             let parameters = self.described["parameters"].as_array().into_iter().flatten();
             let parameter = parameters.into_iter().find(|one| one["name"] == name);
             let parameter = parameter.unwrap_or_else(|| panic!("{name} is not described"));
-            if name == "id" && parameter["schema"]["pattern"].is_null() {
+            if name == "id" && misfit_of_text(&parameter["schema"], id, name).is_none() {
                 return id.to_owned();
             }
             let example = parameter["example"].as_str();

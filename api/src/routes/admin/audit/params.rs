@@ -34,6 +34,7 @@ pub(super) struct AuditParams {
 /// A network as bans have it; a single address is one of 32 or 128 bits.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(example = &"203.0.113.0/24")]
 struct Network(#[schemars(with = "String")] ipnet::IpNet);
 
 impl TryFrom<String> for Network {
