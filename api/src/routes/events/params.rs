@@ -1,6 +1,6 @@
 use domain::{AGGREGATES, Position};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeSet;
 
 /// The most events of one JSON answer, and how many it holds when nobody says.
@@ -11,7 +11,7 @@ pub(super) const MAX_EVENTS: u32 = 1_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct EventParams {
     /// Only those after this position; 0 begins at the beginning.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "of_a_journal")]
     pub(super) after: Position,
     /// How many at most. Without it JSON holds 1,000, NDJSON everything.
     pub(super) limit: Option<EventLimit>,
@@ -24,7 +24,15 @@ pub(super) struct EventParams {
     #[schemars(example = &"01890a5d-ac96-774b-bcce-b302099a8057")]
     pub(super) aggregate_id: Option<String>,
     /// Only those up to this position.
+    #[serde(default, deserialize_with = "of_a_journal")]
     pub(super) until: Option<Position>,
+}
+
+/// Journals count in a signed 64-bit column: what is beyond is a mistake, and no position to go on from.
+fn of_a_journal<'de, D: Deserializer<'de>, T: From<Position>>(given: D) -> Result<T, D::Error> {
+    let position = Position::deserialize(given)?;
+    let is_one = i64::try_from(position.get()).is_ok();
+    is_one.then(|| position.into()).ok_or_else(|| de::Error::custom("expected a position"))
 }
 
 /// 1 to [`MAX_EVENTS`].
