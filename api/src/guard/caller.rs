@@ -2,7 +2,7 @@
 
 use crate::application::sessions::Holder;
 use crate::http::{Problem, Unguarded};
-use crate::openapi::takes::Takes;
+use crate::openapi::takes::{Sketch, Takes};
 use axum::extract::FromRequestParts;
 use axum::http::Extensions;
 use axum::http::request::Parts;
@@ -96,8 +96,18 @@ impl Caller {
     }
 }
 
-impl Takes for Member {}
-impl Takes for Person {}
+impl Takes for Member {
+    fn describe(sketch: &mut Sketch<'_>) {
+        sketch.answers(401);
+    }
+}
+
+impl Takes for Person {
+    fn describe(sketch: &mut Sketch<'_>) {
+        sketch.answers(401);
+        sketch.answers(403);
+    }
+}
 
 impl Member {
     /// `user:<id>`.

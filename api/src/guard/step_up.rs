@@ -25,15 +25,19 @@ pub struct FreshPerson;
 #[derive(Debug, Clone, Copy)]
 pub struct Fresh;
 
+fn describe(sketch: &mut Sketch<'_>) {
+    sketch.answers_with(403, "As always, or the proof is too old: `step_up_required`.");
+}
+
 impl Takes for FreshPerson {
     fn describe(sketch: &mut Sketch<'_>) {
-        sketch.answers(403);
+        describe(sketch);
     }
 }
 
 impl Takes for Fresh {
     fn describe(sketch: &mut Sketch<'_>) {
-        sketch.answers(403);
+        describe(sketch);
     }
 }
 

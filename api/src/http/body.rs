@@ -48,6 +48,8 @@ pub struct Body<T, const MOST: usize = MAX_BODY_BYTES> {
 impl<T: JsonSchema, const MOST: usize> Takes for Body<T, MOST> {
     fn describe(sketch: &mut Sketch<'_>) {
         sketch.body::<T>();
+        // Also where an empty one is taken: a client may send more.
+        [400, 408, 413, 415, 422].into_iter().for_each(|status| sketch.answers(status));
     }
 }
 

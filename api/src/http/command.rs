@@ -58,14 +58,17 @@ impl KeyedCommand {
 const KEY: &str = "Idempotency-Key";
 
 fn describe_key(sketch: &mut Sketch<'_>, required: bool) {
-    let schema = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"});
+    let schema = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$",
+        "examples": ["4b8e3f52-7a3c-4c0e-9d44-0d6c4b7a2f11"]});
     sketch.header(
         KEY,
         required,
         "The same for every retry of one request; kept for 30 days.",
         schema,
     );
-    sketch.answers(400);
+    // Beside the key itself: it was used otherwise, is in use, or the journal does not take the change.
+    [400, 409, 422, 503].into_iter().for_each(|status| sketch.answers(status));
+    ["Gomall-Position", "Idempotent-Replayed"].into_iter().for_each(|name| sketch.gives(name));
 }
 
 /// 204 for a change that has nothing to show.

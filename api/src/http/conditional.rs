@@ -74,9 +74,10 @@ pub enum IfMatch {
 impl Takes for IfMatch {
     fn describe(sketch: &mut Sketch<'_>) {
         let description = "The `ETag` of what the change is based on; `*` takes whatever is there.";
-        sketch.header("If-Match", true, description, json!({"type": "string"}));
+        sketch.header("If-Match", true, description, tags_schema());
         sketch.answers(412);
         sketch.answers(428);
+        sketch.gives("ETag");
     }
 }
 
@@ -162,8 +163,10 @@ impl IfNoneMatch {
 impl Takes for IfNoneMatch {
     fn describe(sketch: &mut Sketch<'_>) {
         let description = "The `ETag` of what is known already; 304 when it is still so.";
-        sketch.header("If-None-Match", false, description, json!({"type": "string"}));
+        sketch.header("If-None-Match", false, description, tags_schema());
         sketch.answers(304);
+        sketch.gives_with(304, "ETag");
+        sketch.gives("ETag");
     }
 }
 
@@ -174,6 +177,11 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
         let tags = tags(&parts.headers, IF_NONE_MATCH).unwrap_or_default();
         Ok(Self(tags.into_iter().map(str::to_owned).collect()))
     }
+}
+
+/// Any text is taken: what is no tag of ours is like nothing.
+fn tags_schema() -> serde_json::Value {
+    json!({"type": "string", "examples": ["\"3.41\""]})
 }
 
 /// The header's tags, quotes included; those past [`MAX_TAGS`] are not looked at. None when there

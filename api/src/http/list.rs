@@ -2,8 +2,9 @@
 
 use projections::Page;
 use schemars::JsonSchema;
-use serde::Serialize;
-use serde::de::{self, Deserialize, Deserializer};
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+use std::ops::Deref;
 use utoipa::ToSchema;
 
 /// The most items of a page.
@@ -40,6 +41,24 @@ impl<'de> Deserialize<'de> for Limit {
             Ok(limit @ 1..=MAX_LIMIT) => Ok(Self(limit)),
             _ => Err(de::Error::custom(expected())),
         }
+    }
+}
+
+/// The longest cursor; ours are below.
+const MAX_CURSOR_CHARS: usize = 4_096;
+
+/// Where a page begins: what the one before it ended with. What it says is between a list and itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline, description = "The last page's `next_cursor`.", example = &"WyJub3RlYm9vayJd",
+    extend("minLength" = 1, "maxLength" = MAX_CURSOR_CHARS))]
+pub struct Cursor(String);
+
+/// The list that gave it out reads it, and refuses what it did not.
+impl Deref for Cursor {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
     }
 }
 

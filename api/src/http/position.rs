@@ -50,6 +50,7 @@ impl Takes for AtLeast {
         let schema = json!({"type": "integer", "format": "int64", "minimum": 0});
         sketch.header("Gomall-Position", false, description, schema);
         sketch.answers(422);
+        sketch.answers(503);
     }
 }
 

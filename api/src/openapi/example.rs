@@ -24,11 +24,11 @@ const VALUES: [(&str, &str); 9] = [
     ("Slug", "Sticker"),
 ];
 
-/// Puts an example beside every part of the path, beside the JSON that the operation takes, and beside
-/// that of its successes.
+/// Puts an example beside every parameter, beside the JSON that the operation takes, and beside that of
+/// its successes.
 pub(super) fn add(operation: &mut Map<String, Value>, components: &Value) {
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
-    for parameter in parameters.into_iter().flatten().filter(|one| one["in"] == "path") {
+    for parameter in parameters.into_iter().flatten().filter(|one| one["schema"].is_object()) {
         parameter["example"] = made(&parameter["schema"], components);
     }
     if let Some(body) = operation.get_mut("requestBody") {

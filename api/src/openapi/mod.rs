@@ -1,18 +1,17 @@
 //! The OpenAPI document: what the routes say about themselves, completed by what holds for all.
 //!
 //! A route describes only what is its own: its path and how it succeeds. What it takes its arguments
-//! say (`takes`), what that and the answers look like the types say (`schema`). The errors, the
-//! sign-in, who needs it, and examples are added here, so that they can be neither forgotten nor
-//! contradict the conventions.
+//! say (`takes`), what that and the answers look like the types say (`schema`). What any request can
+//! hear (`answers`), the sign-in, who needs it, and examples are added here, so that they can be
+//! neither forgotten nor contradict the conventions.
 
+mod answers;
 mod example;
 mod problem;
 pub(crate) mod schema;
 pub(crate) mod takes;
 
-use crate::http::PROBLEM_JSON;
 use crate::routes;
-use axum::http::StatusCode;
 use domain::policy::{Caller, CompiledPolicy, canonical_path};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
@@ -84,7 +83,7 @@ fn complete(document: &mut Value) {
     let components = &mut document["components"];
     components["securitySchemes"]["token"] =
         json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT" });
-    components["responses"]["Problem"] = problem_response();
+    answers::add_components(components);
     for (name, schema) in schema::given::<problem::Problem>().named {
         components["schemas"][name] = schema;
     }
@@ -113,13 +112,7 @@ fn complete_operation(
     if let Some(Value::String(summary)) = operation.get_mut("summary") {
         *summary = summary.replace('\n', " ");
     }
-    let responses = operation.entry("responses").or_insert_with(|| json!({}));
-    if let Some(responses) = responses.as_object_mut() {
-        let errors = responses.iter_mut().filter(|(status, _)| status.starts_with(['4', '5']));
-        errors.for_each(|(_, response)| problem_content(response));
-        responses.iter_mut().for_each(|(status, response)| describe(status, response));
-        responses.insert("default".into(), json!({ "$ref": "#/components/responses/Problem" }));
-    }
+    answers::complete(operation, path);
     let token = json!({ "token": [] });
     let security =
         if is_public(policy, method, path) { json!([{}, token]) } else { json!([token]) };
@@ -133,24 +126,6 @@ fn operation_id(method: &str, path: &str) -> String {
     let words = path.split(|other: char| !other.is_ascii_alphanumeric());
     let words = std::iter::once(method).chain(words.filter(|word| !word.is_empty()));
     words.collect::<Vec<_>>().join("_")
-}
-
-/// Errors have one shape and a media type of their own, which routes need not repeat.
-fn problem_content(response: &mut Value) {
-    let described = response["content"]["application/json"].take();
-    let any = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
-    let media = if described.is_object() { described } else { any };
-    response["content"] = json!({ PROBLEM_JSON: media });
-}
-
-/// The standard demands a description of every answer; most routes have nothing to add to the
-/// status.
-fn describe(status: &str, response: &mut Value) {
-    if response["description"].as_str().is_none_or(str::is_empty) {
-        let reason = StatusCode::from_bytes(status.as_bytes()).ok();
-        let reason = reason.and_then(|status| status.canonical_reason());
-        response["description"] = json!(reason.unwrap_or("The answer"));
-    }
 }
 
 /// Whether anybody may call it under the rules that a new shop starts with.
@@ -167,13 +142,6 @@ fn is_public(policy: &CompiledPolicy, method: &str, path: &str) -> bool {
 fn default_policy() -> CompiledPolicy {
     let policy = routes::default_policy::policy();
     CompiledPolicy::compile(&policy, 1).expect("the default rules compile; a test adds them all")
-}
-
-fn problem_response() -> Value {
-    json!({
-        "description": "Refused or failed; `code` says why.",
-        "content": { PROBLEM_JSON: { "schema": { "$ref": "#/components/schemas/Problem" } } },
-    })
 }
 
 #[cfg(test)]

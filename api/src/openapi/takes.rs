@@ -7,8 +7,11 @@ use super::schema::{self, Described, Named};
 use serde_json::{Map, Value};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::{ContentBuilder, RefOr, Required, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Header, RefOr, Required, ResponseBuilder};
 use utoipa_axum::router::UtoipaMethodRouter;
+
+/// What a segment of a path may be for the guard, but for a dot at its beginning, which no name of ours has.
+const SEGMENT: &str = "^[A-Za-z0-9_~-][A-Za-z0-9._~-]*$";
 
 /// An extractor that says what it takes out of a request.
 pub(crate) trait Takes {
@@ -36,6 +39,34 @@ impl Sketch<'_> {
         responses.entry(status.to_string()).or_insert_with(answer);
     }
 
+    /// The same, and why: the codes that belong to this extractor alone.
+    pub(crate) fn answers_with(&mut self, status: u16, why: &str) {
+        let responses = &mut self.operation.responses.responses;
+        let answer = ResponseBuilder::new().description(why).build();
+        responses.insert(status.to_string(), RefOr::T(answer));
+    }
+
+    /// A header of every success.
+    pub(crate) fn gives(&mut self, header: &str) {
+        self.give(header, |status| status.starts_with('2'));
+    }
+
+    /// A header of the answer with this status.
+    pub(crate) fn gives_with(&mut self, status: u16, header: &str) {
+        let wanted = status.to_string();
+        self.give(header, |status| status == wanted);
+    }
+
+    fn give(&mut self, header: &str, wanted: impl Fn(&str) -> bool) {
+        for (status, response) in &mut self.operation.responses.responses {
+            if let RefOr::T(response) = response
+                && wanted(status)
+            {
+                response.headers.insert(header.to_owned(), RefOr::T(Header::default()));
+            }
+        }
+    }
+
     /// The parameters of a query: the members of a `T`.
     pub(crate) fn query<T: schemars::JsonSchema>(&mut self) {
         let mut schema = schema::taken_inline::<T>();
@@ -59,7 +90,11 @@ impl Sketch<'_> {
         let names = segments.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let names: Vec<String> = names.map(str::to_owned).collect();
         assert_eq!(names.len(), parts.len(), "{}: a type for every parameter", self.path);
-        for (name, schema) in names.iter().zip(parts) {
+        for (name, mut schema) in names.iter().zip(parts) {
+            let says_which = ["$ref", "format", "pattern", "enum"].map(|word| schema.get(word));
+            if schema["type"] == "string" && says_which == [None; 4] {
+                schema["pattern"] = SEGMENT.into();
+            }
             self.parameter(ParameterIn::Path, name, true, None, schema);
         }
         self.answers(404);
@@ -77,7 +112,6 @@ impl Sketch<'_> {
             .required(Some(Required::True));
         self.operation.request_body = Some(RefOr::T(body.build()));
         self.name(described.named);
-        self.answers(422);
     }
 
     fn name(&mut self, schemas: Map<String, Value>) {
@@ -169,6 +203,8 @@ pub(crate) fn described<S, Arguments>(
         let operations =
             [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
+            #[cfg(test)]
+            tests::assert_says_nothing_twice(path, operation, handler);
             handler.describe(&mut Sketch { path, operation, named: &mut named });
         }
     }

@@ -35,6 +35,23 @@ fn said<Arguments>(path: &str, handler: &impl Signature<Arguments>) -> Value {
     serde_json::to_value(operation).expect("plain data")
 }
 
+/// A handler leaves to its arguments, and to the edge, what they say: its own part is its own.
+pub(super) fn assert_says_nothing_twice<Arguments>(
+    path: &str,
+    operation: &Operation,
+    handler: &impl Signature<Arguments>,
+) {
+    let mut said = Operation::new();
+    handler.describe(&mut Sketch { path, operation: &mut said, named: &mut vec![] });
+    let own = &operation.responses.responses;
+    let everywhere = crate::openapi::answers::everywhere();
+    for (status, answer) in own {
+        let is_bare = matches!(answer, RefOr::T(answer) if answer.description.is_empty());
+        let is_said = said.responses.responses.contains_key(status) || everywhere.contains(status);
+        assert!(!(is_bare && is_said), "{path}: {status} is said already");
+    }
+}
+
 #[test]
 fn arguments_say_what_they_take_and_what_they_refuse() {
     let said = said("/things/{id}/{sku}", &change);
@@ -57,7 +74,7 @@ fn arguments_say_what_they_take_and_what_they_refuse() {
     assert_eq!((&quantity["type"], &quantity["maximum"]), (&json!("integer"), &json!(999)));
     assert_eq!(said["requestBody"]["required"], true);
     let refusals: Vec<_> = said["responses"].as_object().expect("by status").keys().collect();
-    assert_eq!(refusals, ["400", "404", "412", "422", "428"]);
+    assert_eq!(refusals, ["400", "404", "408", "409", "412", "413", "415", "422", "428", "503"]);
 }
 
 #[test]

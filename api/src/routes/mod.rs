@@ -26,7 +26,7 @@ pub mod users;
 pub mod webhooks;
 
 use crate::application::App;
-use crate::http::Limit;
+use crate::http::{Cursor, Limit};
 use resource::{Defaults, Resource};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -80,7 +80,7 @@ pub(crate) struct PageParams {
     #[serde(default)]
     pub(crate) limit: Limit,
     /// The last page's `next_cursor`.
-    pub(crate) cursor: Option<String>,
+    pub(crate) cursor: Option<Cursor>,
 }
 
 /// The page's size as the read models take it.

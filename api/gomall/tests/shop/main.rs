@@ -6,6 +6,7 @@ mod support;
 mod audit;
 mod contention;
 mod conventions;
+mod described;
 mod holds;
 mod in_process;
 mod journey;

@@ -26,7 +26,7 @@ pub(super) async fn list(
 }
 
 /// Gives a key out. It is shown once: a repetition under the same key shows the rest.
-#[utoipa::path(post, path = "/api/v1/me/api-keys", tag = "me", responses((status = 201, body = ApiKeyBody), (status = 403), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/me/api-keys", tag = "me", responses((status = 201, body = ApiKeyBody)))]
 pub(super) async fn issue(
     State(app): State<Arc<App>>,
     person: Person,
@@ -41,7 +41,7 @@ pub(super) async fn issue(
 }
 
 /// Gives a key another secret; the one of before is accepted for a day more.
-#[utoipa::path(post, path = "/api/v1/me/api-keys/{id}/rotate", tag = "me", responses((status = 200, body = ApiKeyBody), (status = 403), (status = 404)))]
+#[utoipa::path(post, path = "/api/v1/me/api-keys/{id}/rotate", tag = "me", responses((status = 200, body = ApiKeyBody)))]
 pub(super) async fn rotate(
     State(app): State<Arc<App>>,
     person: Person,
@@ -56,7 +56,7 @@ pub(super) async fn rotate(
 }
 
 /// Takes a key away; it is refused from now on.
-#[utoipa::path(delete, path = "/api/v1/me/api-keys/{id}", tag = "me", responses((status = 204), (status = 404)))]
+#[utoipa::path(delete, path = "/api/v1/me/api-keys/{id}", tag = "me", responses((status = 204)))]
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     person: Person,

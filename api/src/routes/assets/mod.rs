@@ -67,8 +67,8 @@ static PICTURES: LazyLock<[(&str, Asset); 7]> = LazyLock::new(|| {
 
 /// A picture of the sample catalogue.
 #[utoipa::path(get, path = "/static/image/{file}", tag = "catalogue",
-    responses((status = 200, description = "The picture.", body = inline(Jpeg), content_type = "image/jpeg"),
-              (status = 304, description = "`If-None-Match` names the picture as it is."),
+    responses((status = 200, description = "The picture.", body = inline(Jpeg), content_type = "image/jpeg", headers(("ETag"))),
+              (status = 304, description = "`If-None-Match` names the picture as it is.", headers(("ETag"))),
               (status = 404, description = "There is no such picture.")))]
 async fn picture(
     Path(FileName(file)): Path<FileName>,

@@ -12,7 +12,7 @@ use domain::Locale;
 use std::sync::Arc;
 
 /// Makes an account with the role `customer` and signs it in.
-#[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", responses((status = 201, body = SignedIn), (status = 409), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", responses((status = 201, body = SignedIn)))]
 pub(super) async fn register(
     State(app): State<Arc<App>>,
     headers: http::HeaderMap,
@@ -29,7 +29,7 @@ pub(super) async fn register(
 }
 
 /// Signs in.
-#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", responses((status = 200, body = SignedIn), (status = 401), (status = 403), (status = 429)))]
+#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", responses((status = 200, body = SignedIn)))]
 pub(super) async fn login(
     State(app): State<Arc<App>>,
     ClientDevice(device): ClientDevice,
@@ -45,7 +45,7 @@ pub(super) async fn login(
 }
 
 /// Goes on signing in: the challenge stands for the password, the code is one of the second factor.
-#[utoipa::path(post, path = "/api/v1/auth/second-factor", tag = "auth", responses((status = 200, body = SignedIn), (status = 401), (status = 403), (status = 429)))]
+#[utoipa::path(post, path = "/api/v1/auth/second-factor", tag = "auth", responses((status = 200, body = SignedIn)))]
 pub(super) async fn second_factor(
     State(app): State<Arc<App>>,
     ClientDevice(device): ClientDevice,
@@ -59,7 +59,7 @@ pub(super) async fn second_factor(
 }
 
 /// Exchanges a refresh token for a fresh pair; the old one is spent.
-#[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", responses((status = 200, body = SignedIn), (status = 401), (status = 403)))]
+#[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", responses((status = 200, body = SignedIn)))]
 pub(super) async fn refresh(
     State(app): State<Arc<App>>,
     command: Command,
@@ -72,7 +72,7 @@ pub(super) async fn refresh(
 
 /// Ends the session; its tokens are refused from now on.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
-    responses((status = 204), (status = 401)))]
+    responses((status = 204)))]
 pub(super) async fn logout(
     State(app): State<Arc<App>>,
     person: Person,

@@ -33,7 +33,7 @@ pub(super) async fn show(
 }
 
 /// Adds pieces to the SKU's line.
-#[utoipa::path(post, path = "/api/v1/me/cart/lines", tag = "cart", responses((status = 200, body = CartBody), (status = 404), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/me/cart/lines", tag = "cart", responses((status = 200, body = CartBody, headers(("ETag"))), (status = 404)))]
 pub(super) async fn add_line(
     State(app): State<Arc<App>>,
     member: Member,
@@ -45,7 +45,7 @@ pub(super) async fn add_line(
 }
 
 /// Makes a line hold this many.
-#[utoipa::path(put, path = "/api/v1/me/cart/lines/{sku}", tag = "cart", responses((status = 200, body = CartBody), (status = 404), (status = 422)))]
+#[utoipa::path(put, path = "/api/v1/me/cart/lines/{sku}", tag = "cart", responses((status = 200, body = CartBody, headers(("ETag")))))]
 pub(super) async fn change_line(
     State(app): State<Arc<App>>,
     member: Member,
@@ -59,7 +59,7 @@ pub(super) async fn change_line(
 
 /// Takes a line out; one that is not there is fine.
 #[utoipa::path(delete, path = "/api/v1/me/cart/lines/{sku}", tag = "cart",
-    responses((status = 200, body = CartBody)))]
+    responses((status = 200, body = CartBody, headers(("ETag")))))]
 pub(super) async fn remove_line(
     State(app): State<Arc<App>>,
     member: Member,
@@ -71,7 +71,7 @@ pub(super) async fn remove_line(
 }
 
 /// Takes all lines out.
-#[utoipa::path(delete, path = "/api/v1/me/cart/lines", tag = "cart", responses((status = 200, body = CartBody)))]
+#[utoipa::path(delete, path = "/api/v1/me/cart/lines", tag = "cart", responses((status = 200, body = CartBody, headers(("ETag")))))]
 pub(super) async fn clear(
     State(app): State<Arc<App>>,
     member: Member,

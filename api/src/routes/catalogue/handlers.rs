@@ -18,7 +18,7 @@ const MAX_SUGGESTIONS: usize = 10;
 const SUGGESTING_PRODUCTS: u16 = 50;
 
 /// The products on sale.
-#[utoipa::path(get, path = "/api/v1/products", tag = "catalogue", responses((status = 200, body = List<ProductBody>), (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/products", tag = "catalogue", responses((status = 200, body = List<ProductBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<ProductListParams>,
@@ -31,7 +31,7 @@ pub(super) async fn list(
 /// One product by id or number. One that was retired is still shown, because orders name it; a
 /// draft is nobody's business yet.
 #[utoipa::path(get, path = "/api/v1/products/{id}", tag = "catalogue",
-    responses((status = 200, body = ProductBody), (status = 404)))]
+    responses((status = 200, body = ProductBody)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(Reference(reference)): Path<Reference>,
@@ -66,7 +66,7 @@ pub(super) async fn categories(
 }
 
 /// Names of products on sale that somebody may be about to type.
-#[utoipa::path(get, path = "/api/v1/search/suggest", tag = "catalogue", responses((status = 200, body = Items<String>), (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/search/suggest", tag = "catalogue", responses((status = 200, body = Items<String>)))]
 pub(super) async fn suggest(
     State(app): State<Arc<App>>,
     Params(SuggestParams { q }): Params<SuggestParams>,

@@ -1,4 +1,4 @@
-use crate::http::Limit;
+use crate::http::{Cursor, Limit};
 use domain::{Currency, Slug};
 use schemars::JsonSchema;
 use serde::de::value::StringDeserializer;
@@ -32,7 +32,7 @@ pub(super) struct ProductListParams {
     #[serde(default)]
     pub(super) limit: Limit,
     /// The last page's `next_cursor`.
-    pub(super) cursor: Option<String>,
+    pub(super) cursor: Option<Cursor>,
 }
 
 /// The orders that a list of products can have.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// Orders the cart: stock reserved, order placed, cart emptied, all or nothing. With `payment` the
 /// money is asked for as well, and the answer waits up to ten seconds for the outcome.
-#[utoipa::path(post, path = "/api/v1/checkouts", tag = "checkout", responses((status = 201, body = CheckedOut), (status = 409), (status = 422), (status = 429)))]
+#[utoipa::path(post, path = "/api/v1/checkouts", tag = "checkout", responses((status = 201, body = CheckedOut, headers(("ETag"), ("Location")))))]
 pub(super) async fn check_out(
     State(app): State<Arc<App>>,
     member: Member,
@@ -44,7 +44,7 @@ pub(super) async fn check_out(
 }
 
 /// Prices the cart as a checkout would, without any effect.
-#[utoipa::path(post, path = "/api/v1/checkouts/quote", tag = "checkout", responses((status = 200, body = QuoteBody), (status = 409), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/checkouts/quote", tag = "checkout", responses((status = 200, body = QuoteBody), (status = 409)))]
 pub(super) async fn quote(
     State(app): State<Arc<App>>,
     member: Member,

@@ -9,7 +9,7 @@ use axum::response::Response;
 use std::sync::Arc;
 
 /// Chooses another password. All other sessions of the caller end.
-#[utoipa::path(put, path = "/api/v1/me/password", tag = "me", responses((status = 204), (status = 422), (status = 429)))]
+#[utoipa::path(put, path = "/api/v1/me/password", tag = "me", responses((status = 204)))]
 pub(super) async fn change_password(
     State(app): State<Arc<App>>,
     person: Person,
@@ -40,7 +40,7 @@ pub(super) async fn ask_password_reset(
 }
 
 /// Chooses another password with the token that came by mail. All sessions end.
-#[utoipa::path(post, path = "/api/v1/auth/password-reset/confirm", tag = "auth", responses((status = 204), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/auth/password-reset/confirm", tag = "auth", responses((status = 204)))]
 pub(super) async fn reset_password(
     State(app): State<Arc<App>>,
     ClientDevice(device): ClientDevice,
@@ -68,7 +68,7 @@ pub(super) async fn ask_verification(
 }
 
 /// Proves an e-mail address with the token that came by mail.
-#[utoipa::path(post, path = "/api/v1/auth/verify-email", tag = "auth", responses((status = 204), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/auth/verify-email", tag = "auth", responses((status = 204)))]
 pub(super) async fn verify_email(
     State(app): State<Arc<App>>,
     command: Command,

@@ -23,8 +23,7 @@ const NDJSON: &str = "application/x-ndjson";
 const CHUNK_EVENTS: usize = 100;
 
 /// Events in order: a page as JSON, or everything with `Accept: application/x-ndjson`.
-#[utoipa::path(get, path = "/api/v1/events", tag = "events", responses((status = 200, content((EventPage = "application/json"), (String = "application/x-ndjson"))),
-        (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", responses((status = 200, content((EventPage = "application/json"), (String = "application/x-ndjson")))))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     headers: HeaderMap,

@@ -1,6 +1,6 @@
 use domain::{AGGREGATES, Position};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeSet;
 
 /// The most events of one JSON answer, and how many it holds when nobody says.
@@ -11,7 +11,7 @@ pub(super) const MAX_EVENTS: u32 = 1_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct EventParams {
     /// Only those after this position; 0 begins at the beginning.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "of_a_journal")]
     pub(super) after: Position,
     /// How many at most. Without it JSON holds 1,000, NDJSON everything.
     pub(super) limit: Option<EventLimit>,
@@ -20,10 +20,19 @@ pub(super) struct EventParams {
     pub(super) types: Option<Types>,
     /// An aggregate type, such as `order`.
     pub(super) aggregate: Option<AggregateType>,
-    /// One aggregate's id.
+    /// One aggregate's id, in the spelling that events have it in.
+    #[schemars(example = &"01890a5d-ac96-774b-bcce-b302099a8057")]
     pub(super) aggregate_id: Option<String>,
     /// Only those up to this position.
+    #[serde(default, deserialize_with = "of_a_journal")]
     pub(super) until: Option<Position>,
+}
+
+/// Journals count in a signed 64-bit column: what is beyond is a mistake, and no position to go on from.
+fn of_a_journal<'de, D: Deserializer<'de>, T: From<Position>>(given: D) -> Result<T, D::Error> {
+    let position = Position::deserialize(given)?;
+    let is_one = i64::try_from(position.get()).is_ok();
+    is_one.then(|| position.into()).ok_or_else(|| de::Error::custom("expected a position"))
 }
 
 /// 1 to [`MAX_EVENTS`].
@@ -47,6 +56,7 @@ impl TryFrom<u32> for EventLimit {
 /// Types of events that exist. A mistyped one would otherwise look like one that never happened.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(extend("pattern" = r"^[A-Za-z0-9.]+(,[A-Za-z0-9.]+)*$"), example = &"OrderPlaced,OrderPaid")]
 pub(super) struct Types(pub(super) BTreeSet<String>);
 
 impl TryFrom<String> for Types {
@@ -71,6 +81,7 @@ pub(super) fn known(given: &str) -> Option<&'static str> {
 /// A type of aggregates that exists.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(extend("enum" = AGGREGATES.iter().map(|events| events.aggregate_type).collect::<Vec<_>>()))]
 pub(super) struct AggregateType(pub(super) String);
 
 impl TryFrom<String> for AggregateType {

@@ -50,6 +50,9 @@ async fn what_is_asked_for_is_checked() {
         "after=-1",
         "after=x",
         "after=18446744073709551616",
+        // One more than a journal counts.
+        "after=9223372036854775808",
+        "until=9223372036854775808",
         "limit=0",
         "limit=1001",
         "limit=99999999999",

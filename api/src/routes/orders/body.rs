@@ -1,5 +1,5 @@
 use crate::application::App;
-use crate::http::{Limit, Problem};
+use crate::http::{Cursor, Limit, Problem};
 use crate::openapi::schema::{self, answers};
 use commands::bus::Loaded;
 use domain::order::{Order, OrderLine, OrderStatus, Totals};
@@ -52,7 +52,7 @@ pub(super) struct OrderListParams {
     #[serde(default)]
     pub(super) limit: Limit,
     /// The last page's `next_cursor`.
-    pub(super) cursor: Option<String>,
+    pub(super) cursor: Option<Cursor>,
 }
 
 pub(super) async fn from_view(app: &App, view: OrderView) -> Result<OrderBody, Problem> {

@@ -32,7 +32,7 @@ pub(super) async fn list(
 }
 
 /// One order.
-#[utoipa::path(get, path = "/api/v1/orders/{id}", tag = "orders", responses((status = 200, body = OrderBody), (status = 404)))]
+#[utoipa::path(get, path = "/api/v1/orders/{id}", tag = "orders", responses((status = 200, body = OrderBody)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     member: Member,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Pays the order. A decline is a 201 with status `declined`: the order stays payable. A payment
 /// that waits for the customer to confirm it is called off first.
-#[utoipa::path(post, path = "/api/v1/orders/{id}/payments", tag = "orders", responses((status = 201, body = PaymentBody), (status = 404), (status = 409)))]
+#[utoipa::path(post, path = "/api/v1/orders/{id}/payments", tag = "orders", responses((status = 201, body = PaymentBody, headers(("ETag")))))]
 pub(super) async fn pay(
     State(app): State<Arc<App>>,
     member: Member,

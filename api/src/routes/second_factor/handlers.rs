@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Gives out a second factor, which counts when it is confirmed. Each call gives out another one, also under the
 /// same key: what is shown once cannot be repeated.
-#[utoipa::path(post, path = "/api/v1/me/second-factor", tag = "me", responses((status = 201, body = SecondFactorBody), (status = 403)))]
+#[utoipa::path(post, path = "/api/v1/me/second-factor", tag = "me", responses((status = 201, body = SecondFactorBody)))]
 pub(super) async fn offer(
     State(app): State<Arc<App>>,
     person: Person,
@@ -26,7 +26,7 @@ pub(super) async fn offer(
 }
 
 /// Takes the second factor in use: from now on it is asked for at sign-in.
-#[utoipa::path(post, path = "/api/v1/me/second-factor/confirm", tag = "me", responses((status = 204), (status = 409), (status = 422), (status = 429)))]
+#[utoipa::path(post, path = "/api/v1/me/second-factor/confirm", tag = "me", responses((status = 204)))]
 pub(super) async fn confirm(
     State(app): State<Arc<App>>,
     person: Person,
@@ -41,7 +41,7 @@ pub(super) async fn confirm(
 }
 
 /// Asks for no second factor any more; that there is none is fine.
-#[utoipa::path(delete, path = "/api/v1/me/second-factor", tag = "me", responses((status = 204), (status = 403)))]
+#[utoipa::path(delete, path = "/api/v1/me/second-factor", tag = "me", responses((status = 204)))]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     person: Person,

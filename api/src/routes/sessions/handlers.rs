@@ -12,7 +12,7 @@ use domain::SessionId;
 use std::sync::Arc;
 
 /// Where the caller is signed in, newest first.
-#[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me", responses((status = 200, body = List<SessionBody>), (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me", responses((status = 200, body = List<SessionBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     person: Person,
@@ -29,7 +29,7 @@ pub(super) async fn list(
 
 /// Ends a session of the caller; its tokens are refused from now on.
 #[utoipa::path(delete, path = "/api/v1/me/sessions/{id}", tag = "me",
-    responses((status = 204), (status = 404)))]
+    responses((status = 204)))]
 pub(super) async fn end(
     State(app): State<Arc<App>>,
     person: Person,
@@ -43,7 +43,7 @@ pub(super) async fn end(
 }
 
 /// Proves again who the caller is: for a quarter of an hour they may do what is dear.
-#[utoipa::path(post, path = "/api/v1/me/step-up", tag = "me", responses((status = 204), (status = 422), (status = 429)))]
+#[utoipa::path(post, path = "/api/v1/me/step-up", tag = "me", responses((status = 204)))]
 pub(super) async fn step_up(
     State(app): State<Arc<App>>,
     person: Person,

@@ -20,8 +20,7 @@ pub(super) struct Provider(String);
 
 /// Takes a provider's notification: signed (Standard Webhooks), repeated and late ones as they come.
 #[utoipa::path(post, path = "/api/v1/webhooks/payments/{provider}", tag = "webhooks",
-    responses((status = 200), (status = 202, description = "the payment is not known here"),
-        (status = 401), (status = 404)))]
+    responses((status = 200), (status = 202, description = "The payment is not known here."), (status = 408), (status = 413)))]
 pub(super) async fn payment_notification(
     State(app): State<Arc<App>>,
     Path(Provider(provider)): Path<Provider>,

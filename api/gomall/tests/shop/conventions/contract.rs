@@ -53,8 +53,22 @@ impl Contract {
     #[track_caller]
     pub(crate) fn assert_announces(&self, operation: Operation<'_>, answer: &Answer) {
         let (name, status) = (operation.name(), answer.status.as_u16().to_string());
-        let described = &operation.described["responses"][&status];
+        let described = self.resolved(&operation.described["responses"][&status]);
         assert!(described.is_object(), "{name} does not announce {status}: {}", answer.text);
+        for header in object(&self.0["components"]["headers"]).keys() {
+            let announced = described["headers"].get(header);
+            assert!(
+                announced.is_some() || answer.header(header).is_none(),
+                "{name} {status} does not announce {header}"
+            );
+            if let (Some(announced), Some(text)) = (announced, answer.header(header)) {
+                let schema = &self.resolved(announced)["schema"];
+                let number = text.parse().ok().filter(|_: &u64| schema["type"] == "integer");
+                let value = number.map_or_else(|| Value::from(text), Value::from);
+                let misfit = self.misfit(schema, &value, header);
+                assert_eq!(misfit, None, "{name} {status}");
+            }
+        }
         let kind = answer.header("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default();
         match described["content"].as_object() {
@@ -69,11 +83,18 @@ impl Contract {
         }
     }
 
+    /// What a reference stands for, or the value itself.
+    fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
+        let Some(reference) = value["$ref"].as_str() else { return value };
+        let pointer = reference.strip_prefix('#').expect("references stay in the document");
+        self.0.pointer(pointer).expect("references lead somewhere")
+    }
+
     /// What a reference stands for, or the schema itself; without the alternative of being null.
     pub(crate) fn essential<'a>(&'a self, schema: &'a Value) -> &'a Value {
-        if let Some(reference) = schema["$ref"].as_str() {
-            let pointer = reference.strip_prefix('#').expect("references stay in the document");
-            return self.essential(self.0.pointer(pointer).expect("references lead somewhere"));
+        let named = self.resolved(schema);
+        if !std::ptr::eq(named, schema) {
+            return self.essential(named);
         }
         let mut alternatives = alternatives(schema).filter(|one| one["type"] != "null");
         match (alternatives.next(), alternatives.next()) {
@@ -185,21 +206,20 @@ impl<'a> Operation<'a> {
         named.next().map(|one| one["required"] == true)
     }
 
-    /// The path with something in the place of its parameters: `id` for every `{id}`, the document's
-    /// examples for the others.
+    /// The path with something in the place of its parameters: `id` for every `{id}` that is one, the
+    /// document's examples for the others.
     pub(crate) fn sample_path(&self, id: &str) -> String {
         let segment = |segment: &'a str| {
             let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-            match name {
-                None => segment.to_owned(),
-                Some("id") => id.to_owned(),
-                Some(name) => {
-                    let parameters = self.described["parameters"].as_array().into_iter().flatten();
-                    let mut named = parameters.filter(|one| one["name"] == name);
-                    let example = named.next().and_then(|one| one["example"].as_str());
-                    example.unwrap_or_else(|| panic!("an example for {name}?")).to_owned()
-                }
+            let Some(name) = name else { return segment.to_owned() };
+            let parameters = self.described["parameters"].as_array().into_iter().flatten();
+            let parameter = parameters.into_iter().find(|one| one["name"] == name);
+            let parameter = parameter.unwrap_or_else(|| panic!("{name} is not described"));
+            if name == "id" && misfit_of_text(&parameter["schema"], id, name).is_none() {
+                return id.to_owned();
             }
+            let example = parameter["example"].as_str();
+            example.unwrap_or_else(|| panic!("an example for {name}?")).to_owned()
         };
         self.path.split('/').map(segment).collect::<Vec<_>>().join("/")
     }

@@ -7,7 +7,7 @@ use projections::audit;
 use std::sync::Arc;
 
 /// Changes of who may do what, and refused requests, the newest first.
-#[utoipa::path(get, path = "/api/v1/admin/audit", tag = "operations", responses((status = 200, body = List<EntryBody>), (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/admin/audit", tag = "operations", responses((status = 200, body = List<EntryBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<AuditParams>,

@@ -1,4 +1,4 @@
-use crate::http::{Id, Limit};
+use crate::http::{Cursor, Id, Limit};
 use crate::security::SecurityLog;
 use domain::policy::parse_network;
 use domain::{EmailAddress, InvalidValue, Timestamp, UserId};
@@ -14,7 +14,7 @@ pub(super) struct AuditParams {
     #[serde(default)]
     pub(super) limit: Limit,
     /// The last page's `next_cursor`.
-    pub(super) cursor: Option<String>,
+    pub(super) cursor: Option<Cursor>,
     /// `change` or `denial`.
     kind: Option<Kind>,
     /// An event's type, such as `RoleGranted`, or a refusal's code, such as `forbidden`.
@@ -34,6 +34,7 @@ pub(super) struct AuditParams {
 /// A network as bans have it; a single address is one of 32 or 128 bits.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(example = &"203.0.113.0/24")]
 struct Network(#[schemars(with = "String")] ipnet::IpNet);
 
 impl TryFrom<String> for Network {

@@ -24,7 +24,7 @@ use uuid::Uuid;
 const USERS_CURSOR: &str = "users.";
 
 /// Every ban, those whose time is over included.
-#[utoipa::path(get, path = "/api/v1/admin/bans", tag = "permissions", responses((status = 200, body = List<BanBody>), (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/admin/bans", tag = "permissions", responses((status = 200, body = List<BanBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -70,7 +70,7 @@ pub(super) async fn list(
 }
 
 /// One ban.
-#[utoipa::path(get, path = "/api/v1/admin/bans/{id}", tag = "permissions", responses((status = 200, body = BanBody), (status = 404)))]
+#[utoipa::path(get, path = "/api/v1/admin/bans/{id}", tag = "permissions", responses((status = 200, body = BanBody)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(Id(id)): Path<Id<BanId>>,
@@ -93,8 +93,7 @@ pub(super) async fn show(
 }
 
 /// Keeps a user, or everybody at some addresses, from doing anything.
-#[utoipa::path(post, path = "/api/v1/admin/bans", tag = "permissions", responses((status = 201, body = BanBody), (status = 404), (status = 409),
-        (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/admin/bans", tag = "permissions", responses((status = 201, body = BanBody, headers(("ETag"), ("Location"), ("Policy-Version"))), (status = 404)))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
     address: ClientAddress,
@@ -148,7 +147,7 @@ pub(super) async fn add(
 }
 
 /// Lifts a ban.
-#[utoipa::path(delete, path = "/api/v1/admin/bans/{id}", tag = "permissions", responses((status = 204), (status = 404)))]
+#[utoipa::path(delete, path = "/api/v1/admin/bans/{id}", tag = "permissions", responses((status = 204, headers(("Policy-Version")))))]
 pub(super) async fn lift(
     State(app): State<Arc<App>>,
     Path(Id(id)): Path<Id<BanId>>,

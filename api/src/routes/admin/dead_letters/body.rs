@@ -1,8 +1,8 @@
 use crate::openapi::schema::answers;
 use domain::Timestamp;
-use projections::dead_letters::{DeadLetter, DeadLetterStatus};
+use projections::dead_letters::{DeadLetter, DeadLetterId, DeadLetterStatus, InvalidDeadLetterId};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 answers!(DeadLetterBody);
@@ -34,6 +34,20 @@ pub(super) struct DeadLetterBody {
     pub(super) first_at: Timestamp,
     /// When it was tried last, or given up.
     pub(super) last_at: Timestamp,
+}
+
+/// A dead letter in a path: `<consumer>.<position>`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline, extend("pattern" = "^[a-z_]+[.][1-9][0-9]*$"), example = &"orders.1234")]
+pub(super) struct LetterId(#[schemars(with = "String")] pub(super) DeadLetterId);
+
+impl TryFrom<String> for LetterId {
+    type Error = InvalidDeadLetterId;
+
+    fn try_from(text: String) -> Result<Self, InvalidDeadLetterId> {
+        text.parse().map(Self)
+    }
 }
 
 pub(super) fn body(letter: DeadLetter) -> DeadLetterBody {

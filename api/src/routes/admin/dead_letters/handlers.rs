@@ -1,16 +1,16 @@
-use super::body::{DeadLetterBody, body};
+use super::body::{DeadLetterBody, LetterId, body};
 use crate::application::App;
 use crate::http::{AtLeast, Body, Command, Json, List, Params, Path, Problem};
 use crate::routes::NoParams;
 use crate::routes::PageParams;
 use axum::extract::State;
 use axum::http::StatusCode;
-use projections::dead_letters::{self, DeadLetterId, Decided};
+use projections::dead_letters::{self, Decided};
 use std::sync::Arc;
 use tracing::warn;
 
 /// All dead letters, by consumer and position.
-#[utoipa::path(get, path = "/api/v1/admin/dead-letters", tag = "operations", responses((status = 200, body = List<DeadLetterBody>), (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/admin/dead-letters", tag = "operations", responses((status = 200, body = List<DeadLetterBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -23,14 +23,13 @@ pub(super) async fn list(
 
 /// Lets the letter's ordering key be tried again, in order, within about a second.
 #[utoipa::path(post, path = "/api/v1/admin/dead-letters/{id}/retry", tag = "operations",
-    responses((status = 202), (status = 404), (status = 409)))]
+    responses((status = 202)))]
 pub(super) async fn retry(
     State(app): State<Arc<App>>,
     command: Command,
-    Path(id): Path<String>,
+    Path(LetterId(id)): Path<LetterId>,
     _: Body<NoParams>,
 ) -> Result<StatusCode, Problem> {
-    let id = named(&id)?;
     let decided = dead_letters::request_retry(&app.pool, &id).await;
     match decided.map_err(|error| Problem::unavailable(&error))? {
         Decided::Accepted => {
@@ -44,14 +43,13 @@ pub(super) async fn retry(
 /// Gives up on an event that failed: if it still cannot be applied, it has no effect on this
 /// consumer; what waits behind it goes on. Nothing else is left out.
 #[utoipa::path(delete, path = "/api/v1/admin/dead-letters/{id}", tag = "operations",
-    responses((status = 204), (status = 404), (status = 409)))]
+    responses((status = 204)))]
 pub(super) async fn give_up(
     State(app): State<Arc<App>>,
     command: Command,
-    Path(id): Path<String>,
+    Path(LetterId(id)): Path<LetterId>,
     _: Body<NoParams>,
 ) -> Result<StatusCode, Problem> {
-    let id = named(&id)?;
     let decided = dead_letters::give_up(&app.pool, &id).await;
     match decided.map_err(|error| Problem::unavailable(&error))? {
         Decided::Accepted => {
@@ -62,10 +60,6 @@ pub(super) async fn give_up(
         Decided::GivenUp => Ok(StatusCode::NO_CONTENT),
         refused => Err(refusal(refused)),
     }
-}
-
-fn named(id: &str) -> Result<DeadLetterId, Problem> {
-    id.parse().map_err(|_| Problem::not_found())
 }
 
 fn refusal(decided: Decided) -> Problem {

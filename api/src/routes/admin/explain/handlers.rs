@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Explains a decision without making it. Ownership is not looked at: that is checked where the
 /// resource is known.
-#[utoipa::path(post, path = "/api/v1/admin/permission-rules/explain", tag = "permissions", responses((status = 200, body = ExplainBody), (status = 404), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/admin/permission-rules/explain", tag = "permissions", responses((status = 200, body = ExplainBody), (status = 404)))]
 pub(super) async fn explain(
     State(app): State<Arc<App>>,
     body: Body<ExplainRequest>,

@@ -1,4 +1,4 @@
-use crate::http::Limit;
+use crate::http::{Cursor, Limit};
 use crate::openapi::schema::answers;
 use domain::payment::{Captured, PaymentStatus};
 use domain::{Money, OrderId, PaymentId, UserId};
@@ -52,7 +52,7 @@ pub(super) struct PaymentListParams {
     #[serde(default)]
     pub(super) limit: Limit,
     /// The last page's `next_cursor`.
-    pub(super) cursor: Option<String>,
+    pub(super) cursor: Option<Cursor>,
 }
 
 pub(super) fn body(view: PaymentView) -> StaffPaymentBody {

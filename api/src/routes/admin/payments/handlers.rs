@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Payments, those that were asked for last first.
 #[utoipa::path(get, path = "/api/v1/admin/payments", operation_id = "list_payments", tag = "orders",
-    responses((status = 200, body = List<StaffPaymentBody>), (status = 422)))]
+    responses((status = 200, body = List<StaffPaymentBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PaymentListParams>,

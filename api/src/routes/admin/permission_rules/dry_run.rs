@@ -68,7 +68,7 @@ pub(super) struct FlipBody {
 }
 
 /// Says which of the latest decisions would be others under the given rules. Changes nothing.
-#[utoipa::path(post, path = "/api/v1/admin/permission-rules/dry-run", tag = "permissions", responses((status = 200, body = DryRunBody), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/admin/permission-rules/dry-run", tag = "permissions", responses((status = 200, body = DryRunBody)))]
 pub(super) async fn dry_run(
     State(app): State<Arc<App>>,
     body: Body<DryRunRequest>,

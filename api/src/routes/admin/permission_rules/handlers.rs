@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 /// The rules in force, in the order in which they were added. They have no other order: a deny
 /// rule wins over every allow rule.
-#[utoipa::path(get, path = "/api/v1/admin/permission-rules", tag = "permissions", responses((status = 200, body = List<RuleBody>), (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/admin/permission-rules", tag = "permissions", responses((status = 200, body = List<RuleBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -36,7 +36,7 @@ pub(super) async fn list(
 }
 
 /// One rule.
-#[utoipa::path(get, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 200, body = RuleBody), (status = 404)))]
+#[utoipa::path(get, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 200, body = RuleBody)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(Id(rule_id)): Path<Id<RuleId>>,
@@ -51,7 +51,7 @@ pub(super) async fn show(
 }
 
 /// Puts a rule in force.
-#[utoipa::path(post, path = "/api/v1/admin/permission-rules", tag = "permissions", responses((status = 201, body = RuleBody), (status = 409), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/admin/permission-rules", tag = "permissions", responses((status = 201, body = RuleBody, headers(("ETag"), ("Location"), ("Policy-Version")))))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
     _: FreshPerson,
@@ -69,7 +69,7 @@ pub(super) async fn add(
 }
 
 /// Makes a rule say something else.
-#[utoipa::path(put, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 200, body = RuleBody), (status = 404), (status = 409), (status = 422)))]
+#[utoipa::path(put, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 200, body = RuleBody, headers(("Policy-Version")))))]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     _: FreshPerson,
@@ -89,7 +89,7 @@ pub(super) async fn change(
 }
 
 /// Takes a rule out of force.
-#[utoipa::path(delete, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 204), (status = 404), (status = 409)))]
+#[utoipa::path(delete, path = "/api/v1/admin/permission-rules/{id}", tag = "permissions", responses((status = 204, headers(("Policy-Version")))))]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     _: FreshPerson,

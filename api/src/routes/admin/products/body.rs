@@ -1,5 +1,5 @@
 use crate::application::products::{Draft, VariantDraft};
-use crate::http::Limit;
+use crate::http::{Cursor, Limit};
 use crate::routes::catalogue::{SearchText, Sort, given};
 use domain::product::{MAX_CATEGORIES, MAX_VARIANTS, ProductStatus};
 use domain::{Currency, Description, Money, Name, Sku, Slug, Text};
@@ -67,7 +67,7 @@ pub(super) struct ProductListParams {
     #[serde(default)]
     pub(super) limit: Limit,
     /// The last page's `next_cursor`.
-    pub(super) cursor: Option<String>,
+    pub(super) cursor: Option<Cursor>,
 }
 
 impl From<ProductRequest> for Draft {

@@ -16,7 +16,7 @@ use domain::product::{MAX_CATEGORIES, MAX_VARIANTS};
 use std::sync::Arc;
 
 /// Products in every status.
-#[utoipa::path(get, path = "/api/v1/admin/products", tag = "staff", responses((status = 200, body = List<ProductBody>), (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/admin/products", tag = "staff", responses((status = 200, body = List<ProductBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<ProductListParams>,
@@ -28,7 +28,7 @@ pub(super) async fn list(
 }
 
 /// One product, in whatever status.
-#[utoipa::path(get, path = "/api/v1/admin/products/{id}", tag = "staff", responses((status = 200, body = ProductBody), (status = 404)))]
+#[utoipa::path(get, path = "/api/v1/admin/products/{id}", tag = "staff", responses((status = 200, body = ProductBody)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(Id(product_id)): Path<Id<ProductId>>,
@@ -44,7 +44,7 @@ pub(super) async fn show(
 }
 
 /// Writes a draft and takes its SKUs; 409 `sku_taken` when one of them is another product's.
-#[utoipa::path(post, path = "/api/v1/admin/products", tag = "staff", responses((status = 201, body = ProductBody), (status = 409), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/admin/products", tag = "staff", responses((status = 201, body = ProductBody, headers(("ETag"), ("Location")))))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     command: KeyedCommand,
@@ -58,7 +58,7 @@ pub(super) async fn create(
 
 /// Makes the product exactly this. A SKU that stays keeps its number; one that is left out is no
 /// longer sold.
-#[utoipa::path(put, path = "/api/v1/admin/products/{id}", tag = "staff", responses((status = 200, body = ProductBody), (status = 404), (status = 409), (status = 422)))]
+#[utoipa::path(put, path = "/api/v1/admin/products/{id}", tag = "staff", responses((status = 200, body = ProductBody)))]
 pub(super) async fn revise(
     State(app): State<Arc<App>>,
     Path(Id(product_id)): Path<Id<ProductId>>,
@@ -72,7 +72,7 @@ pub(super) async fn revise(
 }
 
 /// Puts the product on sale.
-#[utoipa::path(post, path = "/api/v1/admin/products/{id}/publish", tag = "staff", responses((status = 200, body = ProductBody), (status = 404), (status = 409)))]
+#[utoipa::path(post, path = "/api/v1/admin/products/{id}/publish", tag = "staff", responses((status = 200, body = ProductBody, headers(("ETag")))))]
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
     Path(Id(product_id)): Path<Id<ProductId>>,
@@ -83,7 +83,7 @@ pub(super) async fn publish(
 }
 
 /// Takes the product off sale; orders keep showing it.
-#[utoipa::path(post, path = "/api/v1/admin/products/{id}/retire", tag = "staff", responses((status = 200, body = ProductBody), (status = 404)))]
+#[utoipa::path(post, path = "/api/v1/admin/products/{id}/retire", tag = "staff", responses((status = 200, body = ProductBody, headers(("ETag")))))]
 pub(super) async fn retire(
     State(app): State<Arc<App>>,
     Path(Id(product_id)): Path<Id<ProductId>>,

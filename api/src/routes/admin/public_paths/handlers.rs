@@ -17,7 +17,7 @@ use projections::permissions;
 use std::sync::Arc;
 
 /// The public paths in the order in which they were added.
-#[utoipa::path(get, path = "/api/v1/admin/public-paths", tag = "permissions", responses((status = 200, body = List<PublicPathBody>), (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/admin/public-paths", tag = "permissions", responses((status = 200, body = List<PublicPathBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -30,7 +30,7 @@ pub(super) async fn list(
 }
 
 /// One entry.
-#[utoipa::path(get, path = "/api/v1/admin/public-paths/{id}", tag = "permissions", responses((status = 200, body = PublicPathBody), (status = 404)))]
+#[utoipa::path(get, path = "/api/v1/admin/public-paths/{id}", tag = "permissions", responses((status = 200, body = PublicPathBody)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(Id(public_path_id)): Path<Id<PublicPathId>>,
@@ -45,7 +45,7 @@ pub(super) async fn show(
 }
 
 /// Lets everybody use some paths.
-#[utoipa::path(post, path = "/api/v1/admin/public-paths", tag = "permissions", responses((status = 201, body = PublicPathBody), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/admin/public-paths", tag = "permissions", responses((status = 201, body = PublicPathBody, headers(("ETag"), ("Location"), ("Policy-Version")))))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
     _: FreshPerson,
@@ -74,7 +74,7 @@ pub(super) async fn add(
 }
 
 /// Makes permission needed again.
-#[utoipa::path(delete, path = "/api/v1/admin/public-paths/{id}", tag = "permissions", responses((status = 204), (status = 404), (status = 409)))]
+#[utoipa::path(delete, path = "/api/v1/admin/public-paths/{id}", tag = "permissions", responses((status = 204, headers(("Policy-Version")))))]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     _: FreshPerson,

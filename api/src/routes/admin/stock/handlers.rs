@@ -12,7 +12,7 @@ use projections::stock::{self, StockView};
 use std::sync::Arc;
 
 /// The stock of all SKUs, by SKU.
-#[utoipa::path(get, path = "/api/v1/admin/stock", tag = "staff", responses((status = 200, body = List<StockBody>), (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/admin/stock", tag = "staff", responses((status = 200, body = List<StockBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -25,7 +25,7 @@ pub(super) async fn list(
 }
 
 /// Books pieces that arrived.
-#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/receive", tag = "staff", responses((status = 200, body = StockBody), (status = 404), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/receive", tag = "staff", responses((status = 200, body = StockBody, headers(("ETag")))))]
 pub(super) async fn receive(
     State(app): State<Arc<App>>,
     Path(sku): Path<Sku>,
@@ -42,8 +42,7 @@ pub(super) async fn receive(
 }
 
 /// Corrects what is on hand; 409 `insufficient_stock` when orders wait for what would be missing.
-#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/adjust", tag = "staff", responses((status = 200, body = StockBody), (status = 404), (status = 409),
-        (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/admin/stock/{sku}/adjust", tag = "staff", responses((status = 200, body = StockBody, headers(("ETag")))))]
 pub(super) async fn adjust(
     State(app): State<Arc<App>>,
     Path(sku): Path<Sku>,

@@ -16,7 +16,7 @@ use domain::{RoleName, UserId};
 use std::sync::Arc;
 
 /// The users, by number.
-#[utoipa::path(get, path = "/api/v1/admin/users", tag = "users", responses((status = 200, body = List<StaffUserBody>), (status = 422)))]
+#[utoipa::path(get, path = "/api/v1/admin/users", tag = "users", responses((status = 200, body = List<StaffUserBody>)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Params(params): Params<PageParams>,
@@ -33,7 +33,7 @@ pub(super) async fn list(
 }
 
 /// Gives a user a role; one that they have already is fine.
-#[utoipa::path(post, path = "/api/v1/admin/users/{id}/roles", tag = "users", responses((status = 200, body = StaffUserBody), (status = 403), (status = 404), (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/admin/users/{id}/roles", tag = "users", responses((status = 200, body = StaffUserBody, headers(("ETag")))))]
 pub(super) async fn grant_role(
     State(app): State<Arc<App>>,
     _: FreshPerson,
@@ -48,7 +48,7 @@ pub(super) async fn grant_role(
 
 /// Takes a role from a user; one that they do not have is fine.
 #[utoipa::path(delete, path = "/api/v1/admin/users/{id}/roles/{role}", tag = "users",
-    responses((status = 200, body = StaffUserBody), (status = 404), (status = 409)))]
+    responses((status = 200, body = StaffUserBody, headers(("ETag")))))]
 pub(super) async fn revoke_role(
     State(app): State<Arc<App>>,
     _: FreshPerson,
@@ -63,8 +63,7 @@ pub(super) async fn revoke_role(
 }
 
 /// Keeps a user from doing anything, at once and with any token.
-#[utoipa::path(post, path = "/api/v1/admin/users/{id}/ban", tag = "users", responses((status = 200, body = StaffUserBody), (status = 404), (status = 409),
-        (status = 422)))]
+#[utoipa::path(post, path = "/api/v1/admin/users/{id}/ban", tag = "users", responses((status = 200, body = StaffUserBody, headers(("ETag")))))]
 pub(super) async fn ban(
     State(app): State<Arc<App>>,
     Path(Id(user_id)): Path<Id<UserId>>,
@@ -78,7 +77,7 @@ pub(super) async fn ban(
 }
 
 /// Lifts a user's ban; that there is none is fine.
-#[utoipa::path(post, path = "/api/v1/admin/users/{id}/unban", tag = "users", responses((status = 200, body = StaffUserBody), (status = 404)))]
+#[utoipa::path(post, path = "/api/v1/admin/users/{id}/unban", tag = "users", responses((status = 200, body = StaffUserBody, headers(("ETag")))))]
 pub(super) async fn unban(
     State(app): State<Arc<App>>,
     Path(Id(user_id)): Path<Id<UserId>>,
@@ -91,7 +90,7 @@ pub(super) async fn unban(
 }
 
 /// Ends all sessions of a user, at once and with any token.
-#[utoipa::path(delete, path = "/api/v1/admin/users/{id}/sessions", tag = "users", responses((status = 204), (status = 404)))]
+#[utoipa::path(delete, path = "/api/v1/admin/users/{id}/sessions", tag = "users", responses((status = 204)))]
 pub(super) async fn end_sessions(
     State(app): State<Arc<App>>,
     Path(Id(user_id)): Path<Id<UserId>>,
