@@ -25,7 +25,7 @@ pub(super) async fn list(
 }
 
 /// Lets a role count only with a second factor. Whoever has it and no second factor yet can set one up.
-#[utoipa::path(put, path = "/api/v1/admin/second-factor-roles/{role}", tag = "permissions", responses((status = 204), (status = 409), (status = 422)))]
+#[utoipa::path(put, path = "/api/v1/admin/second-factor-roles/{role}", tag = "permissions", responses((status = 204, headers(("Policy-Version")))))]
 pub(super) async fn require(
     State(app): State<Arc<App>>,
     _: FreshPerson,
@@ -39,7 +39,7 @@ pub(super) async fn require(
 }
 
 /// Lets a role count without a second factor again; that it does already is fine.
-#[utoipa::path(delete, path = "/api/v1/admin/second-factor-roles/{role}", tag = "permissions", responses((status = 204)))]
+#[utoipa::path(delete, path = "/api/v1/admin/second-factor-roles/{role}", tag = "permissions", responses((status = 204, headers(("Policy-Version")))))]
 pub(super) async fn waive(
     State(app): State<Arc<App>>,
     _: FreshPerson,
