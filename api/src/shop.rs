@@ -11,7 +11,7 @@ pub use config::{Provider, ShopConfig, Workers};
 
 use crate::access::{self, JournalAccess};
 use crate::application::{App, InFlight};
-use crate::auth::{AccessTokens, Brake, Keys, NumberedTokens, Passwords, Purpose};
+use crate::auth::{AccessTokens, Brake, Keys, NumberedTokens, Passwords, Purpose, SignInPlaces};
 use crate::dead_letters;
 use crate::directory::{AccountDirectory, OrderDirectory, ShopDirectory};
 use crate::guard::{AccessCache, LivePolicy};
@@ -338,6 +338,7 @@ impl Shop {
             access,
             policy,
             brake: Brake::default(),
+            places: SignInPlaces::new(&keys, pool.clone()),
             code_brake: Brake::default(),
             key_uses,
             security,

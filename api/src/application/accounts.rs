@@ -2,9 +2,11 @@
 
 use super::sessions::{self, SignedIn};
 use super::{App, Call, Failure, second_factor};
+use crate::auth::Attempt;
 use commands::registration::{self, Registration};
 use domain::user::User;
 use domain::{Device, EmailAddress, Locale, Name, RoleName, StreamKey, Timestamp, UserId};
+use std::net::IpAddr;
 
 /// For how long the challenge stands for the password: long enough to find the phone.
 const CHALLENGE_SECONDS: i64 = 5 * 60;
@@ -83,7 +85,7 @@ pub async fn register(
     }
     let created_at = registered.recorded_at.unwrap_or_else(app.world.now);
     let user = registered.loaded::<User>(0);
-    app.brake.note_place(&email.folded(), device.address);
+    note_place(app, &email, device.address).await;
     sessions::start(app, call, user_id, user, created_at, device).await
 }
 
@@ -103,7 +105,7 @@ pub async fn sign_in(
         // Found without a look at the account: how long that takes would tell whether there is one.
         return Err(Failure::BadCredentials);
     }
-    let attempt = app.brake.attempt(&email.folded(), device.address)?;
+    let attempt = attempt(app, &email, device.address).await?;
     let found =
         registration::find_by_email(&app.pool, &email).await.map_err(Failure::unavailable)?;
     let user = match found {
@@ -119,6 +121,7 @@ pub async fn sign_in(
     let right = app.passwords.verify(password, hash).await?;
     let (user_id, user) = user.filter(|_| right).ok_or(Failure::BadCredentials)?;
     attempt.was_right();
+    note_place(app, &email, device.address).await;
     if user.state.is_banned((app.world.now)()) {
         return Err(Failure::Banned);
     }
@@ -182,4 +185,32 @@ pub(super) async fn password_hash(
     user: &User,
 ) -> Result<Option<String>, Failure> {
     Ok(app.vault.open_optional(user_id, user.password.as_ref()).await?)
+}
+
+/// An attempt to sign in. Where its owner did before, at whatever process, what others try does not count.
+async fn attempt<'a>(
+    app: &'a App,
+    email: &EmailAddress,
+    address: IpAddr,
+) -> Result<Attempt<'a>, Failure> {
+    let account = email.folded();
+    match app.brake.attempt(&account, address) {
+        Err(braked @ Failure::TooManyAttempts { .. }) => {
+            let known = app.places.knows(&account, address).await.map_err(Failure::unavailable)?;
+            if !known || !app.brake.note_place(&account, address) {
+                return Err(braked);
+            }
+            app.brake.attempt(&account, address)
+        }
+        begun => begun,
+    }
+}
+
+/// Whoever signs in here is known here. That they are not is no reason to turn them away.
+pub(super) async fn note_place(app: &App, email: &EmailAddress, address: IpAddr) {
+    let account = email.folded();
+    app.brake.note_place(&account, address);
+    if let Err(error) = app.places.note(&account, address).await {
+        tracing::warn!(%error, "where somebody signed in could not be noted");
+    }
 }

@@ -1,6 +1,6 @@
 //! Passwords and e-mail addresses: choosing another one, proving one.
 
-use super::accounts::password_hash;
+use super::accounts::{note_place, password_hash};
 use super::sessions::{self, Holder};
 use super::{App, Call, Failure};
 use commands::bus::{Executed, Plan};
@@ -100,7 +100,7 @@ pub async fn reset_password(
     app.access.note_user_change(user_id, executed.version(0)).await;
     // They are who they say: what others tried before must not keep them out.
     if let Some(profile) = app.vault.open_optional(user_id, user.profile.as_ref()).await? {
-        app.brake.note_place(&profile.email.folded(), device.address);
+        note_place(app, &profile.email, device.address).await;
     }
     Ok(executed)
 }

@@ -37,7 +37,7 @@ pub use call::{Call, CommandKey};
 pub use failure::Failure;
 pub use in_flight::InFlight;
 
-use crate::auth::{AccessTokens, Brake, NumberedTokens, Passwords};
+use crate::auth::{AccessTokens, Brake, NumberedTokens, Passwords, SignInPlaces};
 use crate::guard::{AccessCache, LivePolicy};
 use crate::key_uses::KeyUses;
 use crate::security::SecurityLog;
@@ -89,6 +89,8 @@ pub struct App {
     pub passwords: Passwords,
     /// Brakes guessing passwords.
     pub brake: Brake,
+    /// Where nobody is braked for what strangers try.
+    pub places: SignInPlaces,
     /// Brakes guessing codes of second factors.
     pub code_brake: Brake,
     /// The payment provider.

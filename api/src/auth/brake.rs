@@ -64,9 +64,12 @@ impl Default for Brake {
 }
 
 impl Brake {
-    /// Somebody has signed up here.
-    pub fn note_place(&self, account: &str, address: IpAddr) {
-        self.known.insert(self.hasher.hash_one((account, network(address))), ());
+    /// Somebody has signed up or in here. Whether that is news.
+    pub fn note_place(&self, account: &str, address: IpAddr) -> bool {
+        let place = self.hasher.hash_one((account, network(address)));
+        let is_new = !self.known.contains_key(&place);
+        self.known.insert(place, ());
+        is_new
     }
 
     /// Begins an attempt on `account`, whatever it is called by as long as it is always the same, from `address`.

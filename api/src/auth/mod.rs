@@ -9,6 +9,7 @@ mod brake;
 mod keys;
 mod numbered;
 mod password;
+mod places;
 mod second_factor;
 mod token;
 
@@ -17,5 +18,6 @@ pub use brake::{Attempt, Brake};
 pub use keys::{KeyError, KeyPaths, Keys};
 pub use numbered::{NumberedTokens, Purpose};
 pub use password::{DEFAULT_PASSWORD_MIN_CHARS, PASSWORD_MAX_CHARS, Passwords};
+pub use places::SignInPlaces;
 pub use second_factor::{RightCode, SecondFactorSetup, right_code};
 pub use token::{ACCESS_TOKEN_SECONDS, AccessTokens, BadToken, Claims};

@@ -204,6 +204,11 @@ impl Person {
         Self { url: gomall.url.clone(), ..self.clone() }
     }
 
+    /// The same person with another client: from another address.
+    pub(crate) fn from(&self, client: reqwest::Client) -> Self {
+        Self { client, ..self.clone() }
+    }
+
     /// The same person with another access token, or with none.
     pub(crate) fn with_token(&self, token: Option<&str>) -> Self {
         Self { token: token.map(str::to_owned), ..self.clone() }

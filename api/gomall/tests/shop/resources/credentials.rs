@@ -93,6 +93,22 @@ async fn wrong_passwords_of_a_living_session_are_braked_as_well() {
 }
 
 #[tokio::test]
+async fn strangers_keep_nobody_from_signing_in_where_they_did_before_at_whatever_process() {
+    let shop = Shop::new().await;
+    let (gomall, other_process) = (shop.serve(), shop.serve());
+    let person = shop.customer(&gomall).await;
+    let guess = json!({"email": person.user["email"], "password": "a guess of a stranger"});
+    let stranger = reqwest::Client::builder().local_address(Some([127, 0, 0, 9].into()));
+    let stranger = shop.visitor(&other_process).from(stranger.build().expect("a client"));
+    let mut last = StatusCode::OK;
+    for _ in 0..8 {
+        last = stranger.post(LOGIN, &guess).await.status;
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    login(&shop, &other_process, &person, PASSWORD).await.expect(StatusCode::OK);
+}
+
+#[tokio::test]
 async fn sessions_are_listed_and_ended_by_their_owner_and_by_staff() {
     let shop = Shop::new().await;
     let gomall = shop.serve();
