@@ -117,21 +117,25 @@ async fn a_vital_task_that_ends_takes_the_process_with_it() {
 }
 
 #[tokio::test]
-async fn a_vital_task_that_was_told_to_stop_is_waited_for_and_takes_nobody_with_it() {
+async fn who_was_told_to_stop_is_waited_for_and_takes_nobody_with_it() {
     let stop = CancellationToken::new();
     let mut supervisor = Supervisor::new(stop.clone());
     let done = Arc::new(AtomicU32::new(0));
-    let (told, counted) = (stop.clone(), Arc::clone(&done));
-    supervisor.vital(
-        "heart",
-        tokio::spawn(async move {
-            told.cancelled().await;
+    let finishes = |stop: CancellationToken| {
+        let done = Arc::clone(&done);
+        async move {
+            stop.cancelled().await;
             tokio::task::yield_now().await;
-            counted.fetch_add(1, Ordering::Relaxed);
-        }),
-    );
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    supervisor.vital("heart", tokio::spawn(finishes(stop.clone())));
+    let mut how = Some(finishes(stop.clone()));
+    supervisor.watch("worker", true, move |_| how.take().expect("it is started once"));
+    until(|| supervisor.tasks().names().len() == 2).await;
     stop.cancel();
+    supervisor.finish().await;
     supervisor.finish_vital().await;
-    assert_eq!(done.load(Ordering::Relaxed), 1);
+    assert_eq!(done.load(Ordering::Relaxed), 2);
     assert!(!supervisor.tasks().lost().is_cancelled());
 }

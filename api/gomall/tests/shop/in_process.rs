@@ -246,7 +246,8 @@ fn contact(email: EmailAddress) -> OrderContact {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_hears_no_answer_is_said_to_stand_still() {
     let Running { shop, _database, _keys } = Running::start().await;
-    let stuck = shop.stuck.clone();
+    let operator = Operator::of(&shop).await;
+    let is_named = async || operator.degraded().await.contains(&"writer".to_owned());
     let mut lock = shop.app.pool.begin().await.expect("the database is up");
     let take = sqlx::query("select pg_advisory_xact_lock($1)").bind(domain::locks::APPEND);
     take.execute(&mut *lock).await.expect("nobody has it for long");
@@ -260,9 +261,9 @@ async fn a_writer_that_hears_no_answer_is_said_to_stand_still() {
         };
         accounts::register(&app, &call(None, None), sign_up, here()).await.map(drop)
     });
-    eventually("it is said", || async { stuck.borrow().contains(&"writer").then_some(()) }).await;
+    eventually("it is said", &is_named).await;
     lock.rollback().await.expect("the database is up");
     held_up.await.expect("it does not panic").expect("it is there in the end");
-    eventually("it is over", || async { stuck.borrow().is_empty().then_some(()) }).await;
+    eventually("it is over", async || !is_named().await).await;
     shop.stop().await.expect("nothing is lost");
 }
