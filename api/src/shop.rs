@@ -4,10 +4,14 @@
 //! order of stopping is its reverse, so that no part loses what it needs while it finishes.
 
 mod config;
+mod count;
+mod followers;
 mod sandbox_beside;
+mod schema;
 mod wake_up;
 
 pub use config::{Provider, ShopConfig, Workers};
+pub use schema::check_schema;
 
 use crate::access::{self, JournalAccess};
 use crate::application::{App, InFlight};
@@ -26,19 +30,17 @@ use crate::telemetry::{self, Metrics};
 use anyhow::Context as _;
 use axum::Router;
 use commands::bus::{Bus, EVENTS_BETWEEN_SNAPSHOTS, World};
-use commands::checkout::unpaid;
-use commands::journal::{Journal, JournalReader, OtherHistory, Tail, WriterSettings, housekeeping};
+use commands::journal::{Journal, JournalReader, OtherHistory, Tail, WriterSettings};
 use commands::numbers::Numbers;
-use commands::payments::settlement;
 use commands::vault::Vault;
 use domain::Position;
 use domain::policy::{CompiledPolicy, Policy};
 use follow::elections::Elections;
+use followers::Followers;
 use nats::notify::{Notifier, NotifyConfig};
-use nats::{Hints, Relay, RelayConfig, RelayStatus};
+use nats::{Hints, RelayStatus};
 use projections::Checkpoints;
 use provider::HttpProvider;
-use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -163,7 +165,7 @@ impl Shop {
         supervisor.tasks().show(&metrics);
         supervisor.watch("event_counter", true, {
             let (metrics, head) = (Arc::clone(&metrics), tail.head());
-            move |stop| count_events(Arc::clone(&metrics), head.clone(), stop)
+            move |stop| count::events(Arc::clone(&metrics), head.clone(), stop)
         });
         let (counts, counted) = watch::channel(dead_letters::Counts::default());
         dead_letters::show(&metrics, &counted);
@@ -233,43 +235,19 @@ impl Shop {
         let provider = Arc::new(HttpProvider::new(&provider_url)?);
         let source = Arc::new(tail.clone());
 
-        let relay_config = RelayConfig { stream: config.stream.clone(), ..RelayConfig::default() };
-        let relay = Relay::new(
-            Arc::clone(&source),
-            worker_pool.clone(),
-            nats_client.clone(),
-            elections.clone(),
-            relay_config,
-        );
-        let (relay_status, relay) = (relay.status(), Arc::new(relay));
+        let followers = Followers {
+            source: Arc::clone(&source),
+            pool: worker_pool.clone(),
+            checkpoints: checkpoints.clone(),
+            elections,
+        };
+        let relay_status =
+            followers.relay(relays, config.stream.clone(), nats_client.clone(), &mut supervisor);
         if relays {
             telemetry::show_relay(&metrics, &relay_status, &checkpoints.journal_head());
         }
-        supervisor.watch("relay", relays, move |stop| {
-            let relay = Arc::clone(&relay);
-            async move { relay.run(stop).await }
-        });
-        for projection in projections::ALL.iter().copied() {
-            let options =
-                projections::Options::new(&worker_pool, checkpoints.clone(), elections.clone());
-            let source = Arc::clone(&source);
-            supervisor.watch(projection.name(), projects, move |stop| {
-                let (options, source) = (options.clone(), Arc::clone(&source));
-                async move { projections::run_one(projection, &options, source, stop).await }
-            });
-        }
-        supervisor.watch("housekeeping", settles, {
-            let pool = worker_pool.clone();
-            move |stop| housekeeping::run(pool.clone(), stop)
-        });
-        supervisor.watch("settlement", settles, {
-            let (bus, provider, source) = (bus.clone(), provider.clone(), source.clone());
-            move |stop| settlement::run(bus.clone(), provider.clone(), source.clone(), stop)
-        });
-        supervisor.watch("unpaid_orders", settles, {
-            let (bus, provider, source) = (bus.clone(), provider.clone(), source.clone());
-            move |stop| unpaid::run(bus.clone(), provider.clone(), source.clone(), stop)
-        });
+        followers.projections(projects, &mut supervisor);
+        followers.processes(settles, &bus, &provider, &mut supervisor);
         let reset_tokens = Arc::new(NumberedTokens::new(&keys, Purpose::PasswordReset));
         let verification_tokens = Arc::new(NumberedTokens::new(&keys, Purpose::EmailVerification));
         let directory = ShopDirectory {
@@ -400,39 +378,5 @@ impl Shop {
             true => anyhow::bail!("a task has ended that this process cannot be without"),
             false => Ok(()),
         }
-    }
-}
-
-/// Refuses to run on a database that `gomall migrate` has not brought up to this build.
-///
-/// # Errors
-/// When a migration is missing.
-pub async fn check_schema(pool: &PgPool) -> anyhow::Result<()> {
-    let applied: Vec<i64> =
-        sqlx::query_scalar("select version from _sqlx_migrations where success order by version")
-            .fetch_all(pool)
-            .await
-            .context("the database has no schema yet; run `gomall migrate`")?;
-    let missing = commands::MIGRATOR.iter().find(|one| !applied.contains(&one.version));
-    match missing {
-        None => Ok(()),
-        Some(one) => anyhow::bail!("migration {} is missing; run `gomall migrate`", one.version),
-    }
-}
-
-async fn count_events(
-    metrics: Arc<Metrics>,
-    mut head: watch::Receiver<Position>,
-    stop: CancellationToken,
-) {
-    let mut counted = *head.borrow_and_update();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            changed = head.changed() => if changed.is_err() { return },
-        }
-        let position = *head.borrow_and_update();
-        metrics.events_seen(counted.lag(position));
-        counted = position.max(counted);
     }
 }

@@ -6,6 +6,7 @@ use commands::journal::{
     Append, AppendError, Appended, Expectation, FirstOutcome, JournalReader, Keyed,
     MAX_EVENT_BYTES, Tail, summarize,
 };
+use compose::testing::eventually;
 use domain::{Cursor, EventSource, Filter, Position, RecordedEvent, Tag};
 use futures::TryStreamExt;
 use sqlx::postgres::PgPoolOptions;
@@ -218,7 +219,13 @@ async fn commands_of_one_batch_do_not_share_a_tag_that_only_one_may_have() {
             )
         };
         let let_go = async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            // All have been handed over by now: the writer was the last to be asked.
+            eventually("the writer waits for the lock", async || {
+                let waiting = "select exists (select from pg_locks join pg_database d on d.oid = database \
+                               where datname = current_database() and locktype = 'advisory' and not granted)";
+                sqlx::query_scalar::<_, bool>(waiting).fetch_one(&database.pool).await.unwrap_or(false)
+            })
+            .await;
             lock.commit().await.expect("the database is up");
         };
         let (outcomes, ()) = tokio::join!(all, let_go);

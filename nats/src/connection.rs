@@ -25,6 +25,19 @@ pub enum ConnectError {
     Client(#[source] async_nats::ConnectError),
 }
 
+/// Whether [`connect`] can read these addresses: whoever takes them from an operator says so at once.
+///
+/// # Errors
+/// [`ConnectError::Address`], whose text may hold parts of an address.
+pub fn check_addresses(addresses: &str) -> Result<(), ConnectError> {
+    servers(addresses).map(drop)
+}
+
+fn servers(addresses: &str) -> Result<Vec<ServerAddr>, ConnectError> {
+    let servers = addresses.split(',').map(|address| address.trim().parse());
+    servers.collect::<Result<_, _>>().map_err(ConnectError::Address)
+}
+
 /// A client of one server or of a cluster (addresses separated by commas), known there as `name`, with the
 /// user and password of the first address that has them (`nats://user:password@host:4222`).
 ///
@@ -34,11 +47,7 @@ pub enum ConnectError {
 /// # Errors
 /// [`ConnectError`] when the addresses cannot be read.
 pub async fn connect(addresses: &str, name: &str) -> Result<Client, ConnectError> {
-    let servers = addresses
-        .split(',')
-        .map(|address| address.trim().parse::<ServerAddr>())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(ConnectError::Address)?;
+    let servers = servers(addresses)?;
     // async-nats itself takes no notice of the credentials in an address.
     let credentials =
         servers.iter().find_map(|server| Some((server.username()?, server.password()?)));

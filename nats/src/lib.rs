@@ -35,7 +35,7 @@ pub mod relay;
 pub mod stream;
 
 pub use audit::Auditor;
-pub use connection::{ConnectError, connect};
+pub use connection::{ConnectError, check_addresses, connect};
 pub use hints::{HintPublisher, Hints};
 pub use public_event::{PublicEvent, write_public_event};
 pub use relay::{Divergence, Relay, RelayConfig, RelayState, RelayStatus};

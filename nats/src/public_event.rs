@@ -27,7 +27,22 @@ const NULL: &[u8] = b"null";
 // Whoever reads one gets it without borrowing, with `data` as it was sent; whoever writes one borrows
 // from what is recorded.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[schemars(bound = "")]
+#[schemars(bound = "", rename = "Event", example = serde_json::json!({
+    "specversion": SPEC_VERSION,
+    "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+    "source": SOURCE,
+    "type": "gomall.stock.StockReceived.v1",
+    "subject": "stock/notebook",
+    "time": "2026-11-25T12:00:00.123Z",
+    "datacontenttype": DATA_TYPE,
+    "position": 17,
+    "sequence": 2,
+    "actor": "user:01890a5d-ac96-774b-bcce-b302099a8057",
+    "correlationid": "01890a5d-ac96-774b-bcce-b302099a8057",
+    "causationid": null,
+    "traceparent": null,
+    "data": { "quantity": 1000, "reason": "first delivery" },
+}))]
 pub struct PublicEvent<'a, D = Box<RawValue>> {
     /// The version of CloudEvents: `1.0`.
     pub specversion: Cow<'a, str>,

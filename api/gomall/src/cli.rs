@@ -1,13 +1,13 @@
 //! What one process can be told to do. The settings themselves are in [`api::settings`].
 
+mod naming;
 mod secrets;
 
 use crate::roles::casbin::Paths;
 use api::settings::{
-    DatabaseArgs, DatabaseUrl, HttpArgs, OperationsArgs, Secret, ServerArgs, ShopArgs,
+    DatabaseArgs, DatabaseUrl, HttpArgs, NatsUrl, OperationsArgs, Secret, ServerArgs, ShopArgs,
 };
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use domain::{EmailAddress, policy};
 use ipnet::IpNet;
 use projections::dead_letters::DeadLetterId;
@@ -34,7 +34,7 @@ impl Cli {
     pub fn read() -> Result<Self, clap::Error> {
         let mut command = secrets::with_files(Self::command())?;
         let matches = command.try_get_matches_from_mut(std::env::args_os());
-        let matches = matches.map_err(|error| as_given(error, &command))?;
+        let matches = matches.map_err(|error| naming::as_given(error, &command))?;
         Self::from_arg_matches(&matches)
     }
 }
@@ -232,7 +232,7 @@ pub struct DevArgs {
     pub database_url: Option<DatabaseUrl>,
     /// NATS of your own instead of a private one; give both servers or none.
     #[arg(long, env = "NATS_URL", hide_env_values = true, requires = "database_url")]
-    pub nats_url: Option<Secret>,
+    pub nats_url: Option<NatsUrl>,
     /// The administrator's address, for the first start.
     #[arg(long, env = "GOMALL_ADMIN_EMAIL", value_parser = parse_email, default_value = "admin@example.com")]
     pub admin_email: EmailAddress,
@@ -274,34 +274,4 @@ pub struct WorkerArgs {
 
 fn parse_email(text: &str) -> Result<EmailAddress, domain::InvalidValue> {
     EmailAddress::parse(text)
-}
-
-/// Lets the error name the environment variable where that is what was wrong, and hides what may be a secret.
-fn as_given(mut error: clap::Error, command: &Command) -> clap::Error {
-    let is_about_a_value = [ErrorKind::InvalidValue, ErrorKind::ValueValidation];
-    if !is_about_a_value.contains(&error.kind()) {
-        return error;
-    }
-    let Some(ContextValue::String(named)) = error.get(ContextKind::InvalidArg) else {
-        return error;
-    };
-    let flag = named.split(' ').next().unwrap_or(named).to_owned();
-    let Some(arg) = find(command, flag.trim_start_matches('-')) else { return error };
-    let was_given = |word: &str| word == flag || word.starts_with(&format!("{flag}="));
-    // Not as text: what is none is an error, or a path, and no reason to panic.
-    let is_flag = std::env::args_os().any(|word| was_given(&word.to_string_lossy()));
-    if let (false, Some(variable)) = (is_flag, arg.get_env()) {
-        let variable = secrets::given_as(variable).to_string_lossy().into_owned();
-        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
-    }
-    if arg.is_hide_env_values_set() {
-        let hidden = ContextValue::String("(hidden)".to_owned());
-        error.insert(ContextKind::InvalidValue, hidden);
-    }
-    error
-}
-
-fn find<'a>(command: &'a Command, long: &str) -> Option<&'a clap::Arg> {
-    let own = command.get_arguments().find(|arg| arg.get_long() == Some(long));
-    own.or_else(|| command.get_subcommands().find_map(|inner| find(inner, long)))
 }

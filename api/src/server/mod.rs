@@ -40,9 +40,9 @@ impl Listener {
     /// Takes the ports.
     ///
     /// # Errors
-    /// [`BindError`], which names port and flag.
+    /// [`BindError`], which names port and setting.
     pub async fn bind(args: &HttpArgs) -> anyhow::Result<Self> {
-        let http = bind(args.http, "--http").await?;
+        let http = bind(args.http, "--http or GOMALL_HTTP").await?;
         let operations = OperationsListener::bind(&args.operations).await?;
         let address = http.local_addr()?;
         Ok(Self { http, address, operations })

@@ -29,10 +29,10 @@ impl OperationsListener {
     /// Takes the port, if there is to be one.
     ///
     /// # Errors
-    /// [`BindError`](super::BindError), which names port and flag.
+    /// [`BindError`](super::BindError), which names port and setting.
     pub async fn bind(args: &OperationsArgs) -> anyhow::Result<Option<Self>> {
         let Some(address) = args.metrics else { return Ok(None) };
-        let listener = bind(address, "--metrics").await?;
+        let listener = bind(address, "--metrics or GOMALL_METRICS").await?;
         let address = listener.local_addr()?;
         Ok(Some(Self { listener, address }))
     }

@@ -1,12 +1,12 @@
-use crate::auth::{DEFAULT_PASSWORD_MIN_CHARS, KeyPaths};
+use crate::auth::{DEFAULT_PASSWORD_MIN_CHARS, KeyPaths, PASSWORD_MAX_CHARS};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
 /// Who signs in, and how that is believed.
 #[derive(Debug, Clone, Args)]
 pub struct AuthArgs {
-    /// The shortest password.
-    #[arg(long, env = "GOMALL_PASSWORD_MIN", default_value_t = DEFAULT_PASSWORD_MIN_CHARS)]
+    /// The shortest password that people may choose, 8 to 128 characters.
+    #[arg(long, env = "GOMALL_PASSWORD_MIN", default_value_t = DEFAULT_PASSWORD_MIN_CHARS, value_parser = password_min)]
     pub password_min: usize,
     /// The private key that signs access tokens (Ed25519, PKCS#8, PEM); made when absent.
     #[arg(long, env = "GOMALL_SIGNING_KEY")]
@@ -34,4 +34,11 @@ impl AuthArgs {
             fingerprint_secret: self.fingerprint_secret.clone(),
         }
     }
+}
+
+/// Fewer than the default are guessed, and more than the longest password nobody could choose.
+fn password_min(text: &str) -> Result<usize, String> {
+    let bounds = DEFAULT_PASSWORD_MIN_CHARS..=PASSWORD_MAX_CHARS;
+    let min = text.parse().ok().filter(|min| bounds.contains(min));
+    min.ok_or_else(|| format!("expected {} to {}", bounds.start(), bounds.end()))
 }

@@ -17,7 +17,7 @@ pub use database::{DatabaseArgs, DatabaseUrl};
 pub use http::{HttpArgs, OperationsArgs};
 pub use log::LogArgs;
 pub use mail::MailArgs;
-pub use nats::NatsArgs;
+pub use nats::{NatsArgs, NatsUrl};
 pub use payment::PaymentArgs;
 pub use secret::Secret;
 

@@ -1,6 +1,7 @@
-use super::Secret;
 use clap::Args;
 use nats::StreamConfig;
+use std::fmt;
+use std::str::FromStr;
 
 /// The longest name of a stream.
 const MAX_STREAM_NAME: usize = 32;
@@ -10,7 +11,7 @@ const MAX_STREAM_NAME: usize = 32;
 pub struct NatsArgs {
     /// NATS with JetStream; several addresses separated by commas.
     #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222", hide_env_values = true)]
-    pub nats_url: Secret,
+    pub nats_url: NatsUrl,
     /// How many servers of a NATS cluster keep the stream: 1, 3 or 5; the same in all processes.
     #[arg(long, env = "GOMALL_NATS_REPLICAS", default_value = "1", value_parser = parse_replicas)]
     pub nats_replicas: usize,
@@ -26,6 +27,38 @@ impl NatsArgs {
     pub fn stream(&self) -> StreamConfig {
         let (name, replicas) = (self.nats_stream.clone(), self.nats_replicas);
         StreamConfig { subject_prefix: name.to_ascii_lowercase(), name, replicas }
+    }
+}
+
+/// Addresses of NATS, separated by commas. Not shown: they may hold a password.
+#[derive(Clone)]
+pub struct NatsUrl(String);
+
+impl NatsUrl {
+    /// The addresses as they were given.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for NatsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// No addresses of NATS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not like nats://host:4222, or several such separated by commas")]
+pub struct InvalidNatsUrl;
+
+impl FromStr for NatsUrl {
+    type Err = InvalidNatsUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNatsUrl> {
+        nats::check_addresses(text).map_err(|_| InvalidNatsUrl)?;
+        Ok(Self(text.to_owned()))
     }
 }
 

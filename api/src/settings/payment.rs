@@ -11,7 +11,7 @@ pub struct PaymentArgs {
     #[arg(long, env = "GOMALL_PAYMENT_URL", value_parser = address)]
     pub payment_url: Option<String>,
     /// Sell for no money: a sandbox plays the payment provider. `dev` does so where no provider is named.
-    #[arg(long, env = "GOMALL_SANDBOX", conflicts_with = "payment_url")]
+    #[arg(long, env = "GOMALL_SANDBOX")]
     pub sandbox: bool,
     /// What the sandbox signs its notifications with.
     #[arg(long, env = "GOMALL_SANDBOX_WEBHOOK_SECRET", hide_env_values = true)]
@@ -22,23 +22,29 @@ impl PaymentArgs {
     /// The same with a sandbox where no provider is named.
     #[must_use]
     pub fn or_sandbox(self) -> Self {
-        let sandbox = self.payment_url.is_none();
+        let sandbox = self.sandbox || self.payment_url.is_none();
         Self { sandbox, ..self }
     }
 
     /// Who takes the money in a process that serves at `shop_url`, if it does.
     ///
     /// # Errors
-    /// When nobody said who it is, or a secret cannot be made.
+    /// When nobody said who it is, or two things were said, or a secret cannot be made.
     pub fn provider(&self, shop_url: Option<String>) -> anyhow::Result<Provider> {
         if let Some(url) = &self.payment_url {
+            // Not clap's `conflicts_with`: it would count a variable that says `false`.
+            anyhow::ensure!(
+                !self.sandbox,
+                "say who takes the money: --payment-url (GOMALL_PAYMENT_URL) or --sandbox (GOMALL_SANDBOX), not both"
+            );
             return Ok(Provider::Http(url.clone()));
         }
         // Without an address nobody can pay here, and none of the roles without one settles.
         let Some(shop_url) = shop_url else { return Ok(Provider::Nobody) };
         anyhow::ensure!(
             self.sandbox,
-            "say who takes the money: --payment-url <address>, or --sandbox, which takes none"
+            "say who takes the money: --payment-url <address> (GOMALL_PAYMENT_URL), or --sandbox (GOMALL_SANDBOX), \
+             which takes none"
         );
         let webhook_secret = match &self.sandbox_webhook_secret {
             Some(secret) => secret.clone(),
@@ -81,5 +87,7 @@ mod tests {
             let theirs = provider_of(&["--payment-url", url], shop_url);
             assert!(matches!(theirs, Provider::Http(address) if address == url));
         }
+        let both = Line::parse_from(["", "--sandbox", "--payment-url", url]).payment;
+        assert!(both.provider(None).is_err() && both.or_sandbox().provider(None).is_err());
     }
 }

@@ -1,10 +1,12 @@
 //! The writer task: the one place in a process that appends.
 
-use super::batch::{self, Batch};
+mod attempts;
+mod turns;
+
+use super::batch::Batch;
 use super::clock::Clock;
-use super::failure::{Failure, READ_ONLY};
 use super::session::{self, Backend, Session};
-use super::{AppendError, Appended, Job, QUEUE_COMMANDS, Turn};
+use super::{Job, Turn};
 use crate::counters::Counters;
 use domain::Position;
 use sqlx::postgres::PgConnectOptions;
@@ -12,8 +14,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
+use turns::MAX_TURNS;
 
 /// How the writer behaves when the database is away.
 #[derive(Debug, Clone, Copy)]
@@ -34,21 +37,13 @@ impl Default for WriterSettings {
     }
 }
 
-/// The first and the longest pause between two tries of what failed: the first is about what a restart of
-/// the database takes, the longest keeps a database in trouble from being kept busy by us.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause between two tries of what failed: it keeps a database in trouble from being kept busy
+/// by us.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How much longer than the server may work an answer is waited for. Then the connection has died, or the
 /// backend is frozen.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
-
-/// The most who have a turn together: what they decide fits into one batch.
-const MAX_TURNS: usize = 64;
-
-/// How long the lock is kept for those who decide: a cold load of each stream, at the same time. Who is
-/// late decides on what may be overtaken, as without a turn.
-const TURN_LENGTH: Duration = Duration::from_millis(250);
 
 /// Takes jobs until nobody can give any more.
 pub(super) async fn run(
@@ -154,168 +149,7 @@ impl Queue {
     }
 }
 
-/// A batch, or a part of one, that is still to be answered.
-struct Part {
-    batch: Batch,
-    /// It was sent over a connection that was lost.
-    resent: bool,
-}
-
-impl Part {
-    fn singles(self) -> impl Iterator<Item = Self> {
-        let resent = self.resent;
-        self.batch.split().map(move |batch| Self { batch, resent })
-    }
-}
-
-/// What a try came to that was not answered.
-enum Untold {
-    /// There is no connection to send it over.
-    NotSent,
-    Failed(Failure),
-}
-
 impl Writer {
-    /// Sends one batch until it is answered, each command exactly once. Returns the journal's head.
-    ///
-    /// What fails because of its data, or twice in the same way, is taken apart, so that only the guilty
-    /// command is refused or waits, and its neighbours do not.
-    async fn append(&mut self, batch: Batch) -> Option<Position> {
-        self.append_parts(vec![Part { batch, resent: false }]).await
-    }
-
-    async fn append_parts(&mut self, mut parts: Vec<Part>) -> Option<Position> {
-        self.counters.asks();
-        let deadline = Instant::now() + self.settings.give_up_after;
-        let (mut head, mut trouble, mut pause) = (None, None, FIRST_PAUSE);
-        loop {
-            let (mut later, mut met) = (vec![], None);
-            let mut round = parts.into_iter();
-            for mut part in round.by_ref() {
-                let failure = match self.send(&part).await {
-                    Ok((outcomes, position)) => {
-                        self.counters.was_answered();
-                        head = Some(part.batch.answer(outcomes, position));
-                        continue;
-                    }
-                    Err(Untold::NotSent) => {
-                        later.push(part);
-                        met = Some(Failure::Lost);
-                        break;
-                    }
-                    Err(Untold::Failed(failure)) => failure,
-                };
-                if failure == Failure::Data {
-                    self.counters.was_answered();
-                }
-                let is_whole = part.batch.jobs.len() > 1;
-                match &failure {
-                    Failure::Lost => {
-                        part.resent = true;
-                        later.push(part);
-                    }
-                    Failure::Data if is_whole => later.extend(part.singles()),
-                    Failure::Data => part
-                        .batch
-                        .fail(&AppendError::Unstorable("the database refused its data".to_owned())),
-                    Failure::Hopeless(error) => part.batch.fail(error),
-                    Failure::Clock => part.batch.fail(&AppendError::ClockJumped),
-                    Failure::Passing { .. } if is_whole && trouble.as_ref() == Some(&failure) => {
-                        later.extend(part.singles());
-                    }
-                    Failure::Passing { .. } => later.push(part),
-                }
-                let is_lost = failure == Failure::Lost;
-                met = Some(failure);
-                if is_lost {
-                    break;
-                }
-            }
-            later.extend(round);
-            if later.is_empty() {
-                return head;
-            }
-            if Instant::now() >= deadline {
-                later.into_iter().for_each(|part| part.batch.fail(&AppendError::Unreachable));
-                return head;
-            }
-            // The first cut, and taking apart, are no signs of a database that wants to be left alone.
-            let first_cut = met == Some(Failure::Lost) && trouble.is_none() && self.left.is_none();
-            if !first_cut && met != Some(Failure::Data) {
-                tokio::time::sleep(pause).await;
-                pause = LONGEST_PAUSE.min(2 * pause);
-            }
-            (trouble, parts) = (met, later);
-        }
-    }
-
-    /// Takes the lock that orders all appends, lets everybody who asked decide, and appends what they
-    /// decided, which nobody can have overtaken. Returns the journal's head.
-    async fn give_turns(
-        &mut self,
-        asked: Vec<oneshot::Sender<Turn>>,
-        queue: &mut Queue,
-    ) -> Option<Position> {
-        let Ok(mut session) = self.session().await else { return None };
-        let patience = self.settings.append_timeout + ANSWER_MARGIN;
-        if !matches!(timeout(patience, session.begin_turn()).await, Ok(Ok(()))) {
-            // Whoever asked decides without.
-            self.left = Some(session.backend);
-            return None;
-        }
-        self.turn += 1;
-        let (over, mut all_over) = mpsc::channel(1);
-        for asked in asked {
-            let _ = asked.send(Turn { number: self.turn, _over: over.clone() });
-        }
-        drop(over);
-        let mut batch = Batch::default();
-        let mut take = |job: Job, aside: &mut VecDeque<Job>| {
-            let is_ours = job.turn == Some(self.turn);
-            let kept = if is_ours { batch.offer(job).err() } else { Some(job) };
-            aside.extend(kept);
-        };
-        let collecting = async {
-            loop {
-                tokio::select! {
-                    Some(job) = queue.jobs.recv(), if queue.aside.len() < QUEUE_COMMANDS => {
-                        take(job, &mut queue.aside);
-                    }
-                    _ = all_over.recv() => break,
-                }
-            }
-        };
-        let _in_time_or_not = timeout(TURN_LENGTH, collecting).await;
-        while queue.aside.len() < QUEUE_COMMANDS
-            && let Ok(job) = queue.jobs.try_recv()
-        {
-            take(job, &mut queue.aside);
-        }
-        if batch.is_empty() {
-            if matches!(timeout(patience, session.end_turn("rollback")).await, Ok(Ok(()))) {
-                self.session = Some(session);
-            }
-            return None;
-        }
-        let began = Instant::now();
-        let appending = async {
-            let answer = batch::send(&mut session.connection, &batch, false, &self.clock).await?;
-            session.end_turn("commit").await?;
-            if session.waits_for_standby && !answer.0.iter().any(has_written) {
-                session.confirm().await?;
-            }
-            Ok::<_, sqlx::Error>(answer)
-        };
-        let Ok(Ok((outcomes, head))) = timeout(patience, appending).await else {
-            // With its connection the turn is over; whether it was committed the usual way finds out.
-            self.left = Some(session.backend);
-            return self.append_parts(vec![Part { batch, resent: true }]).await;
-        };
-        self.session = Some(session);
-        self.counters.batch_done(&outcomes, began.elapsed());
-        Some(batch.answer(outcomes, head))
-    }
-
     /// The connection that there is, or a new one.
     async fn session(&mut self) -> Result<Session, sqlx::Error> {
         let kept = match self.session.take() {
@@ -351,54 +185,6 @@ impl Writer {
         }
     }
 
-    /// Sends a part once, and keeps the connection if that is as good as before.
-    async fn send(&mut self, part: &Part) -> Result<(Vec<Appended>, Position), Untold> {
-        let mut session = match self.session().await {
-            Ok(session) => session,
-            Err(error) => {
-                self.say(&error, "the journal cannot be reached");
-                return Err(Untold::NotSent);
-            }
-        };
-        let began = Instant::now();
-        let patience = self.settings.append_timeout + ANSWER_MARGIN;
-        let answered = timeout(patience, append(&mut session, part, &self.clock)).await;
-        match answered {
-            Ok(Ok((outcomes, head))) => {
-                self.session = Some(session);
-                if self.said.take().is_some() {
-                    info!("the journal takes commands again");
-                }
-                self.counters.batch_done(&outcomes, began.elapsed());
-                self.clock.follow(&outcomes, began.elapsed());
-                Ok((outcomes, head))
-            }
-            Ok(Err(error)) => {
-                let failure = Failure::on(&error, session.is_standby);
-                let is_kept = match &failure {
-                    Failure::Lost => false,
-                    Failure::Data | Failure::Clock => true,
-                    Failure::Passing { elsewhere, .. } => !elsewhere,
-                    Failure::Hopeless(AppendError::Refused(code)) if code == READ_ONLY => {
-                        // The setting came with the session, and may be another one for the next.
-                        session.opened.elapsed() < LONGEST_PAUSE
-                    }
-                    Failure::Hopeless(_) => true,
-                };
-                if is_kept {
-                    self.session = Some(session);
-                }
-                self.say(&error, "an append failed");
-                Err(Untold::Failed(failure))
-            }
-            Err(_) => {
-                self.left = Some(session.backend);
-                self.say(&"no answer in time", "an append was given up; its backend is ended");
-                Err(Untold::Failed(Failure::Lost))
-            }
-        }
-    }
-
     /// Says it once, however often it happens in a row.
     fn say(&mut self, error: &dyn std::fmt::Display, what: &'static str) {
         let text = error.to_string();
@@ -407,24 +193,4 @@ impl Writer {
             self.said = Some(text);
         }
     }
-}
-
-/// Whether the command made its transaction one that waits for the standby. What is found there otherwise, an
-/// outcome that is repeated or a state in which there is nothing to do, another transaction has committed, and it
-/// may be on one host only.
-fn has_written(outcome: &Appended) -> bool {
-    matches!(outcome, Appended::Done { positions: Some(_), .. })
-}
-
-async fn append(
-    session: &mut Session,
-    part: &Part,
-    clock: &Clock,
-) -> Result<(Vec<Appended>, Position), sqlx::Error> {
-    let answer = batch::send(&mut session.connection, &part.batch, part.resent, clock).await?;
-    let has_waited = !session.waits_for_standby || answer.0.iter().any(has_written);
-    if part.resent || !has_waited {
-        session.confirm().await?;
-    }
-    Ok(answer)
 }

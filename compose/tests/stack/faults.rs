@@ -3,13 +3,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use compose::Durability;
-use compose::testing::private;
+use compose::testing::{eventually, private};
 use sqlx::{Connection, PgConnection};
 
 use crate::{connect, processes_mentioning, publish, published, remember, remembered};
-
-/// Longer than any recovery of a small cluster.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn postgres_survives_every_way_of_being_stopped() {
@@ -60,17 +57,12 @@ async fn a_server_that_dies_is_started_again_and_one_that_was_stopped_is_not() {
             assert!(killed.success());
         }
         // Those who look for it find it again, on its port and with what it had.
-        let again = async |url: String| {
-            while PgConnection::connect(&url).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, again(stack.postgres.url("shop"))).await.expect("in time");
+        let url = stack.postgres.url("shop");
+        eventually("the database is back", async || PgConnection::connect(&url).await.is_ok())
+            .await;
         remember(&stack, 2).await;
-        let broker = async || async_nats::connect(stack.nats.url()).await.is_err();
-        while broker().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let url = stack.nats.url();
+        eventually("the broker is back", async || async_nats::connect(&url).await.is_ok()).await;
         assert_eq!(published(&stack).await, Some(1));
         stack.nats.stop().await;
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -62,14 +62,8 @@ async fn each_of_three_nodes_is_killed_in_turn_and_nothing_is_lost_or_doubled() 
 }
 
 async fn leader(cluster: &NatsCluster, shop: &Shop) -> usize {
-    let deadline = Instant::now() + STALL;
-    loop {
-        if let Some(leader) = cluster.leader_of(&shop.stream.name).await {
-            return leader;
-        }
-        assert!(Instant::now() < deadline, "nobody leads the stream");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("somebody leads the stream", async || cluster.leader_of(&shop.stream.name).await)
+        .await
 }
 
 /// Appends until the guard is dropped.

@@ -136,7 +136,7 @@ async fn hang() -> Duration {
     let options = sqlx::PgPool::connect_options(&shop.pool);
     let pool = sqlx::postgres::PgPoolOptions::new().connect_lazy_with((*options).clone());
     let nats_url = TestStack::shared().await.nats_url();
-    let (hang, hangs) = std::sync::mpsc::channel::<()>();
+    let (hang, hangs) = tokio::sync::oneshot::channel::<()>();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let frozen = Shop { pool, ..shop.with_journal(&shop.journal) };
@@ -154,9 +154,7 @@ async fn hang() -> Duration {
             });
             // Blocks the only thread of this runtime, as SIGSTOP would.
             let freezing = tokio::spawn(async move {
-                while hangs.try_recv().is_err() {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+                hangs.await.expect("the test says when");
                 let _released = released.recv();
             });
             freezing.await.expect("it thaws");

@@ -192,27 +192,10 @@ pub(crate) async fn apply_all(pool: &PgPool, history: &Journal, batch_events: us
 
 /// Every row of every read model, for comparing databases.
 pub(crate) async fn all_rows(pool: &PgPool) -> BTreeMap<&'static str, Value> {
-    const TABLES: &[(&str, &str)] = &[
-        ("products", "product_id"),
-        ("product_variants", "sku"),
-        ("categories", "slug"),
-        ("catalogue_words", "word"),
-        ("stock", "sku"),
-        ("carts", "cart_id"),
-        ("orders", "order_id"),
-        ("payments", "payment_id"),
-        ("users", "user_id"),
-        ("sessions", "session_id"),
-        ("policies", "policy_id"),
-        ("permission_rules", "rule_id"),
-        ("public_paths", "public_path_id"),
-        ("address_bans", "ban_id"),
-        ("audit_changes", "position"),
-    ];
     let mut rows = BTreeMap::new();
-    for (table, key) in TABLES {
+    for table in projections::ALL.iter().flat_map(|projection| projection.tables()) {
         let select =
-            format!("select coalesce(json_agg(t order by t.{key}), '[]'::json) from {table} t");
+            format!("select coalesce(json_agg(t order by t::text), '[]'::json) from {table} t");
         let found: Value = sqlx::query_scalar(&select).fetch_one(pool).await.expect("it exists");
         rows.insert(*table, found);
     }

@@ -77,20 +77,6 @@ fn the_public_event_schemas_are_those_of_the_events_and_take_nothing_from_a_read
     );
 }
 
-#[test]
-fn the_api_describes_the_same_event() {
-    let members = |schema: &Value| {
-        let properties = schema["properties"].as_object().into_iter().flatten();
-        let names: BTreeSet<_> = properties.map(|(name, _)| name.clone()).collect();
-        let required = schema["required"].as_array().into_iter().flatten();
-        let required: BTreeSet<_> = required.map(|name| name.to_string()).collect();
-        (names, required)
-    };
-    let api: Value = serde_json::from_str(&read("docs/openapi.json")).expect("it is JSON");
-    let described = &api["components"]["schemas"]["Event"];
-    assert_eq!(members(described), members(&schemas::public()["envelope"]));
-}
-
 fn assert_contract(document: &str, generated: &Value, meaning: &str) {
     let kept: Value = serde_json::from_str(&read(document)).expect("the document is JSON");
     // Before anything is written: what is in the tree is what journals hold and readers were built

@@ -141,11 +141,27 @@ fn every_body_has_an_example_that_is_like_its_schema() {
             assert!(!examples.is_empty(), "{name}");
             for example in examples {
                 fits::assert_fits(&name, &media["schema"], example);
+                assert_no_filler(&name, example);
                 looked_at += 1;
             }
         }
     }
     assert!(looked_at > 50, "{looked_at}");
+}
+
+/// An example that says only `text` explains nothing: the type has one, or `MEMBERS` of
+/// `api/src/openapi/example.rs` the member.
+fn assert_no_filler(place: &str, example: &Value) {
+    match example {
+        Value::String(text) => assert_ne!(text, "text", "{place} has no example"),
+        Value::Array(items) => items.iter().for_each(|item| assert_no_filler(place, item)),
+        Value::Object(members) => {
+            members
+                .iter()
+                .for_each(|(name, one)| assert_no_filler(&format!("{place} {name}"), one));
+        }
+        _ => {}
+    }
 }
 
 #[test]

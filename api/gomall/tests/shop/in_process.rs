@@ -9,6 +9,8 @@ use api::application::payments::Instrument;
 use api::application::{Call, CommandKey, Failure};
 use api::auth::KeyPaths;
 use api::seed;
+use api::server::{Operations, OperationsListener};
+use api::settings::OperationsArgs;
 use api::shop::{Provider, Shop, ShopConfig, Workers};
 use commands::bus::Context;
 use compose::testing::{TestDatabase, TestStack, eventually};
@@ -18,8 +20,11 @@ use domain::{Device, EmailAddress, Locale, OrderContact, Sku, UserId};
 use nats::notify::{Mailer, Sender};
 use nats::{RelayState, StreamConfig};
 use sqlx::postgres::PgConnectOptions;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// A whole shop in this process, on a database and a stream of the test's own.
 struct Running {
@@ -60,18 +65,47 @@ impl Running {
     }
 }
 
+/// What its operator sees of a shop in this process.
+struct Operator {
+    ready: String,
+    _serving: AbortOnDropHandle<()>,
+}
+
+impl Operator {
+    async fn of(shop: &Shop) -> Self {
+        let any_port = OperationsArgs { metrics: Some((Ipv4Addr::LOCALHOST, 0).into()) };
+        let listener = OperationsListener::bind(&any_port).await.expect("a free port");
+        let url = listener.as_ref().expect("it was asked for").url();
+        let operations = Operations::of(shop);
+        operations.ready();
+        let serving = async move { operations.serve(listener, CancellationToken::new()).await };
+        Self {
+            ready: format!("{url}/readyz"),
+            _serving: AbortOnDropHandle::new(tokio::spawn(serving)),
+        }
+    }
+
+    /// What `/readyz` names.
+    async fn degraded(&self) -> Vec<String> {
+        let answer = reqwest::get(&self.ready).await.expect("it listens");
+        let ready: serde_json::Value = answer.json().await.expect("it is JSON");
+        serde_json::from_value(ready["degraded"].clone()).expect("a list of words")
+    }
+}
+
 /// Where the tests sign in from.
 fn here() -> Device {
-    Device { address: std::net::Ipv4Addr::LOCALHOST.into(), agent: None }
+    Device { address: Ipv4Addr::LOCALHOST.into(), agent: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_task_that_ends_is_shown_and_started_again_and_the_shop_goes_on() {
     const VITAL: [&str; 2] = ["tail", "writer"];
     let Running { shop, _database, _keys } = Running::start().await;
-    // None ends by itself.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(shop.tasks.unsound(), Vec::<&str>::new());
+    everybody_works(&shop).await;
+    let restarts = |name: &&str| shop.tasks.restarts(name);
+    assert_eq!(shop.tasks.names().iter().map(restarts).sum::<u64>(), 0, "none ends by itself");
+    let operator = Operator::of(&shop).await;
     let names: Vec<_> =
         shop.tasks.names().into_iter().filter(|name| !VITAL.contains(name)).collect();
     for name in &names {
@@ -82,6 +116,7 @@ async fn every_task_that_ends_is_shown_and_started_again_and_the_shop_goes_on() 
             (shop.tasks.restarts(name) >= 1 && shop.tasks.unsound().contains(name)).then_some(())
         })
         .await;
+        assert!(operator.degraded().await.contains(&(*name).to_owned()), "{name}");
         let shown = shop.metrics.render().expect("it can be shown");
         let restarts = format!("gomall_worker_restarts_total{{worker=\"{name}\"}}");
         assert!(shown.lines().any(|line| line.starts_with(&restarts)), "{name}\n{shown}");
@@ -91,8 +126,14 @@ async fn every_task_that_ends_is_shown_and_started_again_and_the_shop_goes_on() 
         })
         .await;
     }
-    // Everybody does again what they are there for.
     seed::sample_catalogue(&shop.app).await.expect("the database is up");
+    everybody_works(&shop).await;
+    assert!(!shop.tasks.lost().is_cancelled());
+    shop.stop().await.expect("nothing is lost");
+}
+
+/// Returns once whoever follows the journal has followed it to its end.
+async fn everybody_works(shop: &Shop) {
     let head = shop.app.reader.head().await.expect("the database is up");
     for projection in projections::ALL {
         let reached =
@@ -104,15 +145,13 @@ async fn every_task_that_ends_is_shown_and_started_again_and_the_shop_goes_on() 
         status.state == RelayState::Publishing && status.published_position >= Some(head)
     });
     drop(published.await.expect("the relay goes on"));
-    assert!(!shop.tasks.lost().is_cancelled());
-    shop.stop().await.expect("nothing is lost");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_without_its_writer_or_its_tail_stops_and_says_so() {
     for name in ["writer", "tail"] {
         let Running { shop, _database, _keys } = Running::start().await;
-        let stop = shop.until_lost(tokio_util::sync::CancellationToken::new());
+        let stop = shop.until_lost(CancellationToken::new());
         assert!(!stop.is_cancelled());
         shop.tasks.end(name);
         stop.cancelled().await;
@@ -207,7 +246,8 @@ fn contact(email: EmailAddress) -> OrderContact {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_hears_no_answer_is_said_to_stand_still() {
     let Running { shop, _database, _keys } = Running::start().await;
-    let stuck = shop.stuck.clone();
+    let operator = Operator::of(&shop).await;
+    let is_named = async || operator.degraded().await.contains(&"writer".to_owned());
     let mut lock = shop.app.pool.begin().await.expect("the database is up");
     let take = sqlx::query("select pg_advisory_xact_lock($1)").bind(domain::locks::APPEND);
     take.execute(&mut *lock).await.expect("nobody has it for long");
@@ -221,9 +261,9 @@ async fn a_writer_that_hears_no_answer_is_said_to_stand_still() {
         };
         accounts::register(&app, &call(None, None), sign_up, here()).await.map(drop)
     });
-    eventually("it is said", || async { stuck.borrow().contains(&"writer").then_some(()) }).await;
+    eventually("it is said", &is_named).await;
     lock.rollback().await.expect("the database is up");
     held_up.await.expect("it does not panic").expect("it is there in the end");
-    eventually("it is over", || async { stuck.borrow().is_empty().then_some(()) }).await;
+    eventually("it is over", async || !is_named().await).await;
     shop.stop().await.expect("nothing is lost");
 }

@@ -14,6 +14,7 @@ mod money;
 mod policy_files;
 mod resources;
 mod roles;
+mod settings;
 mod stranger;
 mod takeover;
 mod unpaid;

@@ -1,14 +1,10 @@
 //! Roles that are processes of their own: what their operator sees, and how they start.
 
-use crate::support::tempdir::TempDir;
-use crate::support::{self, process::Starting};
-use crate::support::{Gomall, Shop};
+use crate::support::{Gomall, Shop, process::Starting};
 use compose::testing::eventually;
 use reqwest::StatusCode;
 use serde_json::json;
-use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -98,58 +94,6 @@ async fn says_that_it_waits(log: &Path) {
 fn waits(log: &Path) -> usize {
     let text = fs::read_to_string(log).expect("it was made");
     text.matches("PostgreSQL cannot be reached; waiting for it").count()
-}
-
-/// What is said about settings that cannot be used.
-fn said(arguments: &[&str], variables: &[(&str, &str)]) -> String {
-    let output = support::command(arguments, variables).output().expect("it was built");
-    assert_eq!(output.status.code(), Some(2));
-    String::from_utf8(output.stderr).expect("it is text")
-}
-
-#[test]
-fn a_secret_may_be_in_a_file_and_is_no_less_a_secret() {
-    let serve = ["serve"];
-    let folder = TempDir::new();
-    let secret = folder.path().join("secret");
-    fs::write(&secret, "hunter2\n").expect("the directory is ours");
-    let file = secret.to_str().expect("it is text");
-    let from_file = said(&serve, &[("DATABASE_URL_FILE", file)]);
-    assert!(from_file.contains("'DATABASE_URL_FILE'"), "{from_file}");
-    assert!(!from_file.contains("hunter2"), "{from_file}");
-    fs::write(&secret, "postgres://somebody@nowhere/shop\n").expect("the directory is ours");
-    let both = said(&serve, &[("DATABASE_URL_FILE", file), ("DATABASE_URL", "postgres://x/y")]);
-    assert!(both.contains("DATABASE_URL_FILE: it is given as a file"), "{both}");
-    let missing = said(&serve, &[("DATABASE_URL_FILE", "/nowhere")]);
-    assert!(missing.contains("DATABASE_URL_FILE: it cannot be read"), "{missing}");
-    let read = [("DATABASE_URL_FILE", file), ("GOMALL_NATS_REPLICAS", "2")];
-    assert!(said(&serve, &read).contains("GOMALL_NATS_REPLICAS"), "the address was read");
-}
-
-#[test]
-fn a_setting_is_named_as_it_was_given_and_no_secret_is_shown() {
-    let serve = ["serve", "--database-url", "postgres://somebody@nowhere/shop"];
-    let by_variable = said(&serve, &[("GOMALL_NATS_REPLICAS", "2")]);
-    assert!(by_variable.contains("'GOMALL_NATS_REPLICAS': it is 1, 3 or 5"), "{by_variable}");
-    let by_flag = said(&[&serve[..], &["--nats-replicas", "2"]].concat(), &[]);
-    assert!(by_flag.contains("'--nats-replicas <NATS_REPLICAS>': it is"), "{by_flag}");
-    for (variable, value) in [
-        ("GOMALL_SMTP_URL", "gopher://somebody:hunter2@mail"),
-        ("GOMALL_SANDBOX_WEBHOOK_SECRET", "!hunter2!"),
-    ] {
-        let said = said(&serve, &[(variable, value)]);
-        assert!(said.contains(variable) && !said.contains("hunter2"), "{said}");
-    }
-    let on_a_free_port = [&serve[..], &["--http", "127.0.0.1:0"]].concat();
-    let unpaid = support::command(&on_a_free_port, &[("GOMALL_SANDBOX", "false")]).output();
-    let unpaid = String::from_utf8(unpaid.expect("it was built").stderr).expect("it is text");
-    assert!(unpaid.contains("--payment-url <address>, or --sandbox"), "{unpaid}");
-    // A path need not be text.
-    let mut command = support::command(&serve, &[("GOMALL_NATS_REPLICAS", "2")]);
-    command.arg("--data-dir").arg(OsStr::from_bytes(b"\xff"));
-    assert_eq!(command.output().expect("it was built").status.code(), Some(2));
-    let said = said(&["serve"], &[("DATABASE_URL", "hunter2")]);
-    assert!(said.contains("'DATABASE_URL'") && !said.contains("hunter2"), "{said}");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod second_factor_roles;
 pub mod stock;
 pub mod users;
 
+mod network;
 mod policy;
 mod reach;
 

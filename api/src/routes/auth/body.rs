@@ -60,9 +60,10 @@ pub(super) struct RefreshBody {
 pub(super) struct SignedIn {
     pub(super) user: users::UserBody,
     pub(super) access_token: String,
-    /// Always `Bearer`.
+    #[schemars(extend("const" = "Bearer"))]
     pub(super) token_type: &'static str,
     /// Seconds.
+    #[schemars(range(min = 1))]
     pub(super) expires_in: i64,
     pub(super) refresh_token: String,
 }

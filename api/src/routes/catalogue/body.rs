@@ -14,6 +14,7 @@ answers!(ProductBody, CategoryBody);
 pub(in crate::routes) struct ProductBody {
     pub(super) id: ProductId,
     /// Its first variant's number.
+    #[schemars(range(min = 1))]
     pub(super) number: i32,
     pub(super) name: Name,
     /// Prose; may be empty.
@@ -34,6 +35,7 @@ pub(in crate::routes) struct ProductBody {
 pub(super) struct VariantBody {
     pub(super) sku: Sku,
     /// A small positive number for people and old clients.
+    #[schemars(range(min = 1))]
     pub(super) number: i32,
     /// What tells it from its siblings, if there are any.
     pub(super) name: Option<Name>,

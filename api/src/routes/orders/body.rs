@@ -20,6 +20,7 @@ const NO_PAYMENT: &str = "none";
 pub(in crate::routes) struct OrderBody {
     pub(super) id: OrderId,
     /// A small positive number for people.
+    #[schemars(range(min = 1))]
     pub(super) number: i32,
     pub(super) status: OrderStatus,
     pub(super) lines: Vec<OrderLine>,

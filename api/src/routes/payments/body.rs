@@ -66,8 +66,6 @@ impl From<PaymentRequest> for Instrument {
 pub(in crate::routes) struct PaymentBody {
     pub(super) id: PaymentId,
     pub(super) order_id: OrderId,
-    /// `pending`, `authorized`, `captured`, `declined`, `action_required`, `voided`, `unknown` or
-    /// `failed`.
     pub(super) status: PaymentStatus,
     pub(super) amount: Money,
     /// Why it was declined or failed. Money that was taken and does not pay the order is `failed`
@@ -87,11 +85,19 @@ pub(super) struct Failure {
     pub(super) code: String,
 }
 
+/// What the customer has to do.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ActionType {
+    /// Go to `url`.
+    Redirect,
+}
+
 /// Where the customer has to go.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Action {
-    /// `redirect`.
-    pub(super) r#type: &'static str,
+    pub(super) r#type: ActionType,
+    #[schemars(extend("format" = "uri"))]
     pub(super) url: String,
 }
 
@@ -116,7 +122,7 @@ impl PaymentBody {
             action: payment
                 .action_url
                 .filter(|_| waits)
-                .map(|url| Action { r#type: "redirect", url }),
+                .map(|url| Action { r#type: ActionType::Redirect, url }),
         })
     }
 }

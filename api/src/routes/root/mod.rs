@@ -105,11 +105,20 @@ pub fn router(root: Arc<Root>) -> Router {
         .route("/docs/{file}", get(docs_file))
 }
 
+/// How a process serves.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum ReadyStatus {
+    /// Everything works.
+    Ok,
+    /// Something does not work although the shop does.
+    Degraded,
+}
+
 /// A process that serves.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Ready {
-    /// `ok`, or `degraded` when something does not work although the shop does.
-    status: &'static str,
+    status: ReadyStatus,
     /// What does not work, in stable words.
     degraded: Vec<&'static str>,
 }
@@ -131,7 +140,7 @@ async fn readyz(State(root): State<Arc<Root>>) -> Result<Json<Ready>, Problem> {
         Phase::Draining => Err(Problem::draining()),
         Phase::Ready => {
             let degraded = (root.degraded)();
-            let status = if degraded.is_empty() { "ok" } else { "degraded" };
+            let status = if degraded.is_empty() { ReadyStatus::Ok } else { ReadyStatus::Degraded };
             Ok(Json(Ready { status, degraded }))
         }
     }

@@ -16,6 +16,7 @@ answers!(UserBody);
 pub(in crate::routes) struct UserBody {
     pub(super) id: UserId,
     /// A small positive number for people and old clients.
+    #[schemars(range(min = 1))]
     pub(super) number: i32,
     /// Null after the user was erased.
     pub(super) email: Option<EmailAddress>,

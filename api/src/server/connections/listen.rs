@@ -9,34 +9,34 @@ use tokio::net::TcpListener;
 pub enum BindError {
     /// Somebody else listens there.
     #[error(
-        "port {} is in use ({flag} {address}); choose another with {flag}, for example {flag} {}:0",
+        "port {} is in use ({address}); choose another with {setting}, for example {}:0",
         address.port(), address.ip()
     )]
     PortInUse {
         /// The address.
         address: SocketAddr,
-        /// The flag that sets it.
-        flag: &'static str,
+        /// What sets it.
+        setting: &'static str,
     },
     /// Anything else.
-    #[error("cannot listen on {address} ({flag}): {reason}")]
+    #[error("cannot listen on {address} ({setting}): {reason}")]
     Other {
         /// The address.
         address: SocketAddr,
-        /// The flag that sets it.
-        flag: &'static str,
+        /// What sets it.
+        setting: &'static str,
         /// What the operating system said.
         reason: io::Error,
     },
 }
 
-/// Listens on `address`, which the user has set with `flag`.
+/// Listens on `address`, which the user sets with `setting`: its flag and its variable.
 ///
 /// # Errors
 /// [`BindError`], which names both.
-pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, BindError> {
+pub async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
     TcpListener::bind(address).await.map_err(|reason| match reason.kind() {
-        io::ErrorKind::AddrInUse => BindError::PortInUse { address, flag },
-        _ => BindError::Other { address, flag, reason },
+        io::ErrorKind::AddrInUse => BindError::PortInUse { address, setting },
+        _ => BindError::Other { address, setting, reason },
     })
 }

@@ -154,13 +154,14 @@ async fn http2_is_spoken_with_those_who_begin_with_it() {
 }
 
 #[tokio::test]
-async fn an_occupied_port_is_named_with_its_flag() {
+async fn an_occupied_port_is_named_with_its_setting() {
     let taken = bind((Ipv4Addr::LOCALHOST, 0).into(), "--http").await.expect("a free port");
     let address = taken.local_addr().expect("it is bound");
-    let error = bind(address, "--http").await.expect_err("it is taken");
+    let setting = "--http or GOMALL_HTTP";
+    let error = bind(address, setting).await.expect_err("it is taken");
     let message = error.to_string();
     assert!(message.contains(&format!("port {} is in use", address.port())), "{message}");
-    assert!(message.contains("--http"), "{message}");
+    assert!(message.contains(setting), "{message}");
 }
 
 /// Answers that take long to take, and one that takes long to come.

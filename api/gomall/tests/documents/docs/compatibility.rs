@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// Keywords that only explain.
-const ANNOTATIONS: [&str; 4] = ["$schema", "title", "description", "default"];
+const ANNOTATIONS: [&str; 5] = ["$schema", "title", "description", "default", "examples"];
 
 /// What in `generated` breaks the contract that `kept` was; both are documents as `schemas.rs` writes
 /// them. A type or a version that is new breaks nothing.
@@ -24,6 +24,9 @@ pub(crate) fn breaks(kept: &Value, generated: &Value) -> Vec<String> {
                 }
             }
         }
+    }
+    if let Some(envelope) = kept.get("envelope") {
+        comparison.compare("the envelope", envelope, &generated["envelope"]);
     }
     comparison.breaks
 }

@@ -46,6 +46,18 @@ fn the_same_again_is_no_break_and_words_do_not_matter() {
 }
 
 #[test]
+fn the_envelope_takes_nothing_from_a_reader_either() {
+    let published = |envelope: Value| json!({ "envelope": envelope, "events": {}, "$defs": {} });
+    let of = |required: &[&str]| {
+        let members = json!({ "id": text(), "actor": text() });
+        published(json!({ "type": "object", "properties": members, "required": required }))
+    };
+    assert_eq!(breaks(&of(&["id"]), &of(&["id"])), Vec::<String>::new());
+    let absent = "the envelope/id was always there and may be absent";
+    assert_eq!(breaks(&of(&["id"]), &of(&[])), [absent]);
+}
+
+#[test]
 fn a_new_type_or_version_is_no_break_and_one_that_is_gone_is() {
     let kept = holding(text());
     let mut grown = kept.clone();

@@ -1,7 +1,7 @@
 use crate::http::{Cursor, Id, Limit};
+use crate::routes::admin::network::Network;
 use crate::security::SecurityLog;
-use domain::policy::parse_network;
-use domain::{EmailAddress, InvalidValue, Timestamp, UserId};
+use domain::{EmailAddress, Timestamp, UserId};
 use projections::audit::{Filter, Kind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,20 +29,6 @@ pub(super) struct AuditParams {
     since: Option<Timestamp>,
     /// Before this moment.
     until: Option<Timestamp>,
-}
-
-/// A network as bans have it; a single address is one of 32 or 128 bits.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(example = &"203.0.113.0/24")]
-struct Network(#[schemars(with = "String")] ipnet::IpNet);
-
-impl TryFrom<String> for Network {
-    type Error = InvalidValue;
-
-    fn try_from(text: String) -> Result<Self, InvalidValue> {
-        parse_network(&text).map(Self)
-    }
 }
 
 impl AuditParams {

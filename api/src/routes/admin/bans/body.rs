@@ -1,8 +1,8 @@
 use crate::application::policy::Written;
 use crate::http::Id;
 use crate::openapi::schema::answers;
-use domain::policy::parse_network;
-use domain::{BanId, InvalidValue, Reason, Timestamp, UserId};
+use crate::routes::admin::network::Network;
+use domain::{BanId, Reason, Timestamp, UserId};
 use projections::permissions::AddressBanView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,19 +46,6 @@ pub(super) struct BanRequest {
     /// Until when; for ever if absent.
     #[serde(default)]
     pub(super) until: Option<Timestamp>,
-}
-
-/// A network in the form in which bans compare it.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-pub(super) struct Network(#[schemars(with = "String")] pub(super) ipnet::IpNet);
-
-impl TryFrom<String> for Network {
-    type Error = InvalidValue;
-
-    fn try_from(text: String) -> Result<Self, InvalidValue> {
-        parse_network(&text).map(Self)
-    }
 }
 
 pub(super) fn written(view: &AddressBanView) -> Written {

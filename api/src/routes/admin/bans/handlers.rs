@@ -1,4 +1,4 @@
-use super::body::{BanBody, BanRequest, Network, from_view, of_network, of_user, written};
+use super::body::{BanBody, BanRequest, from_view, of_network, of_user, written};
 use crate::application::policy;
 use crate::application::{App, Call, users};
 use crate::guard::ClientAddress;
@@ -8,6 +8,7 @@ use crate::http::{
 };
 use crate::routes::NoParams;
 use crate::routes::PageParams;
+use crate::routes::admin::network::Network;
 use crate::routes::admin::policy::{etag, headers};
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,5 +1,5 @@
 use crate::openapi::schema::answers;
-use domain::Timestamp;
+use domain::{Position, Timestamp};
 use projections::dead_letters::{DeadLetter, DeadLetterId, DeadLetterStatus, InvalidDeadLetterId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub(super) struct DeadLetterBody {
     /// A projection, or another follower of the journal.
     pub(super) consumer: String,
     /// The event's place in the journal.
-    pub(super) position: i64,
+    pub(super) position: Position,
     pub(super) event_id: Uuid,
     pub(super) event_type: String,
     pub(super) aggregate_type: String,
@@ -28,6 +28,7 @@ pub(super) struct DeadLetterBody {
     /// Why it failed; null while it only waits.
     pub(super) reason: Option<String>,
     /// How often it was tried.
+    #[schemars(range(min = 0))]
     pub(super) attempts: i32,
     /// Whether another try is under way.
     pub(super) retrying: bool,
@@ -54,7 +55,7 @@ pub(super) fn body(letter: DeadLetter) -> DeadLetterBody {
     DeadLetterBody {
         id: letter.id.to_string(),
         consumer: letter.id.consumer,
-        position: letter.id.position.bigint(),
+        position: letter.id.position,
         event_id: letter.event_id,
         event_type: letter.event_type,
         aggregate_type: letter.aggregate_type,

@@ -1,11 +1,11 @@
 use crate::http::Id;
-use crate::openapi::schema::answers;
+use crate::openapi::schema::{self, answers};
 use domain::policy::MAX_ROLES;
-use domain::policy::{Considered, Entry};
+use domain::policy::{Considered, Entry, MethodSelector};
 use domain::{PublicPathId, RoleName, RuleId, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -28,9 +28,16 @@ pub(super) struct ExplainRequest {
     #[schemars(length(max = MAX_ROLES))]
     pub(super) roles: Option<BTreeSet<RoleName>>,
     /// In capitals.
+    #[schemars(extend("enum" = methods()))]
     pub(super) method: String,
     /// The whole canonical path, without the query.
     pub(super) path: String,
+}
+
+/// What rules can name, and HEAD, which follows GET.
+fn methods() -> Vec<Value> {
+    let named = schema::words_of::<MethodSelector>();
+    named.into_iter().filter(|word| word != "*").chain([json!("HEAD")]).collect()
 }
 
 /// What would become of the request, and why.

@@ -11,6 +11,7 @@ answers!(ProjectionBody);
 pub(super) struct ProjectionBody {
     pub(super) name: String,
     /// Of the shape of its rows.
+    #[schemars(range(min = 1))]
     pub(super) version: i32,
     /// Everything up to this position is in its rows or among its dead letters.
     pub(super) position: Position,
