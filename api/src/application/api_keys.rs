@@ -60,7 +60,8 @@ pub async fn list(app: &App, user_id: UserId) -> Result<Vec<ShownApiKey>, Failur
     Ok(shown)
 }
 
-/// Gives a key out. `roles` are those that its owner acts with at the moment.
+/// Gives a key out. `roles` are those that its owner acts with at the moment, proved with a second factor
+/// or not.
 ///
 /// # Errors
 /// `scope_not_held`, `too_many_api_keys`; [`Failure::Invalid`] for a time that is over, or too late.
@@ -68,7 +69,7 @@ pub async fn issue(
     app: &App,
     call: &Call,
     user_id: UserId,
-    roles: &BTreeSet<RoleName>,
+    (roles, second_factor): (&BTreeSet<RoleName>, bool),
     new: NewApiKey,
 ) -> Result<Issued, Failure> {
     let now = (app.world.now)();
@@ -94,6 +95,7 @@ pub async fn issue(
         name: app.vault.seal(user_id, &new.name).await?,
         scopes: new.scopes,
         expires_at,
+        second_factor,
         hash: secret.hash(),
     };
     let executed = change(app, call, user_id, issue).await?;

@@ -46,6 +46,8 @@ pub struct UserAccess {
     pub ban: Option<Option<Timestamp>>,
     /// How often all their sessions have ended: those of another epoch are over.
     pub session_epoch: u32,
+    /// Whether a second factor is asked for.
+    pub has_second_factor: bool,
     /// The keys that programs act for them with.
     pub api_keys: Arc<BTreeMap<ApiKeyId, ApiKey>>,
 }
@@ -60,6 +62,7 @@ impl UserAccess {
             roles: Arc::new(user.roles.clone()),
             ban: user.ban.as_ref().map(|ban| ban.until),
             session_epoch: user.session_epoch,
+            has_second_factor: user.second_factor.is_asked_for(),
             api_keys: Arc::new(user.api_keys.clone()),
         }
     }

@@ -32,27 +32,25 @@ pub struct Member {
     pub via: Via,
     /// What they were granted, as far as it counts for what they showed.
     pub roles: Arc<BTreeSet<RoleName>>,
+    /// All that they were granted: whatever counts, nobody does what all of it together may not do.
+    pub granted: Arc<BTreeSet<RoleName>>,
 }
 
 /// What somebody showed to be let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// A token of a session: a person.
     Session {
         /// Which.
         id: SessionId,
-        /// When that person last proved who they are; absent when that is not known.
+        /// When that person last proved who they are, with a second factor if they have one; absent when that
+        /// is not known.
         proved_at: Option<Timestamp>,
-        /// Whether a role of theirs does not count, because it wants a second factor.
-        withheld: bool,
+        /// Whether they have a second factor, and proved themselves with one.
+        second_factor: bool,
     },
     /// A key: a program.
-    ApiKey {
-        /// Which.
-        id: ApiKeyId,
-        /// All that its owner was granted: a program may do nothing that its owner may not.
-        owner: Arc<BTreeSet<RoleName>>,
-    },
+    ApiKey(ApiKeyId),
 }
 
 /// Somebody who has signed in as a person.
@@ -63,8 +61,10 @@ pub enum Via {
 pub struct Person {
     /// Who, in which session.
     pub holder: Holder,
-    /// What they were granted.
+    /// What they were granted, as far as it counts.
     pub roles: Arc<BTreeSet<RoleName>>,
+    /// Whether they have a second factor, and proved themselves with one.
+    pub second_factor: bool,
 }
 
 impl Caller {
@@ -140,12 +140,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Person {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Member { user_id, via, roles } = Member::from_request_parts(parts, state).await?;
+        let Member { user_id, via, roles, .. } = Member::from_request_parts(parts, state).await?;
         match via {
-            Via::Session { id: session_id, .. } => {
-                Ok(Self { holder: Holder { user_id, session_id }, roles })
+            Via::Session { id: session_id, second_factor, .. } => {
+                Ok(Self { holder: Holder { user_id, session_id }, roles, second_factor })
             }
-            Via::ApiKey { .. } => Err(Problem::forbidden()),
+            Via::ApiKey(_) => Err(Problem::forbidden()),
         }
     }
 }

@@ -47,8 +47,9 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::policy::{CompiledPolicy, Verdict};
-use domain::{ApiKeyHash, ApiKeyId, SessionId, Timestamp, UserId};
+use domain::{ApiKeyHash, ApiKeyId, RoleName, SessionId, Timestamp, UserId};
 use permission::Admitted;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The longest path with its query: work on it comes before anybody is known.
@@ -139,20 +140,22 @@ fn judge(
 ) -> (Verdict, Result<(), Problem>) {
     // The policy itself knows that HEAD follows GET.
     let decide = |caller| policy.decide(caller, method.as_str(), path.canonical());
-    let verdict = match caller {
-        Caller::Member(Member { via: Via::ApiKey { owner, .. }, .. }) => {
-            match decide(domain::policy::Caller::SignedIn(owner)) {
-                denied @ Verdict::Denied { .. } => denied,
-                Verdict::Allowed { .. } => decide(caller.for_policy()),
+    let (verdict, withheld) = match caller {
+        // A role that does not count here, because a key leaves it out or it wants a second factor, opens
+        // nothing; what is denied to it stays denied.
+        Caller::Member(Member { roles, granted, .. }) if roles != granted => {
+            match decide(domain::policy::Caller::SignedIn(granted)) {
+                denied @ Verdict::Denied { .. } => (denied, false),
+                Verdict::Allowed { .. } => (decide(caller.for_policy()), true),
             }
         }
-        _ => decide(caller.for_policy()),
+        _ => (decide(caller.for_policy()), false),
     };
     let judged = match caller {
         _ if verdict.is_allowed() => Ok(()),
         Caller::Anonymous => Err(Problem::unauthenticated("Sign in first.")),
         // Something that they may do, once they have set one up and used it.
-        Caller::Member(Member { via: Via::Session { withheld: true, .. }, .. }) => {
+        Caller::Member(Member { via: Via::Session { .. }, .. }) if withheld => {
             Err(Problem::step_up_required())
         }
         Caller::Member(_) => Err(Problem::forbidden()),
@@ -252,16 +255,13 @@ async fn person(
     if !is_live && !signs_out {
         return Err(ended());
     }
-    let policy = edge.policy.current();
-    let wanting = policy.second_factor_roles();
-    let withheld = !session.second_factor && !wanting.is_disjoint(&user.roles);
-    let roles = if withheld {
-        Arc::new(user.roles.difference(wanting).cloned().collect())
-    } else {
-        Arc::clone(&user.roles)
-    };
-    let via = Via::Session { id: session_id, proved_at: session.proved_at, withheld };
-    Ok(Member { user_id, via, roles })
+    // A proof with a factor that was removed is none, and where there is one a password alone proves nothing.
+    let second_factor = session.second_factor && user.has_second_factor;
+    let proved_at = session.proved_at.filter(|_| second_factor || !user.has_second_factor);
+    let via = Via::Session { id: session_id, proved_at, second_factor };
+    let granted = Arc::clone(&user.roles);
+    let roles = counting(&granted, second_factor, edge.policy.current().second_factor_roles());
+    Ok(Member { user_id, via, roles, granted })
 }
 
 /// What a program may do now with a key of a user; one that was looked at before, without its secret.
@@ -283,15 +283,29 @@ async fn program(
         return Err(Problem::banned());
     }
     edge.key_uses.note(key_id, now);
-    let roles = key.scopes.intersection(&user.roles).cloned().collect();
-    let via = Via::ApiKey { id: key_id, owner: Arc::clone(&user.roles) };
-    Ok(Member { user_id, via, roles: Arc::new(roles) })
+    let scopes = Arc::new(key.scopes.intersection(&user.roles).cloned().collect());
+    let roles = counting(&scopes, key.second_factor, edge.policy.current().second_factor_roles());
+    let granted = Arc::clone(&user.roles);
+    Ok(Member { user_id, via: Via::ApiKey(key_id), roles, granted })
+}
+
+/// Of these roles those that count, with a second factor or without.
+fn counting(
+    roles: &Arc<BTreeSet<RoleName>>,
+    second_factor: bool,
+    wanting: &BTreeSet<RoleName>,
+) -> Arc<BTreeSet<RoleName>> {
+    if second_factor || wanting.is_disjoint(roles) {
+        Arc::clone(roles)
+    } else {
+        Arc::new(roles.difference(wanting).cloned().collect())
+    }
 }
 
 /// Who they are by now, of whom the request's beginning is a while ago.
 async fn still(edge: &Edge, member: &Member, now: Timestamp) -> Result<Member, Problem> {
     match &member.via {
         Via::Session { id, .. } => person(edge, member.user_id, *id, false, now).await,
-        Via::ApiKey { id, .. } => program(edge, member.user_id, *id, None, now).await,
+        Via::ApiKey(id) => program(edge, member.user_id, *id, None, now).await,
     }
 }

@@ -62,7 +62,7 @@ fn check(parts: &Parts, programs: bool) -> Result<(), Problem> {
         return Err(Problem::unauthenticated("Sign in first."));
     };
     let is_fresh = match &member.via {
-        Via::ApiKey { .. } => programs,
+        Via::ApiKey(_) => programs,
         Via::Session { proved_at, .. } => {
             let admitted: Option<&Admitted> = parts.extensions.get();
             let now = (admitted.ok_or_else(|| Problem::internal(&Unguarded))?.edge.world.now)();

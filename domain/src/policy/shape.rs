@@ -17,6 +17,9 @@ const SEGMENT: &str = "(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*|\
                        [.][A-Za-z0-9_~-][A-Za-z0-9._~-]*|\
                        [.][.][A-Za-z0-9._~-]+)";
 
+/// The name of a role.
+const ROLE: &str = "[A-Za-z0-9_-]{1,64}";
+
 /// An id as our routes take it.
 const ID: &str = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
 
@@ -67,7 +70,7 @@ impl PathShape {
         Self::parse(template, SEGMENT)
     }
 
-    /// The same where `{name}` is an id.
+    /// The same where `{role}` is the name of a role, and every other `{name}` an id.
     #[must_use]
     pub fn with_ids(template: &str) -> Self {
         Self::parse(template, ID)
@@ -89,7 +92,7 @@ impl PathShape {
                 shape.push_str(&format!("(?:/{SEGMENT})+"));
             } else if part.starts_with('{') {
                 shape.push_str(slash);
-                shape.push_str(parameter);
+                shape.push_str(if part == "{role}" { ROLE } else { parameter });
             } else {
                 shape.push_str(slash);
                 shape.push_str(&regex::escape(part));

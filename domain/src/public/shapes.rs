@@ -105,7 +105,7 @@ public!(UserEvent {
     SecondFactorUsed 1 {}
     RecoveryCodeUsed 1 {}
     SecondFactorRemoved 1 {}
-    ApiKeyIssued 1 { key_id, scopes, expires_at }
+    ApiKeyIssued 1 { key_id, scopes, expires_at, second_factor }
     ApiKeyRotated 1 { key_id, previous_until }
     ApiKeyRevoked 1 { key_id }
     UserErased 1 {}

@@ -23,6 +23,9 @@ pub struct ApiKey {
     pub scopes: BTreeSet<RoleName>,
     /// Until when it is accepted.
     pub expires_at: Timestamp,
+    /// Whether its owner had proved themselves with a second factor: only then roles that want one count.
+    #[serde(default)]
+    pub second_factor: bool,
     /// The hash of its secret.
     pub hash: ApiKeyHash,
     /// The hash of its secret before the last rotation, and until when that is accepted.
@@ -52,6 +55,8 @@ pub enum ApiKeyCommand {
         scopes: BTreeSet<RoleName>,
         /// Until when it is accepted.
         expires_at: Timestamp,
+        /// Whether its owner has proved themselves with a second factor.
+        second_factor: bool,
         /// The hash of its secret.
         hash: ApiKeyHash,
     },
@@ -76,14 +81,14 @@ impl User {
         now: Timestamp,
     ) -> Result<Vec<UserEvent>, UserRejection> {
         let event = match command {
-            ApiKeyCommand::Issue { key_id, name, scopes, expires_at, hash } => {
+            ApiKeyCommand::Issue { key_id, name, scopes, expires_at, second_factor, hash } => {
                 if self.api_keys.len() >= MAX_API_KEYS {
                     return Err(UserRejection::TooManyApiKeys);
                 }
                 if let Some(role) = scopes.difference(&self.roles).next() {
                     return Err(UserRejection::ScopeNotHeld { role: role.clone() });
                 }
-                UserEvent::ApiKeyIssued { key_id, name, scopes, expires_at, hash }
+                UserEvent::ApiKeyIssued { key_id, name, scopes, expires_at, second_factor, hash }
             }
             ApiKeyCommand::Rotate { key_id, hash } => {
                 let key = self.api_keys.get(&key_id).filter(|key| now < key.expires_at);
@@ -102,8 +107,9 @@ impl User {
 
 pub(super) fn apply(keys: &mut BTreeMap<ApiKeyId, ApiKey>, event: UserEvent) {
     match event {
-        UserEvent::ApiKeyIssued { key_id, name, scopes, expires_at, hash } => {
-            keys.insert(key_id, ApiKey { name, scopes, expires_at, hash, previous: None });
+        UserEvent::ApiKeyIssued { key_id, name, scopes, expires_at, second_factor, hash } => {
+            let previous = None;
+            keys.insert(key_id, ApiKey { name, scopes, expires_at, second_factor, hash, previous });
         }
         UserEvent::ApiKeyRotated { key_id, hash, previous_until } => {
             if let Some(key) = keys.get_mut(&key_id) {

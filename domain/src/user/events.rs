@@ -125,6 +125,9 @@ pub enum UserEvent {
         scopes: BTreeSet<RoleName>,
         /// Until when it is accepted.
         expires_at: Timestamp,
+        /// Whether its owner had proved themselves with a second factor.
+        #[serde(default)]
+        second_factor: bool,
         /// The hash of its secret.
         hash: ApiKeyHash,
     },

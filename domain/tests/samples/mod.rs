@@ -225,6 +225,7 @@ pub(crate) fn user() -> Vec<UserEvent> {
             name: sealed(),
             scopes: [role("analyst")].into(),
             expires_at: moment(),
+            second_factor: true,
             hash: hash(),
         },
         UserEvent::ApiKeyRotated { key_id: id(9), hash: hash(), previous_until: moment() },

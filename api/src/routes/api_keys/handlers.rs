@@ -35,8 +35,9 @@ pub(super) async fn issue(
     body: Body<IssueBody>,
 ) -> Result<Response, Problem> {
     let call = command.call(body.fingerprint);
+    let acting = (&*person.roles, person.second_factor);
     let (user_id, new) = (person.holder.user_id, body.value.try_into()?);
-    let issued = api_keys::issue(&app, &call, user_id, &person.roles, new).await?;
+    let issued = api_keys::issue(&app, &call, user_id, acting, new).await?;
     Ok((StatusCode::CREATED, shown(issued)).into_response())
 }
 

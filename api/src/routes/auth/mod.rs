@@ -20,14 +20,14 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
             public(14, POST, "/api/v1/auth/second-factor"),
             public(7, POST, "/api/v1/auth/(register|login|refresh|logout)"),
         ],
-        lifelines: &[Lifeline {
-            asking: Asking::Stranger,
-            method: POST,
-            path: "/api/v1/auth/login",
-        }],
+        lifelines: &[stranger("/api/v1/auth/login"), stranger("/api/v1/auth/second-factor")],
         ..Defaults::NONE
     },
 };
+
+const fn stranger(path: &'static str) -> Lifeline {
+    Lifeline { asking: Asking::Stranger, method: POST, path }
+}
 
 fn routes() -> OpenApiRouter<Arc<App>> {
     routes![

@@ -184,6 +184,7 @@ fn issue(number: u128, scope: &str) -> UserCommand {
         name: sealed("reports"),
         scopes: [role(scope)].into(),
         expires_at: at(1_000_000),
+        second_factor: false,
         hash: hash("1"),
     })
 }
@@ -194,6 +195,7 @@ fn issued(number: u128) -> UserEvent {
         name: sealed("reports"),
         scopes: [role("customer")].into(),
         expires_at: at(1_000_000),
+        second_factor: false,
         hash: hash("1"),
     }
 }

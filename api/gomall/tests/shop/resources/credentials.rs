@@ -312,6 +312,49 @@ async fn a_role_that_wants_a_second_factor_counts_only_with_one() {
 }
 
 #[tokio::test]
+async fn a_role_that_does_not_count_opens_nothing_and_stays_denied() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let (admin, person) = (shop.admin(&gomall).await, shop.customer(&gomall).await);
+    let (stock, wanting) = ("/api/v1/admin/stock", "/api/v1/admin/second-factor-roles");
+    let roles = format!("/api/v1/admin/users/{}/roles", person.id());
+    for role in ["staff", "intern"] {
+        admin.post(&roles, &json!({"role": role})).await.expect(StatusCode::OK);
+    }
+    let body = json!({"name": "k", "scopes": ["staff"]});
+    let issued = person.post_keyed(KEYS, &key(), &body).await;
+    let program = person.with_token(issued.expect(StatusCode::CREATED)["key"].as_str());
+    program.get(stock).await.expect(StatusCode::OK);
+    let deny = json!({"effect": "deny", "roles": ["intern"], "methods": ["GET"],
+                      "path": stock, "note": ""});
+    let denied = admin.post("/api/v1/admin/permission-rules", &deny).await;
+    let rule = denied.expect(StatusCode::CREATED)["id"].as_str().expect("an id").to_owned();
+    // Leaving the proof out is no way past what is denied.
+    admin.put(&format!("{wanting}/intern"), &json!({})).await.expect(StatusCode::NO_CONTENT);
+    person.get(stock).await.refused(403, "forbidden");
+    let rule = format!("/api/v1/admin/permission-rules/{rule}");
+    admin.delete(&rule).await.expect(StatusCode::NO_CONTENT);
+    person.get(stock).await.expect(StatusCode::OK);
+
+    // Nor is a key that was made without one, or a proof with one that is gone.
+    admin.put(&format!("{wanting}/staff"), &json!({})).await.expect(StatusCode::NO_CONTENT);
+    person.get(stock).await.refused(403, "step_up_required");
+    program.get(stock).await.refused(403, "forbidden");
+    let elsewhere = shop.sign_in(&gomall, &person).await;
+    let setup = person.send(Method::POST, FACTOR, &[], None).await.body;
+    let confirm = json!({"code": code(&setup, 0)});
+    person.post(&format!("{FACTOR}/confirm"), &confirm).await.expect(StatusCode::NO_CONTENT);
+    person.get(stock).await.expect(StatusCode::OK);
+    let issued = person.post_keyed(KEYS, &key(), &body).await;
+    let proved = person.with_token(issued.expect(StatusCode::CREATED)["key"].as_str());
+    proved.get(stock).await.expect(StatusCode::OK);
+    // A password of a moment ago takes no factor away that came since.
+    elsewhere.delete(FACTOR).await.refused(403, "step_up_required");
+    person.delete(FACTOR).await.expect(StatusCode::NO_CONTENT);
+    person.get(stock).await.refused(403, "step_up_required");
+}
+
+#[tokio::test]
 async fn a_reset_password_does_not_do_without_the_second_factor() {
     let shop = Shop::new().await;
     let gomall = shop.serve();

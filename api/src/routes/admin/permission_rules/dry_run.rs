@@ -19,11 +19,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 answers!(DryRunBody);
 
 /// The most flips that an answer lists.
 const MAX_FLIPS: usize = 200;
+
+/// Rules that are involved take a core for a while, also when nobody waits for the answer any more: never two.
+static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
 
 /// All rules as they might be; public paths and bans stay as they are.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -73,6 +77,7 @@ pub(super) async fn dry_run(
     State(app): State<Arc<App>>,
     body: Body<DryRunRequest>,
 ) -> Result<Json<DryRunBody>, Problem> {
+    let one = ONE_AT_A_TIME.try_acquire().map_err(|_| Problem::overloaded())?;
     let rules = body.value.rules;
     if rules.len() > MAX_RULES {
         return Err(Problem::invalid_field("/rules", format!("expected at most {MAX_RULES}")));
@@ -87,6 +92,7 @@ pub(super) async fn dry_run(
     let (current, recent) = (app.policy.current(), app.policy.recent().counted());
     // Compiling and judging is work for whoever has the time.
     let answer = tokio::task::spawn_blocking(move || {
+        let _until_done = one;
         let places =
             rules.iter().enumerate().map(|(place, (rule_id, _))| (*rule_id, place)).collect();
         let candidate = candidate(held.state, rules, &facts).map_err(Failure::refused)?;

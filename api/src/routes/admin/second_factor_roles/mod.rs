@@ -15,7 +15,7 @@ pub(in crate::routes) const RESOURCE: Resource = Resource {
     defaults: Defaults {
         lifelines: &[
             lifeline(GET, "/api/v1/admin/second-factor-roles"),
-            lifeline(DELETE, "/api/v1/admin/second-factor-roles/{id}"),
+            lifeline(DELETE, "/api/v1/admin/second-factor-roles/{role}"),
         ],
         ..Defaults::NONE
     },
