@@ -4,8 +4,8 @@ use crate::chance::Chance;
 use crate::world::rule_of;
 use cqrs_es::Aggregate as _;
 use domain::policy::{
-    Caller, CompiledPolicy, Effect, Lifeline, MAX_RULES, Policy, PolicyChange, PolicyCommand,
-    PolicyEvent, WayBack, canonical_path,
+    Asking, Caller, CompiledPolicy, Effect, Lifeline, MAX_RULES, Policy, PolicyChange,
+    PolicyCommand, PolicyEvent, WayBack, canonical_path,
 };
 use domain::{Facts, RoleName, Timestamp};
 use regex::bytes::RegexSetBuilder;
