@@ -81,7 +81,9 @@ pub async fn confirm(
 pub async fn remove(app: &App, call: &Call, user_id: UserId) -> Result<Executed, Failure> {
     let remove = UserCommand::SecondFactor(SecondFactorCommand::Remove);
     let plan = call.plan().step::<User>(&user_id, remove);
-    Ok(app.bus.execute(call.keyed(plan)).await?)
+    let executed = app.bus.execute(call.keyed(plan)).await?;
+    app.access.note_user_change(user_id, executed.version(0)).await;
+    Ok(executed)
 }
 
 /// Proves again who the person is: what is dear is done for them for a while.
