@@ -307,6 +307,9 @@ async fn a_role_that_wants_a_second_factor_counts_only_with_one() {
     let deny = json!({"effect": "deny", "roles": ["authenticated"], "methods": ["*"],
                       "path": "/api/v1/me/second-factor.*", "note": ""});
     admin.post(rules, &deny).await.refused(409, "last_administrator");
+    let deny = json!({"effect": "deny", "roles": ["*"], "methods": ["POST"],
+                      "path": "/api/v1/auth/second-factor", "note": ""});
+    admin.post(rules, &deny).await.refused(409, "last_administrator");
     let waived = admin.delete(&format!("{roles}/admin")).await;
     waived.expect(StatusCode::NO_CONTENT);
 }
