@@ -465,6 +465,28 @@ async fn a_program_acts_with_its_key_as_far_as_its_scopes_and_its_owner_go() {
 }
 
 #[tokio::test]
+async fn two_strangers_do_not_meet_under_one_key_and_what_one_does_with_an_account_is_found() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let (visitor, same) = (shop.visitor(&gomall), key());
+    let people = [shop.customer(&gomall).await, shop.customer(&gomall).await];
+    for person in &people {
+        let refresh = json!({"refresh_token": person.refresh_token});
+        let refreshed = visitor.post_keyed("/api/v1/auth/refresh", &same, &refresh).await;
+        assert_eq!(refreshed.expect(StatusCode::OK)["user"]["id"], person.user["id"]);
+    }
+    let change = json!({"current": PASSWORD, "new": "another quite long password"});
+    let changed = people[0].put("/api/v1/me/password", &change).await;
+    changed.expect(StatusCode::NO_CONTENT);
+    let admin = shop.admin(&gomall).await;
+    let path = format!("/api/v1/admin/audit?user_id={}&kind=change", people[0].id());
+    let found = admin.get_after(&path, changed.position()).await;
+    let items = found.expect(StatusCode::OK)["items"].as_array().expect("a list").clone();
+    let item = items.iter().find(|item| item["path"] == "/api/v1/me/password");
+    assert_eq!(item.expect("it is there")["address"], "127.0.0.1", "{}", found.text);
+}
+
+#[tokio::test]
 async fn a_repeated_registration_lets_in_nobody_whom_a_sign_in_would_not() {
     let shop = Shop::new().await;
     let gomall = shop.serve();
