@@ -1,5 +1,6 @@
 //! What a build carries with it and always answers alike: a picture, a document, a page's script.
 
+use super::accept::{ranges, weight};
 use axum::body::Bytes;
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
@@ -80,23 +81,11 @@ impl Asset {
 /// The comparison is the weak one, as RFC 9110 wants it here: a proxy that compresses weakens the tag of what
 /// has not changed.
 fn is_known(chosen: &Representation, headers: &HeaderMap) -> bool {
-    let mut tags = elements(headers, &IF_NONE_MATCH);
+    let values = headers.get_all(&IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
     tags.any(|tag| tag == "*" || chosen.etag == tag.strip_prefix("W/").unwrap_or(tag))
 }
 
 fn takes_gzip(headers: &HeaderMap) -> bool {
-    elements(headers, &ACCEPT_ENCODING).any(|coding| {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let refused = ["q=0", "q=0.0", "q=0.00", "q=0.000"].contains(&weight.trim());
-        name.trim().eq_ignore_ascii_case("gzip") && !refused
-    })
-}
-
-/// What a list in headers of one name holds.
-fn elements<'a>(
-    headers: &'a HeaderMap,
-    name: &'a axum::http::HeaderName,
-) -> impl Iterator<Item = &'a str> {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim)
+    weight(&ranges(headers, &ACCEPT_ENCODING), &["gzip"]).is_some_and(|weight| weight > 0)
 }

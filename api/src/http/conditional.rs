@@ -196,12 +196,17 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Option<Vec<&str>> {
     Some(tags.filter(|tag| !tag.is_empty()).take(MAX_TAGS).collect())
 }
 
-/// Reads a tag of ours, in the one spelling in which we write it.
+/// What proxies append to a tag, inside its quotes, when they compress the answer.
+const PROXIES_SUFFIXES: [&str; 4] = ["-gzip", "-br", "-zstd", "-deflate"];
+
+/// Reads a tag of ours, in the one spelling in which we write it or in what a proxy makes of it.
 fn parse(tag: &str) -> Option<Etag> {
     let strong = tag.strip_prefix("W/").unwrap_or(tag);
-    let (version, position) = strong.strip_prefix('"')?.strip_suffix('"')?.split_once('.')?;
+    let ours = strong.strip_prefix('"')?.strip_suffix('"')?;
+    let ours = PROXIES_SUFFIXES.iter().find_map(|suffix| ours.strip_suffix(suffix)).unwrap_or(ours);
+    let (version, position) = ours.split_once('.')?;
     let etag = Etag { version: version.parse().ok()?, position: position.parse().ok()? };
-    (etag.to_string() == strong).then_some(etag)
+    (format!("{}.{}", etag.version, etag.position) == ours).then_some(etag)
 }
 
 #[cfg(test)]

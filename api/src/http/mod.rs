@@ -10,12 +10,14 @@
 //! | [`KeyedCommand`] | the same where the key is required (◆) | the same |
 //! | [`IfMatch`] | the version a change is based on | 428, later 412 |
 //! | [`IfNoneMatch`] | answers a GET with 200 or 304 | – |
+//! | [`Language`] | the language that the caller likes best | – |
 //! | [`AtLeast`] | the position a read must have reached | 422, later 503 |
 //!
 //! Each of them also says into the OpenAPI document what it takes (`openapi::takes`).
 //!
 //! Answers are [`Json`], [`List`], [`Etag`], [`Position`], [`Replayed`]; refusals are [`Problem`].
 
+mod accept;
 mod asset;
 mod body;
 mod canonical;
@@ -24,6 +26,7 @@ mod conditional;
 mod decode;
 mod idempotency;
 mod json;
+mod language;
 mod list;
 mod path;
 mod position;
@@ -39,11 +42,13 @@ pub use command::{Command, KeyedCommand, done};
 pub use conditional::{Etag, IfMatch, IfNoneMatch};
 pub use idempotency::IDEMPOTENCY_KEY;
 pub use json::{Fingerprint, JSON_UTF8, Json, SECRET_MEMBERS};
+pub use language::Language;
 pub use list::{Cursor, DEFAULT_LIMIT, Limit, List, MAX_LIMIT};
 pub use path::{Id, Path};
 pub use position::{AtLeast, GOMALL_POSITION, POLICY_VERSION, PolicyVersion, Position, Replayed};
 pub use problem::{FieldError, PROBLEM_JSON, Problem};
 
+pub(crate) use accept::{ranges, weight};
 pub(crate) use canonical::Unguarded;
 pub(crate) use position::number;
 pub(crate) use problem::normalized;

@@ -3,25 +3,26 @@ use crate::application::accounts::{self, Credentials, SignUp};
 use crate::application::{App, sessions};
 use crate::auth::ACCESS_TOKEN_SECONDS;
 use crate::guard::{ClientDevice, Person};
-use crate::http::{Body, Command, Json, MAX_SIGN_IN_BYTES, Position, Problem, Replayed, done};
+use crate::http::{
+    Body, Command, Json, Language, MAX_SIGN_IN_BYTES, Position, Problem, Replayed, done,
+};
 use crate::routes::{NoParams, users};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use domain::Locale;
 use std::sync::Arc;
 
 /// Makes an account with the role `customer` and signs it in.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", responses((status = 201, body = SignedIn)))]
 pub(super) async fn register(
     State(app): State<Arc<App>>,
-    headers: http::HeaderMap,
+    Language(preferred): Language,
     ClientDevice(device): ClientDevice,
     command: Command,
     body: Body<RegisterBody, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
     let RegisterBody { email, password, name, locale } = body.value;
-    let locale = locale.unwrap_or_else(|| preferred_locale(&headers));
+    let locale = locale.unwrap_or(preferred);
     let sign_up = SignUp { email, password, name, locale };
     let call = command.call(body.fingerprint).of(sign_up.email.as_str());
     let signed_in = accounts::register(&app, &call, sign_up, device).await?;
@@ -102,23 +103,4 @@ async fn answer(app: &App, signed_in: sessions::SignedIn) -> Result<Response, Pr
         refresh_token: signed_in.refresh_token,
     };
     Ok((parts, Json(body)).into_response())
-}
-
-/// Of the languages that we write the one that `Accept-Language` likes best, else English.
-fn preferred_locale(headers: &http::HeaderMap) -> Locale {
-    let accepted = headers.get(http::header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    let ranges = accepted.into_iter().flat_map(|list| list.split(','));
-    let mut spoken: Vec<(f32, Locale)> = ranges
-        .filter_map(|range| {
-            let (tag, weight) = range.split_once(';').unwrap_or((range, "q=1"));
-            let language = tag.trim().split('-').next()?.to_ascii_lowercase();
-            let weight: f32 = weight.trim().strip_prefix("q=")?.parse().ok()?;
-            // Zero means "not this one".
-            (weight > 0.0).then_some((weight, Locale::parse(language).ok()?))
-        })
-        .collect();
-    // Stable, so that of equals the one that is named first stays first.
-    spoken.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    let preferred = spoken.into_iter().next().map(|(_, locale)| locale);
-    preferred.unwrap_or_else(|| Locale::parse("en").expect("we write English"))
 }

@@ -2,7 +2,7 @@ use super::body::EventPage;
 use super::params::{AggregateType, EventLimit, EventParams, MAX_EVENTS, Types};
 use crate::application::App;
 use crate::guard::{Fresh, Permission};
-use crate::http::{AtLeast, JSON_UTF8, Params, Problem};
+use crate::http::{AtLeast, JSON_UTF8, Params, Problem, ranges, weight};
 use axum::BoxError;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -63,9 +63,7 @@ pub(super) async fn list(
 
 /// Whether the caller names NDJSON among what it takes.
 fn wants_lines(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut ranges = values.flat_map(|value| value.split(','));
-    ranges.any(|range| range.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(NDJSON))
+    weight(&ranges(headers, &ACCEPT), &[NDJSON]).is_some_and(|weight| weight > 0)
 }
 
 fn page(events: &[Arc<RecordedEvent>], after: Position) -> Vec<u8> {
