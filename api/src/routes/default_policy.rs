@@ -47,7 +47,6 @@ pub(super) const COMMON: Defaults = Defaults {
         ),
     ],
     public_paths: &[
-        public(1, GET, "/"),
         public(11, GET, "/api/v1/flash-sales(/[^/]+)?"),
         public(13, ANY, "/sandbox/.*"),
     ],

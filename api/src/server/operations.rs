@@ -6,13 +6,14 @@ use crate::guard::TrustedProxies;
 use crate::history::TOLD_FOR;
 use crate::progress::Stuck;
 use crate::readiness::Readiness;
-use crate::routes::root::{Root, ShowsMetrics, operations_router};
+use crate::routes::root::{Progress, Root, ShowsMetrics, operations_router};
 use crate::settings::OperationsArgs;
 use crate::shop::Shop;
 use crate::supervisor::Tasks;
 use crate::telemetry::Metrics;
 use ::nats::{RelayState, RelayStatus};
 use commands::journal::OtherHistory;
+use projections::Checkpoints;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -49,6 +50,7 @@ impl OperationsListener {
 pub struct Operations {
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
+    checkpoints: Checkpoints,
     nats: async_nats::Client,
     relay: watch::Receiver<RelayStatus>,
     other_history: watch::Receiver<OtherHistory>,
@@ -66,6 +68,7 @@ impl Operations {
         Self {
             readiness: Arc::default(),
             metrics,
+            checkpoints: shop.app.checkpoints.clone(),
             nats,
             relay,
             other_history,
@@ -104,13 +107,24 @@ impl Operations {
     pub(super) fn root(&self, shows_metrics: ShowsMetrics) -> Arc<Root> {
         let (nats, relay) = (self.nats.clone(), self.relay.clone());
         let (other_history, stuck) = (self.other_history.clone(), self.stuck.clone());
-        let tasks = self.tasks.clone();
+        let (tasks, checkpoints) = (self.tasks.clone(), self.checkpoints.clone());
         Arc::new(Root {
             readiness: Arc::clone(&self.readiness),
             degraded: Box::new(move || degraded(&nats, &relay, &other_history, &stuck, &tasks)),
+            progress: Box::new(move || progress(&checkpoints)),
             metrics: Arc::clone(&self.metrics),
             shows_metrics,
         })
+    }
+}
+
+fn progress(checkpoints: &Checkpoints) -> Progress {
+    let positions = checkpoints.positions();
+    let position = |name: &str| positions.get(name).copied().unwrap_or_default();
+    let names = projections::ALL.iter().map(|projection| projection.name());
+    Progress {
+        journal: *checkpoints.journal_head().borrow(),
+        read_models: names.map(|name| (name, position(name))).collect(),
     }
 }
 
