@@ -2,9 +2,14 @@
 //! repair the shop.
 
 use super::{App, Call, Failure, administrators};
+use crate::access::POLICY_ID;
 use commands::bus::{ExecuteError, Executed};
+use domain::policy::{Policy, RoleSelector};
 use domain::user::{User, UserCommand};
-use domain::{Rejection, RejectionKind, Timestamp, UserId};
+use domain::{Rejection, RejectionKind, RoleName, Timestamp, UserId};
+
+/// The roles that every shop has, also one whose rules are all its own.
+const BUILT_IN: [&str; 5] = ["admin", "analyst", "customer", "service", "staff"];
 
 /// How often a plan is made anew because the other administrator, or the policy, has changed meanwhile.
 const MAX_PLANS: u32 = 4;
@@ -13,7 +18,7 @@ const MAX_PLANS: u32 = 4;
 /// other processes follow the journal.
 ///
 /// # Errors
-/// Also `last_administrator`, and `until` for a ban that is over before it begins.
+/// Also `last_administrator`, `unknown_role`, and `until` for a ban that is over before it begins.
 pub async fn change(
     app: &App,
     call: &Call,
@@ -25,6 +30,11 @@ pub async fn change(
         && let Err(over) = check_until(app, *until)
     {
         return app.refuse(look(), over).await;
+    }
+    if let UserCommand::GrantRole { role } = &command
+        && !is_known(app, role).await?
+    {
+        return app.refuse(look(), Failure::refused(UnknownRole)).await;
     }
     let mut outcome = Err(ExecuteError::Contended);
     for _ in 0..MAX_PLANS {
@@ -66,12 +76,40 @@ pub async fn lift_ban(
     app.refuse(plan, Failure::NotFound).await.map(Some)
 }
 
+/// Whether the role means something: it is one of those that every shop has, or a rule names it. What callers have by
+/// nature is for the user to refuse.
+///
+/// A rule that goes at the same moment may leave a role that means nothing, which is harmless.
+async fn is_known(app: &App, role: &RoleName) -> Result<bool, Failure> {
+    if role.is_reserved() || BUILT_IN.contains(&role.as_str()) {
+        return Ok(true);
+    }
+    let policy = app.bus.load::<Policy>(POLICY_ID).await?.state;
+    let mut named = policy.rules.values().flat_map(|held| &held.rule.roles);
+    Ok(named.any(|named| matches!(named, RoleSelector::Role(named) if named == role)))
+}
+
 /// A ban that is over before it begins is a mistake.
 pub(super) fn check_until(app: &App, until: Option<Timestamp>) -> Result<(), Failure> {
     if until.is_none_or(|until| (app.world.now)() < until) {
         Ok(())
     } else {
         Err(Failure::invalid("until", "expected a time to come"))
+    }
+}
+
+/// No rule names the role, so it would give nothing: probably it is misspelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no rule names this role")]
+struct UnknownRole;
+
+impl Rejection for UnknownRole {
+    fn code(&self) -> &'static str {
+        "unknown_role"
+    }
+
+    fn kind(&self) -> RejectionKind {
+        RejectionKind::Invalid
     }
 }
 
