@@ -14,7 +14,7 @@ pub use config::{Provider, ShopConfig, Workers};
 pub use schema::check_schema;
 
 use crate::access::{self, JournalAccess};
-use crate::application::{App, InFlight};
+use crate::application::{App, Declines, InFlight};
 use crate::auth::{AccessTokens, Brake, Keys, NumberedTokens, Passwords, Purpose, SignInPlaces};
 use crate::dead_letters;
 use crate::directory::{AccountDirectory, OrderDirectory, ShopDirectory};
@@ -318,6 +318,7 @@ impl Shop {
             brake: Brake::default(),
             places: SignInPlaces::new(&keys, pool.clone()),
             code_brake: Brake::default(),
+            declines: Declines::default(),
             key_uses,
             security,
             lifelines: default_policy::lifelines(),

@@ -1,7 +1,7 @@
 //! From the cart to an order, and to its first payment.
 
 use super::payments::{self, Asked, Instrument};
-use super::{App, Call, Failure};
+use super::{App, Call, Failure, Payer};
 use crate::limits::network;
 use commands::bus::Loaded;
 use commands::checkout::{self, Checkout, StartedPayment};
@@ -52,7 +52,8 @@ pub struct CheckedOut {
 /// the money is asked for as well. A caller who leaves cuts nothing off.
 ///
 /// # Errors
-/// [`Failure::InProgress`] while the same call is being worked on; what the checkout refuses.
+/// [`Failure::InProgress`] while the same call is being worked on; [`Failure::TooManyDeclines`] with a payment; what the
+/// checkout refuses.
 ///
 /// # Panics
 /// Without a key, which no edge may let through.
@@ -76,6 +77,15 @@ async fn place_and_pay(
     let key = call.request_key().expect("a checkout has a key");
     let order_id = call.new_id("order", app.world);
     let payment = request.payment.map(|payment| (call.new_id("payment", app.world), payment));
+    let payer = payment.as_ref().map(|(_, Instrument { token, .. })| Payer {
+        order_id,
+        user_id: member_id,
+        from: request.from,
+        token,
+    });
+    if let Some(Err(braked)) = payer.map(|payer| app.declines.check(payer)) {
+        app.refuse(call.keyed(call.plan().look::<Order>(&order_id)), braked).await?;
+    }
     let checkout = Checkout {
         customer_id: member_id,
         cart_id: CartId::of(member_id),
@@ -95,10 +105,10 @@ async fn place_and_pay(
     let placed = checkout::place_order(&app.bus, &checkout, &call.context, key).await?;
     let mut order = placed.order;
     let mut paid = None;
-    if let Some((payment_id, payment)) = payment {
+    if let (Some((payment_id, payment)), Some(payer)) = (&payment, payer) {
         let attempt = if placed.replayed { Attempt::Again } else { Attempt::First };
         let asked =
-            payments::ask(&app, payment_id, order_id, payment, attempt, &call.context).await?;
+            payments::ask(&app, *payment_id, payer, payment.method, attempt, &call.context).await?;
         order = app.bus.load(&order_id).await?;
         paid = Some(asked);
     }

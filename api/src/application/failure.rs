@@ -51,6 +51,12 @@ pub enum Failure {
         /// When the next one may be made.
         wait: Duration,
     },
+    /// Too many cards were declined, of this order, user, network or card.
+    #[error("too many declines")]
+    TooManyDeclines {
+        /// When the next attempt may be made.
+        wait: Duration,
+    },
     /// The password is right; a code of the second factor is asked for.
     #[error("a second factor is asked for")]
     SecondFactorRequired {

@@ -24,6 +24,7 @@ mod call;
 pub mod carts;
 pub mod checkouts;
 pub mod credentials;
+mod declines;
 mod failure;
 mod in_flight;
 pub mod payments;
@@ -34,6 +35,7 @@ pub mod sessions;
 pub mod users;
 
 pub use call::{Call, CommandKey};
+pub use declines::{Declines, Payer};
 pub use failure::Failure;
 pub use in_flight::InFlight;
 
@@ -93,6 +95,8 @@ pub struct App {
     pub places: SignInPlaces,
     /// Brakes guessing codes of second factors.
     pub code_brake: Brake,
+    /// Which cards were declined.
+    pub declines: Declines,
     /// The payment provider.
     pub provider: Arc<HttpProvider>,
     /// What the payment provider signs its notifications with; none are taken without.

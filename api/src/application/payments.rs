@@ -1,12 +1,13 @@
 //! Paying an order, and hearing from the provider.
 
-use super::{App, Call, Failure};
+use super::{App, Call, Declines, Failure, Payer};
 use commands::bus::{Context, Loaded};
 use commands::payments::{self, Attempt, Charge, ProviderAnswer};
 use domain::order::Order;
 use domain::payment::{Payment, PaymentStatus};
 use domain::{OrderId, PaymentId, Position, UserId};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -52,12 +53,12 @@ pub struct Paid {
     pub replayed: bool,
 }
 
-/// Pays an order of `member_id`. A decline is an outcome: the order stays payable. A payment that waits for
+/// Pays an order of `member_id`, who is at `from` (none for load generators). A decline is an outcome: the order stays payable. A payment that waits for
 /// the customer to confirm it is called off first. A caller who leaves cuts nothing off.
 ///
 /// # Errors
 /// [`Failure::NotFound`] when the order is not theirs, [`Failure::InProgress`] while the same call is being
-/// worked on; what the order refuses.
+/// worked on, [`Failure::TooManyDeclines`]; what the order refuses.
 ///
 /// # Panics
 /// Without a key, which no edge may let through.
@@ -66,11 +67,12 @@ pub async fn pay(
     call: Call,
     member_id: UserId,
     order_id: OrderId,
+    from: Option<IpAddr>,
     instrument: Instrument,
 ) -> Result<Paid, Failure> {
     let key = call.key.expect("a payment has a key");
     let in_flight = app.in_flight.clone();
-    in_flight.run(key, start_and_ask(app, call, member_id, order_id, instrument)).await
+    in_flight.run(key, start_and_ask(app, call, member_id, order_id, from, instrument)).await
 }
 
 async fn start_and_ask(
@@ -78,6 +80,7 @@ async fn start_and_ask(
     call: Call,
     member_id: UserId,
     order_id: OrderId,
+    from: Option<IpAddr>,
     instrument: Instrument,
 ) -> Result<Paid, Failure> {
     // Whose an order is never changes: this says the same before and after the first outcome.
@@ -87,12 +90,17 @@ async fn start_and_ask(
     }
     let key = call.request_key().expect("a payment has a key");
     let payment_id = call.new_id("payment", app.world);
-    let method = instrument.method;
+    let Instrument { method, token } = &instrument;
+    let payer = Payer { order_id, user_id: member_id, from, token };
+    if let Err(braked) = app.declines.check(payer) {
+        let plan = call.plan().look::<Payment>(&payment_id).look::<Order>(&order_id);
+        app.refuse(call.keyed(plan), braked).await?;
+    }
     let (bus, provider) = (&app.bus, &*app.provider);
     let started =
         payments::start(bus, provider, order_id, payment_id, method, &call.context, key).await?;
     let attempt = if started.replayed { Attempt::Again } else { Attempt::First };
-    let asked = ask(&app, payment_id, order_id, instrument, attempt, &call.context).await?;
+    let asked = ask(&app, payment_id, payer, method, attempt, &call.context).await?;
     let position = asked.position.max(started.position);
     Ok(Paid { asked, position, replayed: started.replayed })
 }
@@ -104,8 +112,8 @@ async fn start_and_ask(
 pub(super) async fn ask(
     app: &Arc<App>,
     payment_id: PaymentId,
-    order_id: OrderId,
-    instrument: Instrument,
+    payer: Payer<'_>,
+    method: &str,
     attempt: Attempt,
     context: &Context,
 ) -> Result<Asked, Failure> {
@@ -113,8 +121,9 @@ pub(super) async fn ask(
     let Some(amount) = payment.state.amount else { return Err(Failure::NotFound) };
     let deadline = Instant::now() + WAIT_FOR_OUTCOME;
     // What is not pending any more was asked before: this is a replay, or settlement was faster.
-    if payment.state.status == PaymentStatus::Pending {
-        let Instrument { method, token } = instrument;
+    let is_ours = payment.state.status == PaymentStatus::Pending;
+    if is_ours {
+        let (order_id, token) = (payer.order_id, payer.token.to_owned());
         let charge = Charge { payment_id, order_id, amount, method: method.to_owned(), token };
         let (app, context) = (Arc::clone(app), context.clone());
         let asking = tokio::spawn(async move {
@@ -136,8 +145,24 @@ pub(super) async fn ask(
         }
         tokio::time::sleep(OUTCOME_POLL).await;
     };
+    if is_ours {
+        note(&app.declines, payer, payment.state.status);
+    }
     let position = app.position_of::<Payment>(&payment_id, payment.sequence).await?;
     Ok(Asked { payment_id, payment, position })
+}
+
+fn note(declines: &Declines, payer: Payer<'_>, status: PaymentStatus) {
+    match status {
+        PaymentStatus::Declined => declines.declined(payer),
+        PaymentStatus::Authorized | PaymentStatus::Captured => declines.succeeded(payer),
+        // Nobody has said anything about the card.
+        PaymentStatus::Pending
+        | PaymentStatus::Unknown
+        | PaymentStatus::ActionRequired
+        | PaymentStatus::Failed
+        | PaymentStatus::Voided => {}
+    }
 }
 
 /// What a provider says of its own accord.

@@ -186,6 +186,15 @@ impl Problem {
             .retry_after(wait.as_secs() + 1)
     }
 
+    /// 429: too many payments were declined, of this order, user, address or card; the next one may be tried after
+    /// `wait`.
+    #[must_use]
+    pub fn too_many_declines(wait: Duration) -> Self {
+        let detail = "Too many payments were declined. Wait, or ask the bank that issued the card.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_declines", detail)
+            .retry_after(wait.as_secs() + 1)
+    }
+
     /// 429: too many requests; `retry_after_seconds` is when the next one may pass.
     #[must_use]
     pub fn rate_limited(retry_after_seconds: u64) -> Self {

@@ -126,6 +126,15 @@ impl MailKind {
         self.row().0
     }
 
+    /// Whether one thing can have these news many times within the hour, of which one mail is enough.
+    pub(super) fn comes_again_and_again(self) -> bool {
+        match self {
+            Self::Order(OrderNews::PaymentDeclined) => true,
+            Self::Order(OrderNews::Confirmation | OrderNews::PaymentReceived)
+            | Self::Account(_) => false,
+        }
+    }
+
     /// The kind of that name in the database, if this build knows it.
     pub(super) fn named(name: &str) -> Option<Self> {
         KINDS.iter().find(|(_, known, _)| *known == name).map(|(kind, _, _)| *kind)

@@ -37,11 +37,24 @@ impl Taken {
     }
 }
 
-/// Puts a mail into the queue, unless it has been there.
+/// Within what news that come again and again are told once, about the same thing.
+const TOLD_ONCE_IN: Duration = Duration::from_secs(3600);
+
+/// Puts a mail into the queue, unless it has been there. News that come again and again are told once within an hour;
+/// whichever workers hear of them meet at the place that the thing has in that hour, as recipients have theirs.
 pub(super) async fn enqueue(pool: &PgPool, mail: &Mail) -> Result<(), sqlx::Error> {
     let queued = sqlx::query(
-        "insert into mails (event_id, position, order_id, kind, state, lease_until, message_id, attempts)
-         values ($1, $2, $3, $4, 'waiting', clock_timestamp(), $5, 0)
+        "with place as (
+           insert into mails_of_an_hour as h (recipient, began_at, mails)
+           select $4::text || '/' || ($3::uuid)::text, clock_timestamp(), 1
+            where $7::boolean and not exists (select from mails where event_id = $1::uuid)
+           on conflict (recipient) do update set began_at = clock_timestamp()
+            where h.began_at <= clock_timestamp() - make_interval(secs => $6)
+           returning recipient)
+         insert into mails (event_id, position, order_id, kind, state, lease_until, message_id, attempts, problem)
+         select $1, $2, $3::uuid, $4::text, case when is_told then 'skipped' else 'waiting' end, clock_timestamp(), $5, 0,
+                case when is_told then 'told within the hour' end
+           from (select $7::boolean and not exists (select from place) as is_told) as news
          on conflict (event_id) do nothing",
     )
     .bind(mail.event_id)
@@ -49,6 +62,8 @@ pub(super) async fn enqueue(pool: &PgPool, mail: &Mail) -> Result<(), sqlx::Erro
     .bind(mail.about)
     .bind(mail.kind.as_str())
     .bind(&mail.message_id)
+    .bind(TOLD_ONCE_IN.as_secs_f64())
+    .bind(mail.kind.comes_again_and_again())
     .execute(pool);
     within(queued).await?;
     Ok(())

@@ -256,6 +256,31 @@ async fn each_step_of_an_order_sends_its_mail_to_the_customer() {
 }
 
 #[tokio::test]
+async fn declines_of_one_order_are_told_once_an_hour_by_all_workers() {
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let workers = [office.start(smtp(&sink)), office.start(smtp(&sink))];
+    let orders = [office.place(), office.place()];
+    for _ in 0..6 {
+        for order in orders {
+            office.payment_ended(order, PaymentEnd::Declined);
+        }
+    }
+    office.settle(4).await;
+    eventually("the others are skipped", async || office.count("skipped").await == 10).await;
+    let declined = |subject: &&String| subject.contains("declined");
+    assert_eq!(subjects(&sink).iter().filter(declined).count(), orders.len());
+    // An hour later it is news again.
+    let later = "update mails_of_an_hour set began_at = began_at - interval '1 hour'";
+    sqlx::query(later).execute(&office.shop.pool).await.expect("it is valid");
+    office.payment_ended(orders[0], PaymentEnd::Declined);
+    office.settle(5).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_reader_of_chinese_gets_chinese() {
     let mut office = Office::open().await;
     office.people.chinese = true;

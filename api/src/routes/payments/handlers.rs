@@ -1,7 +1,7 @@
 use super::body::{PaymentBody, PaymentRequest};
 use crate::application::App;
 use crate::application::payments;
-use crate::guard::Member;
+use crate::guard::{LimitedAddress, Member};
 use crate::http::{Body, Etag, Id, Json, KeyedCommand, Path, Position, Problem, Replayed};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,12 +15,13 @@ use std::sync::Arc;
 pub(super) async fn pay(
     State(app): State<Arc<App>>,
     member: Member,
+    LimitedAddress(from): LimitedAddress,
     Path(Id(order_id)): Path<Id<OrderId>>,
     command: KeyedCommand,
     body: Body<PaymentRequest>,
 ) -> Result<Response, Problem> {
     let call = command.call(body.fingerprint);
-    let paid = payments::pay(app, call, member.user_id, order_id, body.value.into()).await?;
+    let paid = payments::pay(app, call, member.user_id, order_id, from, body.value.into()).await?;
     let etag = Etag::new(paid.asked.payment.sequence, paid.position);
     let parts = (Position(paid.position), etag, Replayed(paid.replayed));
     Ok((StatusCode::CREATED, parts, Json(PaymentBody::new(paid.asked)?)).into_response())
