@@ -163,20 +163,25 @@ impl<'a> Lines<'a> {
     fn is_open(&mut self, policy: &Policy, line: usize, roles: &BTreeSet<RoleName>) -> bool {
         let Lifeline { asking, method, .. } = self.lifelines[line];
         let counting: BTreeSet<RoleName>;
-        let caller = match asking {
-            Asking::Stranger => Caller::Anonymous,
-            Asking::Administrator => Caller::SignedIn(roles),
+        // What is denied to a role stays denied to whom it does not count for.
+        let (allowed_as, denied_as) = match asking {
+            Asking::Stranger => (Caller::Anonymous, Caller::Anonymous),
+            Asking::Administrator => (Caller::SignedIn(roles), Caller::SignedIn(roles)),
             // Nothing is to be set up.
             Asking::Newcomer if roles.is_disjoint(&policy.second_factor_roles) => return true,
             Asking::Newcomer => {
                 counting = roles.difference(&policy.second_factor_roles).cloned().collect();
-                Caller::SignedIn(&counting)
+                (Caller::SignedIn(&counting), Caller::SignedIn(roles))
             }
         };
         let names = |methods: &[MethodSelector]| methods.iter().any(|named| named.matches(method));
         let mut allowed = false;
         for held in policy.rules.values() {
             let rule = &held.rule;
+            let caller = match rule.effect {
+                Effect::Allow => allowed_as,
+                Effect::Deny => denied_as,
+            };
             let is_about = rule.roles.iter().any(|selector| caller.is_meant_by(selector));
             if !is_about || !names(&rule.methods) {
                 continue;

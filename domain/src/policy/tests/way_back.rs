@@ -285,12 +285,14 @@ fn gets_in(policy: &Policy, roles: &BTreeSet<RoleName>) -> bool {
             let path = lifeline.path.replace("{id}", &id.to_string());
             let path = canonical_path(&path).expect("a canonical path");
             let counting = roles.difference(&policy.second_factor_roles).cloned().collect();
-            let caller = match lifeline.asking {
-                Asking::Stranger => Caller::Anonymous,
-                Asking::Newcomer => Caller::SignedIn(&counting),
-                Asking::Administrator => Caller::SignedIn(roles),
+            // As the guard does: what is denied to a role that does not count stays denied.
+            let callers = match lifeline.asking {
+                Asking::Stranger => vec![Caller::Anonymous],
+                Asking::Newcomer => vec![Caller::SignedIn(&counting), Caller::SignedIn(roles)],
+                Asking::Administrator => vec![Caller::SignedIn(roles)],
             };
-            compiled.decide(caller, lifeline.method, path).is_allowed()
+            let is_allowed = |caller| compiled.decide(caller, lifeline.method, path).is_allowed();
+            callers.into_iter().all(is_allowed)
         })
     })
 }
