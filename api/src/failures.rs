@@ -28,6 +28,7 @@ impl From<Failure> for Problem {
             }
             Failure::NotFound => Self::not_found(),
             Failure::BadCredentials => Self::bad_credentials(),
+            Failure::NobodysCredentials => Self::bad_credentials().unexamined(),
             Failure::TooManyAttempts { wait } => Self::too_many_attempts(wait),
             Failure::TooManyDeclines { wait } => Self::too_many_declines(wait),
             Failure::SecondFactorRequired { challenge } => Self::second_factor_required(challenge),

@@ -103,7 +103,7 @@ pub async fn sign_in(
     let Credentials { email, password, code } = credentials;
     if app.passwords.is_too_long(&password) {
         // Found without a look at the account: how long that takes would tell whether there is one.
-        return Err(Failure::BadCredentials);
+        return Err(Failure::NobodysCredentials);
     }
     let attempt = attempt(app, &email, device.address).await?;
     let found =
@@ -137,6 +137,12 @@ pub async fn sign_in(
         return Err(Failure::SecondFactorRequired { challenge });
     };
     second_factor::sign_in(app, call, user_id, user, created_at, &code, device).await
+}
+
+/// Whose challenge it is, if it is one of ours, over or not.
+#[must_use]
+pub fn challenged(app: &App, challenge: &str) -> Option<UserId> {
+    app.challenges.verify(challenge).map(|(user_id, _)| user_id.into())
 }
 
 /// Goes on signing in with a code of the second factor, where the challenge stands for the password.

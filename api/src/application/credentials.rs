@@ -36,6 +36,7 @@ pub async fn change_password(
         let same = app.passwords.verify(new, hash).await?;
         return if same { Ok(first) } else { Err(Failure::KeyReused) };
     }
+    app.passwords.check_length(&new, "new")?;
     prove_password(app, holder, &user.state, current, "current", from).await?;
     let password = hash_of_new(app, holder.user_id, &user.state, new).await?;
     let epoch = user.state.session_epoch.saturating_add(1);

@@ -45,6 +45,9 @@ pub enum Failure {
     /// E-mail address and password do not belong together.
     #[error("the credentials are wrong")]
     BadCredentials,
+    /// The same, found without a look at either: the password is longer than any.
+    #[error("the credentials cannot be anybody's")]
+    NobodysCredentials,
     /// Too many wrong passwords were tried for this account.
     #[error("too many attempts")]
     TooManyAttempts {

@@ -1,6 +1,6 @@
 //! Changing who may do what.
 
-use super::users::check_until;
+use super::users::{check_role, check_until};
 use super::{App, Call, Failure, administrators};
 use crate::access::POLICY_ID;
 use commands::bus::{Context, ExecuteError, Executed, Plan};
@@ -32,13 +32,19 @@ pub struct Written {
 /// returns, so that whoever asked cannot get past it; the other processes follow the journal.
 ///
 /// # Errors
-/// What the policy refuses; `until` for a ban that is over before it begins.
+/// What the policy refuses; `until` for a ban that is over before it begins; `unknown_role`.
 pub async fn change(app: &App, call: &Call, change: PolicyChange) -> Result<Executed, Failure> {
     if let PolicyChange::BanAddress { until, .. } = &change
         && let Err(over) = check_until(app, *until)
     {
         let look = call.keyed(call.plan().look::<Policy>(POLICY_ID));
         return app.refuse(look, over).await;
+    }
+    if let PolicyChange::RequireSecondFactor { role } = &change {
+        let policy = app.bus.load::<Policy>(POLICY_ID).await?.state;
+        if let Err(unknown) = check_role(&policy, role) {
+            return app.refuse(call.keyed(call.plan().look::<Policy>(POLICY_ID)), unknown).await;
+        }
     }
     let mut outcome = Err(ExecuteError::Contended);
     for _ in 0..MAX_PLANS {

@@ -3,7 +3,7 @@
 use super::credentials::prove_password;
 use super::sessions::{self, Holder, SignedIn};
 use super::{App, Call, Failure};
-use crate::auth::{RightCode, SecondFactorSetup, right_code};
+use crate::auth::{Attempt, RightCode, SecondFactorSetup, right_code};
 use commands::bus::{ExecuteError, Executed, Loaded};
 use domain::session::{Session, SessionCommand};
 use domain::user::{SecondFactorCommand, User, UserCommand};
@@ -60,7 +60,7 @@ pub async fn confirm(
     from: IpAddr,
 ) -> Result<Executed, Failure> {
     let user = app.bus.load::<User>(&holder.user_id).await?.state;
-    let attempt = app.code_brake.attempt(&holder.user_id.to_string(), from)?;
+    let attempt = code_attempt(app, holder, from)?;
     let right = right(app, holder.user_id, user.second_factor.offered.as_ref(), code).await?;
     let step = match right {
         Some(RightCode::Step(step)) => step,
@@ -107,7 +107,7 @@ pub async fn step_up(
             prove(app, call, holder, false, None).await
         }
         Proof::Code(code) => {
-            let attempt = app.code_brake.attempt(&holder.user_id.to_string(), from)?;
+            let attempt = code_attempt(app, holder, from)?;
             let kept = user.second_factor.confirmed.as_ref();
             let right = right(app, holder.user_id, kept, &code).await?.ok_or_else(wrong_code)?;
             let spend = UserCommand::SecondFactor(right.command());
@@ -143,6 +143,12 @@ pub(super) async fn sign_in(
     };
     attempt.was_right();
     Ok(signed_in)
+}
+
+/// An attempt with a code by somebody who is in, braked for each session by itself: who tries codes in one keeps nobody
+/// from signing in, nor from proving themselves in another. A session is had with a code of its own.
+fn code_attempt<'a>(app: &'a App, holder: &Holder, from: IpAddr) -> Result<Attempt<'a>, Failure> {
+    app.code_brake.attempt(&holder.session_id.to_string(), from)
 }
 
 /// The person's session is proved from now on; `spend` is what it was proved with.

@@ -126,8 +126,12 @@ pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Fa
     }
     let expires_at = (app.world.now)().plus_seconds(SESSION_SECONDS);
     let exchange = SessionCommand::Refresh { generation, expires_at };
-    let plan = call.plan().step::<Session>(&session_id, exchange);
-    let refreshed = app.bus.execute(call.keyed(plan)).await?;
+    let plan = || call.plan().step::<Session>(&session_id, exchange.clone());
+    let mut refreshed = app.bus.execute(call.keyed(plan())).await?;
+    if refreshed.replayed && session.generation > refreshed.state::<Session>(0).generation {
+        // Whoever got that answer has used it: this is no repetition of theirs, but a token that was spent.
+        refreshed = app.bus.execute(plan()).await?;
+    }
     if refreshed.replayed && !session.is_live((app.world.now)()) {
         // Nobody is given tokens that are dead.
         return Err(Failure::Unauthenticated("The session has ended. Sign in again."));
@@ -138,6 +142,13 @@ pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Fa
     }
     let created_at = created_at(app, user_id).await?;
     tokens(app, (user_id, user, created_at), session_id, &refreshed)
+}
+
+/// Whose refresh token it is, if it is one of ours, spent or not.
+pub async fn holder_of(app: &App, token: &str) -> Option<UserId> {
+    let (session_id, _) = app.refresh_tokens.verify(token)?;
+    let session_id: SessionId = session_id.into();
+    app.bus.load::<Session>(&session_id).await.ok()?.state.user_id
 }
 
 /// The sessions of a user that go on, newest first.

@@ -32,9 +32,13 @@ pub async fn change(
         return app.refuse(look(), over).await;
     }
     if let UserCommand::GrantRole { role } = &command
-        && !is_known(app, role).await?
+        // What callers have by nature is for the user to refuse.
+        && !role.is_reserved()
     {
-        return app.refuse(look(), Failure::refused(UnknownRole)).await;
+        let policy = app.bus.load::<Policy>(POLICY_ID).await?.state;
+        if let Err(unknown) = check_role(&policy, role) {
+            return app.refuse(look(), unknown).await;
+        }
     }
     let mut outcome = Err(ExecuteError::Contended);
     for _ in 0..MAX_PLANS {
@@ -76,17 +80,15 @@ pub async fn lift_ban(
     app.refuse(plan, Failure::NotFound).await.map(Some)
 }
 
-/// Whether the role means something: it is one of those that every shop has, or a rule names it. What callers have by
-/// nature is for the user to refuse.
+/// Refuses a role that means nothing: no shop has it, and no rule names it.
 ///
 /// A rule that goes at the same moment may leave a role that means nothing, which is harmless.
-async fn is_known(app: &App, role: &RoleName) -> Result<bool, Failure> {
-    if role.is_reserved() || BUILT_IN.contains(&role.as_str()) {
-        return Ok(true);
-    }
-    let policy = app.bus.load::<Policy>(POLICY_ID).await?.state;
+pub(super) fn check_role(policy: &Policy, role: &RoleName) -> Result<(), Failure> {
     let mut named = policy.rules.values().flat_map(|held| &held.rule.roles);
-    Ok(named.any(|named| matches!(named, RoleSelector::Role(named) if named == role)))
+    let is_named = !role.is_reserved()
+        && (BUILT_IN.contains(&role.as_str())
+            || named.any(|named| matches!(named, RoleSelector::Role(named) if named == role)));
+    if is_named { Ok(()) } else { Err(Failure::refused(UnknownRole)) }
 }
 
 /// A ban that is over before it begins is a mistake.

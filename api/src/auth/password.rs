@@ -71,17 +71,8 @@ impl Passwords {
         known: &[&str],
         field: &'static str,
     ) -> Result<(), Failure> {
-        let (min, max) = (self.min_chars, PASSWORD_MAX_CHARS);
+        self.check_length(password, field)?;
         let weak = |message: String| Failure::Invalid { field, code: "weak_password", message };
-        match password.chars().count() {
-            length if length < min => {
-                return Err(weak(format!("a password has at least {min} characters")));
-            }
-            length if length > max => {
-                return Err(weak(format!("a password has at most {max} characters")));
-            }
-            _ => {}
-        }
         let known: Vec<String> = known.iter().flat_map(|text| words(text)).collect();
         let tried = password.to_owned();
         let guesses = self.on_a_core(move || {
@@ -94,6 +85,22 @@ impl Passwords {
             ));
         }
         Ok(())
+    }
+
+    /// Accepts a new password's length, which costs nothing to look at.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`] with the code `weak_password`.
+    pub fn check_length(&self, password: &str, field: &'static str) -> Result<(), Failure> {
+        let (min, max) = (self.min_chars, PASSWORD_MAX_CHARS);
+        let weak = |message: String| Failure::Invalid { field, code: "weak_password", message };
+        match password.chars().count() {
+            length if length < min => {
+                Err(weak(format!("a password has at least {min} characters")))
+            }
+            length if length > max => Err(weak(format!("a password has at most {max} characters"))),
+            _ => Ok(()),
+        }
     }
 
     /// Whether it is longer than any password of ours.

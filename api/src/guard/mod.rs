@@ -156,7 +156,7 @@ fn judge(
         Caller::Anonymous => Err(Problem::unauthenticated("Sign in first.")),
         // Something that they may do, once they have set one up and used it.
         Caller::Member(Member { via: Via::Session { .. }, .. }) if withheld => {
-            Err(Problem::step_up_required())
+            Err(Problem::second_factor_wanted())
         }
         Caller::Member(_) => Err(Problem::forbidden()),
     };

@@ -139,7 +139,7 @@ impl Permission {
         tracing::info!(problem.code = problem.code(), "an answer was cut off");
         if problem.status().is_client_error() {
             let Admitted { edge, .. } = self.admitted;
-            self.passage.refused(&edge.security, problem.code(), None, (edge.world.now)());
+            self.passage.refused(&edge.security, problem.code(), (edge.world.now)());
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The one error type of the edge, and the one place that turns errors into status codes.
 
-use crate::security::Refused;
+use crate::security::{About, Refused};
 use crate::telemetry::context;
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use domain::{EmailAddress, RejectionKind};
+use domain::{EmailAddress, RejectionKind, UserId};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::error::Error;
@@ -32,8 +32,8 @@ struct Parts {
     headers: HeaderMap,
     /// Why we failed, for the log only.
     cause: Option<String>,
-    /// Whose account it is about, for the security log only.
-    email: Option<EmailAddress>,
+    /// For the security log only.
+    about: About,
 }
 
 /// One thing that is wrong with one part of the request.
@@ -83,7 +83,7 @@ impl Problem {
             members: Map::new(),
             headers: HeaderMap::new(),
             cause: None,
-            email: None,
+            about: About::default(),
         }))
     }
 
@@ -123,7 +123,21 @@ impl Problem {
     /// Remembers for the security log whose account was to be signed in to.
     #[must_use]
     pub fn about_account(mut self, email: EmailAddress) -> Self {
-        self.0.email = Some(email);
+        self.0.about.email = Some(email);
+        self
+    }
+
+    /// Remembers for the security log whose token it was, that signs nobody in any more.
+    #[must_use]
+    pub fn about_user(mut self, user_id: Option<UserId>) -> Self {
+        self.0.about.user_id = user_id;
+        self
+    }
+
+    /// Remembers for the security log that nobody's password was tried.
+    #[must_use]
+    pub fn unexamined(mut self) -> Self {
+        self.0.about.is_unexamined = true;
         self
     }
 
@@ -186,7 +200,7 @@ impl fmt::Display for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Parts { status, code, detail, errors, members, headers, cause, email } = *self.0;
+        let Parts { status, code, detail, errors, members, headers, cause, about } = *self.0;
         if let Some(cause) = cause {
             // The request's id and trace id come from the span that this runs in.
             if status == StatusCode::INTERNAL_SERVER_ERROR {
@@ -215,7 +229,7 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        response.extensions_mut().insert(Refused { code, email });
+        response.extensions_mut().insert(Refused { code, about });
         response
     }
 }

@@ -159,6 +159,14 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "step_up_required", detail)
     }
 
+    /// 403: what lets them do this is a role that counts only for whoever has proved themselves with a second factor.
+    #[must_use]
+    pub fn second_factor_wanted() -> Self {
+        let detail = "A role that allows this counts only with a second factor. Set one up, sign in or step up with it, \
+                      and repeat the request.";
+        Self::new(StatusCode::FORBIDDEN, "step_up_required", detail)
+    }
+
     /// 403: the user or the address is banned.
     #[must_use]
     pub fn banned() -> Self {

@@ -13,7 +13,7 @@ mod passage;
 mod waiting;
 
 pub use email_hash::EmailHash;
-pub(crate) use passage::{Passage, Refused};
+pub(crate) use passage::{About, Passage, Refused};
 
 use crate::telemetry::Metrics;
 use domain::EmailAddress;
@@ -99,13 +99,13 @@ impl SecurityLog {
         self.emails.of(email)
     }
 
-    /// Takes a request to write it down soon.
-    pub(crate) fn note(&self, request: SeenRequest) {
+    /// Takes a request to write it down soon; a refusal may be one that `tries_a_password`, which has places of its own.
+    pub(crate) fn note(&self, request: SeenRequest, tries_a_password: bool) {
         if let Some(code) = request.code {
             self.denials.add(1, &[KeyValue::new("code", code)]);
         }
         log(&request);
-        let (is_first, has_room) = self.waiting().take(request);
+        let (is_first, has_room) = self.waiting().take(request, tries_a_password);
         if !has_room {
             self.dropped.add(1, &[]);
         }

@@ -21,8 +21,18 @@ const NO_CODE: &str = "refused";
 #[derive(Debug, Clone)]
 pub(crate) struct Refused {
     pub(crate) code: &'static str,
+    pub(crate) about: About,
+}
+
+/// Whom a refusal is about who has not been let in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct About {
     /// Whose account was to be signed in to.
     pub(crate) email: Option<EmailAddress>,
+    /// Whose token it was that was shown.
+    pub(crate) user_id: Option<UserId>,
+    /// Nobody's password was tried: such a refusal costs nothing, and there can be very many.
+    pub(crate) is_unexamined: bool,
 }
 
 /// A request on its way, as far as it is known.
@@ -80,55 +90,47 @@ impl Passage {
     pub(crate) fn end(self, log: &SecurityLog, answer: &Response, now: Timestamp) {
         match answer.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
-                let refused = answer.extensions().get::<Refused>();
-                let code = refused.map_or(NO_CODE, |refused| refused.code);
-                self.refused(log, code, refused.and_then(|refused| refused.email.as_ref()), now);
+                let refused = answer.extensions().get::<Refused>().cloned();
+                let (code, about) = refused
+                    .map_or((NO_CODE, About::default()), |refused| (refused.code, refused.about));
+                self.note(log, Some(code), about, now);
             }
             status if status.is_success() && !self.method.is_safe() && self.is_change() => {
-                self.note(log, None, None, now);
+                self.note(log, None, About::default(), now);
             }
             _ => {}
         }
     }
 
     /// Writes the request down as refused.
-    pub(crate) fn refused(
-        self,
-        log: &SecurityLog,
-        code: &'static str,
-        email: Option<&EmailAddress>,
-        now: Timestamp,
-    ) {
-        self.note(log, Some(code), email, now);
+    pub(crate) fn refused(self, log: &SecurityLog, code: &'static str, now: Timestamp) {
+        self.note(log, Some(code), About::default(), now);
     }
 
     fn is_change(&self) -> bool {
         CHANGES.iter().any(|prefix| self.uri.path().starts_with(prefix))
     }
 
-    fn note(
-        self,
-        log: &SecurityLog,
-        code: Option<&'static str>,
-        email: Option<&EmailAddress>,
-        now: Timestamp,
-    ) {
+    fn note(self, log: &SecurityLog, code: Option<&'static str>, about: About, now: Timestamp) {
         let (Some(address), Some(context)) = (self.address, self.context) else { return };
-        log.note(SeenRequest {
+        let About { email, user_id, is_unexamined } = about;
+        let tries_a_password = email.is_some() && !is_unexamined;
+        let request = SeenRequest {
             first_at: now,
             at: now,
             times: 1,
             code,
             address,
-            user_id: self.user_id,
-            email_tag: email.map(email_tag),
-            email_hash: email.map(|email| log.hash(email)),
+            user_id: self.user_id.or(user_id),
+            email_tag: email.as_ref().map(email_tag),
+            email_hash: email.as_ref().map(|email| log.hash(email)),
             method: method_label(&self.method),
             path: self.uri.path().chars().take(MAX_PATH_CHARS).collect(),
             rule_id: self.decided_by,
             policy_version: self.policy_version,
             request_id: context.request_id,
             trace_id: context.trace.trace_id(),
-        });
+        };
+        log.note(request, tries_a_password);
     }
 }

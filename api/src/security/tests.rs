@@ -43,10 +43,10 @@ fn refusals_that_are_alike_are_one_row_with_the_first_and_the_last_moment() {
     let (log, metrics) = log();
     for seconds in 0..3 {
         let at = Timestamp::EPOCH.plus_seconds(seconds);
-        log.note(SeenRequest { first_at: at, at, ..denied([192, 0, 2, 1], "/a") });
+        log.note(SeenRequest { first_at: at, at, ..denied([192, 0, 2, 1], "/a") }, false);
     }
-    log.note(denied([192, 0, 2, 1], "/b"));
-    log.note(denied([192, 0, 2, 2], "/a"));
+    log.note(denied([192, 0, 2, 1], "/b"), false);
+    log.note(denied([192, 0, 2, 2], "/a"), false);
     let (requests, noted) = log.waiting().empty();
     let mut times: Vec<_> = requests.iter().map(|request| request.times).collect();
     times.sort_unstable();
@@ -62,21 +62,47 @@ fn one_address_cannot_take_all_places_nor_refusals_those_of_changes_and_what_fin
 {
     let (log, metrics) = log();
     for path in 0..1_000 {
-        log.note(denied([192, 0, 2, 1], &format!("/{path}")));
+        log.note(denied([192, 0, 2, 1], &format!("/{path}")), false);
     }
     assert_eq!(log.waiting().empty().0.len(), 20);
     assert!(shows(&metrics, "gomall_security_log_dropped_total 980"));
     for address in 0..1_000_u32 {
-        log.note(denied(std::net::Ipv4Addr::from(address), "/"));
+        log.note(denied(std::net::Ipv4Addr::from(address), "/"), false);
     }
-    log.note(SeenRequest { code: None, ..denied([192, 0, 2, 1], "/") });
+    log.note(SeenRequest { code: None, ..denied([192, 0, 2, 1], "/") }, false);
     let (requests, _) = log.waiting().empty();
     assert_eq!(requests.len(), 501);
     assert_eq!(requests.iter().filter(|request| request.code.is_none()).count(), 1);
     assert!(shows(&metrics, "gomall_security_log_dropped_total 1480"));
     // A place that is free again is taken.
-    log.note(denied([192, 0, 2, 1], "/"));
+    log.note(denied([192, 0, 2, 1], "/"), false);
     assert_eq!(log.waiting().empty().0.len(), 1);
+}
+
+#[test]
+fn a_password_that_was_tried_is_found_whatever_floods_the_log() {
+    let (log, metrics) = log();
+    let at_sign_in = |address: u32, account: &str| SeenRequest {
+        email_hash: Some(account.to_owned()),
+        ..denied(std::net::Ipv4Addr::from(address), "/api/v1/auth/login")
+    };
+    for number in 0..10_000 {
+        // Nonsense, for accounts that nobody has, and for one from everywhere.
+        log.note(denied(std::net::Ipv4Addr::from(number), "/"), false);
+        log.note(at_sign_in(number, &format!("account {number}")), false);
+        log.note(at_sign_in(number, "braked"), true);
+    }
+    log.note(at_sign_in(7, "ada"), true);
+    let (requests, _) = log.waiting().empty();
+    let of = |account: &str| {
+        let of_it =
+            requests.iter().filter(|request| request.email_hash.as_deref() == Some(account));
+        (of_it.clone().count(), of_it.map(|request| request.times).sum::<u32>())
+    };
+    assert_eq!(of("ada"), (1, 1));
+    assert_eq!(of("braked"), (11, 10_000), "those of many addresses are one row with the last");
+    assert!(requests.len() <= 500 + 12, "{}", requests.len());
+    assert!(shows(&metrics, "gomall_security_log_dropped_total 19500"));
 }
 
 #[test]
@@ -100,11 +126,11 @@ async fn what_is_noted_can_be_read_after_it_has_settled_and_a_stop_writes_the_re
         sqlx::query_scalar::<_, i64>(count).fetch_one(&pool).await.expect("a number")
     };
     for number in 1..=3 {
-        log.note(denied([192, 0, 2, number], "/"));
+        log.note(denied([192, 0, 2, number], "/"), false);
         log.settle().await;
         assert_eq!(rows().await, i64::from(number));
     }
-    log.note(denied([192, 0, 2, 9], "/"));
+    log.note(denied([192, 0, 2, 9], "/"), false);
     stop.cancel();
     writing.await.expect("it ends");
     assert_eq!(rows().await, 4);

@@ -18,6 +18,10 @@ use api::server::raise_file_limit;
 use api::telemetry::{flush_logs, init_logs};
 use sqlx::Connection as _;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long computations may go on whose callers are gone, such as a password's hash, when all else has ended.
+const LEFTOVERS: Duration = Duration::from_millis(500);
 
 /// Runs the role that the command line names.
 #[must_use]
@@ -29,7 +33,11 @@ pub fn main() -> ExitCode {
     raise_file_limit();
     let role = cli.role.unwrap_or(Role::Dev(cli.dev));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = runtime.context("no threads").and_then(|runtime| runtime.block_on(run(role)));
+    let result = runtime.context("no threads").and_then(|runtime| {
+        let result = runtime.block_on(run(role));
+        runtime.shutdown_timeout(LEFTOVERS);
+        result
+    });
     flush_logs();
     match result {
         Ok(()) => ExitCode::SUCCESS,

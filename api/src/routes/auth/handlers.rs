@@ -55,7 +55,9 @@ pub(super) async fn second_factor(
 ) -> Result<Response, Problem> {
     let call = command.call(body.fingerprint);
     let ChallengeBody { challenge, code } = body.value;
-    let signed_in = accounts::answer_challenge(&app, &call, &challenge, &code, device).await?;
+    let signed_in = accounts::answer_challenge(&app, &call, &challenge, &code, device).await;
+    let who = || accounts::challenged(&app, &challenge);
+    let signed_in = signed_in.map_err(|failure| Problem::from(failure).about_user(who()))?;
     answer(&app, signed_in).await
 }
 
@@ -67,8 +69,13 @@ pub(super) async fn refresh(
     body: Body<RefreshBody, MAX_SIGN_IN_BYTES>,
 ) -> Result<Response, Problem> {
     let call = command.call(body.fingerprint);
-    let signed_in = sessions::refresh(&app, &call, &body.value.refresh_token).await?;
-    answer(&app, signed_in).await
+    let token = &body.value.refresh_token;
+    match sessions::refresh(&app, &call, token).await {
+        Ok(signed_in) => answer(&app, signed_in).await,
+        Err(failure) => {
+            Err(Problem::from(failure).about_user(sessions::holder_of(&app, token).await))
+        }
+    }
 }
 
 /// Ends the session; its tokens are refused from now on.

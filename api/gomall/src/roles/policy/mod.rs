@@ -99,6 +99,9 @@ async fn list(servers: ServerArgs) -> anyhow::Result<()> {
     for (id, PublicPath { methods, path }) in &policy.public_paths {
         println!("{id}  {}", describe_public_path(methods, path));
     }
+    for role in &policy.second_factor_roles {
+        println!("second factor  {role}");
+    }
     for (id, AddressBan { cidr, reason, until }) in &policy.bans {
         let until = until.map_or_else(|| "lifted".to_owned(), |until| until.to_string());
         println!("{id}  ban  {cidr}  until {until}  {}", reason.as_str());

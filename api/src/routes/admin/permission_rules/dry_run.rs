@@ -10,8 +10,8 @@ use crate::openapi::schema::answers;
 use axum::extract::State;
 use cqrs_es::Aggregate;
 use domain::policy::{
-    Caller, CompiledPolicy, Effect, Grant, MAX_RULES, Policy, PolicyChange, PolicyCommand,
-    PolicyRejection, Rule, Verdict,
+    Caller, CompiledPolicy, Effect, Grant, MAX_RULES, Policy, PolicyChange, PolicyCommand, Rule,
+    Verdict,
 };
 use domain::{Facts, RoleName, RuleId};
 use schemars::JsonSchema;
@@ -20,13 +20,17 @@ use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 answers!(DryRunBody);
 
 /// The most flips that an answer lists.
 const MAX_FLIPS: usize = 200;
 
-/// Rules that are involved take a core for a while, also when nobody waits for the answer any more: never two.
+/// How many rules are looked at before it is asked whether somebody still waits; each can take milliseconds.
+const RULES_AT_ONCE: usize = 20;
+
+/// Rules that are involved take a core for a while: never two.
 static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
 
 /// All rules as they might be; public paths and bans stay as they are.
@@ -90,15 +94,18 @@ pub(super) async fn dry_run(
     let (held, facts) =
         (app.bus.load::<Policy>(POLICY_ID).await?, Facts { now: (app.world.now)() });
     let (current, recent) = (app.policy.current(), app.policy.recent().counted());
+    // Whoever asks has left, or does not get an answer in time: nobody computes for them.
+    let nobody_waits = CancellationToken::new();
+    let _waits = nobody_waits.clone().drop_guard();
     // Compiling and judging is work for whoever has the time.
     let answer = tokio::task::spawn_blocking(move || {
         let _until_done = one;
         let places =
             rules.iter().enumerate().map(|(place, (rule_id, _))| (*rule_id, place)).collect();
-        let candidate = candidate(held.state, rules, &facts).map_err(Failure::refused)?;
+        let candidate = candidate(held.state, rules, &facts, &nobody_waits)?;
         let candidate = CompiledPolicy::compile(&candidate, held.sequence)
             .map_err(|error| Problem::internal(&error))?;
-        Ok(compare(&current, &candidate, &places, recent))
+        compare(&current, &candidate, &places, recent, &nobody_waits)
     });
     answer.await.map_err(|error| Problem::internal(&error))?.map(Json)
 }
@@ -108,12 +115,21 @@ fn candidate(
     mut policy: Policy,
     rules: Vec<(RuleId, Rule)>,
     facts: &Facts,
-) -> Result<Policy, PolicyRejection> {
+    nobody_waits: &CancellationToken,
+) -> Result<Policy, Problem> {
     policy.rules = BTreeMap::new();
-    let add = |(rule_id, rule)| PolicyChange::AddRule { rule_id, rule };
-    let changes = rules.into_iter().map(add).collect();
-    let events = policy.decide(PolicyCommand { changes, way_back: None }, facts)?;
-    events.into_iter().for_each(|event| policy.apply(event));
+    let add = |(rule_id, rule): &(RuleId, Rule)| PolicyChange::AddRule {
+        rule_id: *rule_id,
+        rule: rule.clone(),
+    };
+    for some in rules.chunks(RULES_AT_ONCE) {
+        if nobody_waits.is_cancelled() {
+            return Err(Problem::overloaded());
+        }
+        let changes = some.iter().map(add).collect();
+        let events = policy.decide(PolicyCommand { changes, way_back: None }, facts);
+        events.map_err(Failure::refused)?.into_iter().for_each(|event| policy.apply(event));
+    }
     Ok(policy)
 }
 
@@ -122,9 +138,11 @@ fn compare(
     candidate: &CompiledPolicy,
     places: &HashMap<RuleId, usize>,
     recent: HashMap<RecentDecision, u64>,
-) -> DryRunBody {
+    nobody_waits: &CancellationToken,
+) -> Result<DryRunBody, Problem> {
     let decisions_total = recent.len();
-    let flips = recent.into_iter().filter_map(|(RecentDecision { roles, method, path }, count)| {
+    let waiting = recent.into_iter().take_while(|_| !nobody_waits.is_cancelled());
+    let flips = waiting.filter_map(|(RecentDecision { roles, method, path }, count)| {
         let caller = roles.as_deref().map_or(Caller::Anonymous, Caller::SignedIn);
         let now = current.decide(caller, method.as_str(), path.canonical());
         let then = candidate.decide(caller, method.as_str(), path.canonical());
@@ -148,10 +166,13 @@ fn compare(
         })
     });
     let mut flips: Vec<FlipBody> = flips.collect();
+    if nobody_waits.is_cancelled() {
+        return Err(Problem::overloaded());
+    }
     flips.sort_by(|a, b| (b.count, &a.path, &a.method).cmp(&(a.count, &b.path, &b.method)));
     let flips_total = flips.len();
     flips.truncate(MAX_FLIPS);
-    DryRunBody { flips, flips_total, decisions_total, policy_version: current.version() }
+    Ok(DryRunBody { flips, flips_total, decisions_total, policy_version: current.version() })
 }
 
 fn effect(verdict: Verdict) -> Effect {
