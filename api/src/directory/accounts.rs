@@ -4,8 +4,8 @@ use super::boxed;
 use crate::auth::NumberedTokens;
 use commands::bus::{Bus, FingerprintKey};
 use commands::vault::Vault;
-use domain::UserId;
 use domain::user::User;
+use domain::{EmailAddress, UserId};
 use nats::notify::{AccountMail, AccountNews, DirectoryError, MailToken};
 use std::sync::Arc;
 
@@ -64,5 +64,20 @@ impl AccountDirectory {
         let name = profile.name.filter(|_| user.tickets.email_verified);
         let recipient = self.pseudonyms.pseudonym(RECIPIENT, &profile.email.folded());
         Ok(Some(AccountMail { email: profile.email, recipient, locale, name, token }))
+    }
+
+    /// Whether the address was proved to be this user's.
+    pub(super) async fn is_known_to_be(
+        &self,
+        user_id: UserId,
+        email: &EmailAddress,
+    ) -> Result<bool, DirectoryError> {
+        let user = self.bus.load::<User>(&user_id).await.map_err(boxed)?.state;
+        if !user.tickets.email_verified {
+            return Ok(false);
+        }
+        let profile = self.vault.open_optional(user_id, user.profile.as_ref()).await;
+        let profile = profile.map_err(boxed)?;
+        Ok(profile.is_some_and(|profile| profile.email.folded() == email.folded()))
     }
 }

@@ -23,7 +23,12 @@ impl Directory for ShopDirectory {
         order_id: OrderId,
         position: Position,
     ) -> Result<Option<OrderMail>, DirectoryError> {
-        self.orders.order_mail(order_id, position).await
+        let order = self.orders.order_mail(order_id, position).await?;
+        let Some((customer_id, mut mail)) = order else { return Ok(None) };
+        if !self.accounts.is_known_to_be(customer_id, &mail.email).await? {
+            mail.name = None;
+        }
+        Ok(Some(mail))
     }
 
     async fn account_mail(

@@ -5,7 +5,7 @@ use commands::bus::FingerprintKey;
 use commands::vault::Vault;
 use domain::order::Order;
 use domain::user::User;
-use domain::{Identified, OrderId, Position, StreamKey};
+use domain::{Identified, OrderId, Position, StreamKey, UserId};
 use nats::notify::{DirectoryError, OrderMail};
 use projections::{Checkpoints, dead_letters, orders, users};
 use sqlx::PgPool;
@@ -30,12 +30,12 @@ pub struct OrderDirectory {
 const RECIPIENT: &str = "recipient of mails";
 
 impl OrderDirectory {
-    /// See [`nats::notify::Directory::order_mail`].
+    /// Whose order it is, and see [`nats::notify::Directory::order_mail`].
     pub(super) async fn order_mail(
         &self,
         order_id: OrderId,
         position: Position,
-    ) -> Result<Option<OrderMail>, DirectoryError> {
+    ) -> Result<Option<(UserId, OrderMail)>, DirectoryError> {
         for projection in [orders::NAME, users::NAME] {
             self.checkpoints.wait_for(projection, position, WAIT).await.map_err(boxed)?;
         }
@@ -48,7 +48,7 @@ impl OrderDirectory {
         let user = users::by_id(&self.pool, order.customer_id).await.map_err(boxed)?;
         let Some(user) = user else { return Ok(None) };
         let profile = self.vault.open(user.user_id, &user.profile).await.map_err(boxed)?;
-        Ok(Some(OrderMail {
+        let mail = OrderMail {
             recipient: self.pseudonyms.pseudonym(RECIPIENT, &contact.email.folded()),
             email: contact.email,
             locale: user.locale,
@@ -57,7 +57,8 @@ impl OrderDirectory {
             lines: order.lines,
             totals: order.totals,
             pay_by: order.pay_by,
-        }))
+        };
+        Ok(Some((order.customer_id, mail)))
     }
 
     /// A row that waits for a dead letter may be absent, and absent means erased.

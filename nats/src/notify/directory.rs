@@ -13,7 +13,8 @@ pub struct OrderMail {
     pub recipient: String,
     /// The language it is written in.
     pub locale: Locale,
-    /// How to address the customer, if they said.
+    /// How to address the customer: only at an address that is known to be theirs, since whoever orders in somebody's
+    /// name could write to them by the name that they choose.
     pub name: Option<Name>,
     /// The order's number for people.
     pub number: i32,

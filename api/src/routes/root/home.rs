@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{Html, IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -25,6 +26,10 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;mar
 
 /// What a shop says of itself to whoever opens its address.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(example = json!({
+    "name": "GoMall", "version": "0.1.0", "status": "ok", "degraded": [], "journal_position": 41,
+    "read_models": [{"name": "catalogue", "position": 41, "lag": 0}], "links": LINKS,
+}))]
 pub(super) struct Home {
     /// What this is.
     name: &'static str,
