@@ -125,3 +125,40 @@ async fn a_fragment_in_the_target_is_400_and_one_elsewhere_is_nothing() {
     assert!(read_all(client).await.starts_with("HTTP/1.1 200"));
     server.end().await;
 }
+
+/// A frame of HTTP/2 on the first stream.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("it is small");
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+#[tokio::test]
+async fn over_http2_nobody_sees_a_fragment() {
+    let seen = async |uri: axum::http::Uri| uri.to_string();
+    let server = run(axum::Router::new().fallback(seen)).await;
+    let mut client = connect(server.address).await;
+    let path = b"/admin?a=1#fragment";
+    let length = u8::try_from(path.len()).expect("it is short");
+    // GET, http, and the path as it is: RFC 7541, appendix A and section 6.2.2.
+    let head = [&[0x82, 0x86, 0x04, length], &path[..]].concat();
+    let bytes = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(0x4, 0, 0, &[]),
+        frame(0x1, 0x5, 1, &head),
+    ];
+    client.write_all(&bytes.concat()).await.expect("it is open");
+    loop {
+        let mut header = [0; 9];
+        client.read_exact(&mut header).await.expect("a frame");
+        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+        let mut payload = vec![0; usize::try_from(length).expect("it fits")];
+        client.read_exact(&mut payload).await.expect("all of it");
+        if header[3] == 0x0 {
+            assert_eq!(String::from_utf8_lossy(&payload), "/admin?a=1");
+            break;
+        }
+    }
+    drop(client);
+    server.is_left().await;
+    server.end().await;
+}
