@@ -11,7 +11,8 @@
 //! | [`api_keys`] | let programs act for them |
 //! | [`carts`], [`checkouts`], [`payments`] | fill a cart, order it, pay |
 //! | [`products`] | write the catalogue, book stock |
-//! | [`users`], [`policy`] | say who may do what |
+//! | [`users`], [`bans`], [`policy`] | say who may do what |
+//! | [`dry_run`] | see what other rules would have said |
 //!
 //! The next use case is a function in one of these, or in a module beside them. It takes the [`App`], a
 //! [`Call`] if it changes something, and its own typed request. A handler of an edge takes in, makes one
@@ -20,11 +21,13 @@
 pub mod accounts;
 mod administrators;
 pub mod api_keys;
+pub mod bans;
 mod call;
 pub mod carts;
 pub mod checkouts;
 pub mod credentials;
 mod declines;
+pub mod dry_run;
 mod failure;
 mod in_flight;
 pub mod payments;

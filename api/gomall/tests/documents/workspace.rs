@@ -130,6 +130,24 @@ fn what_never_stands_somewhere_does_not_stand_there() {
     }
 }
 
+/// The most lines of a file that has handlers: what is longer holds more than taking in, one call and rendering.
+const MAX_HANDLER_LINES: usize = 150;
+
+#[test]
+fn a_file_with_handlers_never_has_more_than_150_lines() {
+    let all = sources(&root().join("api/src/routes"));
+    let handlers: Vec<_> =
+        all.iter().filter(|(_, source)| source.contains("#[utoipa::path(")).collect();
+    assert!(handlers.len() > 20, "handlers are found by what describes them: {}", handlers.len());
+    for (path, source) in handlers {
+        let lines = source.lines().count();
+        assert!(
+            lines <= MAX_HANDLER_LINES,
+            "{path} has {lines} lines: split it by what it is about"
+        );
+    }
+}
+
 /// Two that are the same would keep each other waiting, for reasons that nobody could read.
 #[test]
 fn advisory_locks_are_named_in_one_table() {

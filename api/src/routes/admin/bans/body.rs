@@ -1,12 +1,12 @@
-use crate::application::policy::Written;
-use crate::http::Id;
+use crate::application::bans::{Ban, Banned, NewBan};
+use crate::http::{FieldError, Id, Problem};
 use crate::openapi::schema::answers;
 use crate::routes::admin::network::Network;
 use domain::{BanId, Reason, Timestamp, UserId};
-use projections::permissions::AddressBanView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::net::IpAddr;
 
 answers!(BanBody);
 
@@ -48,30 +48,32 @@ pub(super) struct BanRequest {
     pub(super) until: Option<Timestamp>,
 }
 
-pub(super) fn written(view: &AddressBanView) -> Written {
-    Written { version: view.version, position: view.position }
+impl From<Ban> for BanBody {
+    fn from(ban: Ban) -> Self {
+        let Ban { ban_id, banned, reason, until, version } = ban;
+        let (user_id, cidr) = match banned {
+            Banned::User(user_id) => (Some(user_id), None),
+            Banned::Addresses(cidr) => (None, Some(cidr.to_string())),
+        };
+        Self { id: ban_id, user_id, cidr, reason, until, version }
+    }
 }
 
-pub(super) fn from_view(view: AddressBanView) -> BanBody {
-    of_network(view.ban_id, &view.cidr, view.reason, view.until, view.version)
-}
-
-pub(super) fn of_network(
-    id: BanId,
-    cidr: &ipnet::IpNet,
-    reason: Reason,
-    until: Option<Timestamp>,
-    version: u64,
-) -> BanBody {
-    let (cidr, version) = (Some(cidr.to_string()), Some(version));
-    BanBody { id, user_id: None, cidr, reason, until, version }
-}
-
-pub(super) fn of_user(
-    user_id: UserId,
-    reason: Reason,
-    until: Option<Timestamp>,
-    version: Option<u64>,
-) -> BanBody {
-    BanBody { id: BanId::of(user_id), user_id: Some(user_id), cidr: None, reason, until, version }
+impl BanRequest {
+    /// Who is meant: a user, or whoever comes from some addresses.
+    pub(super) fn checked(self, asked_from: IpAddr) -> Result<NewBan, Problem> {
+        let Self { user_id, cidr, reason, until } = self;
+        let banned = match (user_id, cidr) {
+            (Some(Id(user_id)), None) => Banned::User(user_id),
+            (None, Some(Network(cidr))) => Banned::Addresses(cidr),
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid_field("/cidr", "give user_id or cidr, not both"));
+            }
+            (None, None) => {
+                let missing = FieldError::at("/user_id", "missing_field", "give user_id or cidr");
+                return Err(Problem::field(missing));
+            }
+        };
+        Ok(NewBan { banned, reason, until, asked_from })
+    }
 }

@@ -1,5 +1,7 @@
 use crate::application::policy::Written;
+use crate::http::Problem;
 use crate::openapi::schema::answers;
+use crate::routes::admin::policy::check_methods;
 use crate::routes::admin::reach::{Advice, matches_routes};
 use domain::RuleId;
 use domain::policy::{
@@ -62,6 +64,27 @@ pub(super) struct RuleRequest {
     #[serde(default)]
     #[schemars(length(max = MAX_NOTE_CHARS))]
     pub(super) note: String,
+}
+
+impl RuleRequest {
+    /// The bounds that the members' types do not hold. The pattern is the policy's own business: it is
+    /// refused as `bad_pattern`. `at` points to the rule within the body.
+    pub(super) fn checked(self, at: &str) -> Result<Rule, Problem> {
+        let Self { effect, roles, methods, path, note } = self;
+        if !(1..=MAX_ROLES).contains(&roles.len()) {
+            return Err(Problem::invalid_field(
+                format!("{at}/roles"),
+                format!("expected 1 to {MAX_ROLES} roles"),
+            ));
+        }
+        check_methods(&methods, at)?;
+        if note.chars().count() > MAX_NOTE_CHARS || note.chars().any(char::is_control) {
+            let expected =
+                format!("expected at most {MAX_NOTE_CHARS} characters without control characters");
+            return Err(Problem::invalid_field(format!("{at}/note"), expected));
+        }
+        Ok(Rule { effect, roles, methods, path, note })
+    }
 }
 
 pub(super) fn written(view: &RuleView) -> Written {

@@ -15,9 +15,7 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use commands::bus::Executed;
 use domain::RuleId;
-use domain::policy::{
-    MAX_METHODS, MAX_NOTE_CHARS, MAX_ROLES, MethodSelector, Policy, PolicyChange, Rule,
-};
+use domain::policy::{Policy, PolicyChange, Rule};
 use projections::permissions;
 use std::sync::Arc;
 
@@ -58,7 +56,7 @@ pub(super) async fn add(
     command: Command,
     body: Body<RuleRequest>,
 ) -> Result<Response, Problem> {
-    let rule = checked(body.value, "")?;
+    let rule = body.value.checked("")?;
     let call = command.call(body.fingerprint);
     let rule_id = call.new_id("permission-rule", app.world);
     let add = PolicyChange::AddRule { rule_id, rule: rule.clone() };
@@ -78,7 +76,7 @@ pub(super) async fn change(
     command: Command,
     body: Body<RuleRequest>,
 ) -> Result<Response, Problem> {
-    let rule = checked(body.value, "")?;
+    let rule = body.value.checked("")?;
     let versions = match &if_match {
         IfMatch::Any => None,
         IfMatch::Versions(versions) => Some(versions.as_slice()),
@@ -100,40 +98,6 @@ pub(super) async fn remove(
     let remove = PolicyChange::RemoveRule { rule_id };
     let executed = policy::change(&app, &command.call(body.fingerprint), remove).await?;
     Ok((StatusCode::NO_CONTENT, headers(&executed), ()).into_response())
-}
-
-/// The bounds that the members' types do not hold. The pattern is the policy's own business: it is
-/// refused as `bad_pattern`. `at` points to the rule within the body.
-pub(super) fn checked(request: RuleRequest, at: &str) -> Result<Rule, Problem> {
-    let RuleRequest { effect, roles, methods, path, note } = request;
-    if !(1..=MAX_ROLES).contains(&roles.len()) {
-        return Err(Problem::invalid_field(
-            format!("{at}/roles"),
-            format!("expected 1 to {MAX_ROLES} roles"),
-        ));
-    }
-    check_methods(&methods, at)?;
-    if note.chars().count() > MAX_NOTE_CHARS || note.chars().any(char::is_control) {
-        let expected =
-            format!("expected at most {MAX_NOTE_CHARS} characters without control characters");
-        return Err(Problem::invalid_field(format!("{at}/note"), expected));
-    }
-    Ok(Rule { effect, roles, methods, path, note })
-}
-
-/// As for a rule, so for a public path.
-pub(in crate::routes) fn check_methods(
-    methods: &[MethodSelector],
-    at: &str,
-) -> Result<(), Problem> {
-    if (1..=MAX_METHODS).contains(&methods.len()) {
-        Ok(())
-    } else {
-        Err(Problem::invalid_field(
-            format!("{at}/methods"),
-            format!("expected 1 to {MAX_METHODS} methods"),
-        ))
-    }
 }
 
 /// The rule right after the command.

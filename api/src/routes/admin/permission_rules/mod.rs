@@ -4,8 +4,6 @@ mod body;
 mod dry_run;
 mod handlers;
 
-pub(in crate::routes) use handlers::check_methods;
-
 use crate::application::App;
 use crate::openapi::takes::routes;
 use crate::routes::resource::{DELETE, Defaults, GET, POST, PUT, Resource, lifeline};
