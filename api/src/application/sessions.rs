@@ -98,6 +98,8 @@ pub(super) async fn start_with(
             started = app.bus.execute(begin(session_id, None)).await?;
         }
     }
+    // The proof that was spent has changed the user.
+    let user = if proof.is_some() { started.loaded::<User>(1) } else { user };
     tokens(app, (user_id, user, created_at), session_id, &started)
 }
 
