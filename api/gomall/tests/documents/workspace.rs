@@ -148,6 +148,36 @@ fn a_file_with_handlers_never_has_more_than_150_lines() {
     }
 }
 
+/// The folders of resources, and the files of their tests, below `api/src/routes` and `resources`.
+#[test]
+fn every_resource_has_its_file_of_tests_and_every_file_its_resource() {
+    let tests = root().join("api/gomall/tests/shop/resources");
+    let routes = root().join("api/src/routes").canonicalize().expect("the routes are there");
+    let resources: BTreeSet<_> = sources(&routes)
+        .into_iter()
+        .filter(|(_, source)| source.contains("#[utoipa::path("))
+        .map(|(path, _)| {
+            let folder = Path::new(&path).parent().expect("a file lies in a folder");
+            folder.strip_prefix(&routes).expect("it lies there").display().to_string()
+        })
+        .collect();
+    assert!(resources.len() > 20, "resources are found by their handlers: {resources:?}");
+    let stem = |(path, _): &(String, String)| {
+        let file = Path::new(path).strip_prefix(&tests).expect("it lies there").with_extension("");
+        (!file.ends_with("mod")).then(|| file.display().to_string())
+    };
+    let files: BTreeSet<_> = sources(&tests).iter().filter_map(stem).collect();
+    assert_eq!(resources, files, "left the folders, right the files of tests");
+    for resource in &resources {
+        let (within, name) = resource.rsplit_once('/').unwrap_or((".", resource));
+        let source = fs::read_to_string(tests.join(format!("{resource}.rs"))).expect("it is there");
+        assert!(source.contains("#[tokio::test]"), "{resource}: its own story");
+        let module = fs::read_to_string(tests.join(within).join("mod.rs")).expect("it is there");
+        let declared = module.lines().any(|line| line.ends_with(&format!("mod {name};")));
+        assert!(declared, "{resource}: no `mod {name};`, so its tests do not run");
+    }
+}
+
 /// Two that are the same would keep each other waiting, for reasons that nobody could read.
 #[test]
 fn advisory_locks_are_named_in_one_table() {

@@ -8,7 +8,6 @@ mod audit;
 mod contention;
 mod conventions;
 mod described;
-mod holds;
 mod in_process;
 mod journey;
 mod money;

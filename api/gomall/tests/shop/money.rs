@@ -1,17 +1,12 @@
 //! Money that the provider reports, at a running shop: by the answer, by a notification and by the
 //! question, whatever was asked for.
 
+use crate::resources::webhooks::{notify, secret};
 use crate::support::process::Gomall;
-use crate::support::{Answer, Person, Shop, key, new_id};
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::support::{Answer, Person, Shop, key};
 use compose::testing::eventually;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
-
-/// The bytes that the sandbox and the shop share.
-const SECRET: &[u8] = b"between the two of us alone";
 
 /// A notebook, in cents.
 const PRICE: i64 = 990;
@@ -19,8 +14,7 @@ const PRICE: i64 = 990;
 /// A shop whose notifications the test can sign.
 async fn shop() -> (Shop, Gomall) {
     let shop = Shop::new().await;
-    let secret = STANDARD.encode(SECRET);
-    let gomall = shop.serve_with(&[("GOMALL_SANDBOX_WEBHOOK_SECRET", &secret)]);
+    let gomall = shop.serve_with(&[("GOMALL_SANDBOX_WEBHOOK_SECRET", &secret())]);
     (shop, gomall)
 }
 
@@ -45,30 +39,6 @@ async fn staff(shop: &Shop, gomall: &Gomall) -> Person {
 async fn pay(customer: &Person, order: &str, key: &str, token: &str) -> Answer {
     let body = json!({"method": "card", "token": token});
     customer.post_keyed(&format!("{order}/payments"), key, &body).await
-}
-
-/// What the provider tells on its own accord, signed by whoever holds the secret.
-#[expect(clippy::disallowed_methods, reason = "the test is its own composition root")]
-async fn notify(visitor: &Person, payment: &Value, state: &Value) -> Answer {
-    let mut body = state.clone();
-    body["type"] = json!("payment.updated");
-    body["id"] = json!(new_id());
-    body["payment_id"] = payment.clone();
-    let (id, body) = (new_id().to_string(), body.to_string());
-    let timestamp = time::OffsetDateTime::now_utc().unix_timestamp().to_string();
-    let tag = hmac::sign(
-        &hmac::Key::new(hmac::HMAC_SHA256, SECRET),
-        format!("{id}.{timestamp}.{body}").as_bytes(),
-    );
-    let signature = format!("v1,{}", STANDARD.encode(tag));
-    let headers = [
-        ("webhook-id", id.as_str()),
-        ("webhook-timestamp", &timestamp),
-        ("webhook-signature", &signature),
-        ("content-type", "application/json"),
-    ];
-    let path = "/api/v1/webhooks/payments/sandbox";
-    visitor.send_bytes(Method::POST, path, &headers, Some(body.into_bytes())).await
 }
 
 /// What staff see of a payment that has money to give back.

@@ -30,7 +30,13 @@ pub(crate) struct Shop {
     pub(crate) stack: Stack,
     pub(crate) data_dir: tempdir::TempDir,
     pub(crate) admin_password: String,
-    client: reqwest::Client,
+}
+
+thread_local! {
+    /// A connection belongs to the runtime that opened it, and each test has a thread and a runtime of its own;
+    /// a shop may be shared.
+    static CLIENT: reqwest::Client =
+        reqwest::Client::builder().no_proxy().build().expect("a plain client");
 }
 
 impl Shop {
@@ -38,12 +44,7 @@ impl Shop {
     pub(crate) async fn new() -> Self {
         let stack = private(Durability::Volatile).await;
         stack.postgres.create_database("gomall").await.expect("a fresh cluster");
-        let shop = Self {
-            stack,
-            data_dir: tempdir::TempDir::new(),
-            admin_password: String::new(),
-            client: reqwest::Client::builder().no_proxy().build().expect("a plain client"),
-        };
+        let shop = Self { stack, data_dir: tempdir::TempDir::new(), admin_password: String::new() };
         shop.run(&["migrate"]);
         shop.run(&["seed"]);
         let said = shop.run(&["admin", "create", "admin@example.com"]);
@@ -96,14 +97,14 @@ impl Shop {
 
     /// Somebody without a token.
     pub(crate) fn visitor(&self, gomall: &Gomall) -> Person {
-        Person::new(self.client.clone(), &gomall.url, None)
+        Person::new(&gomall.url, None)
     }
 
     pub(crate) async fn admin(&self, gomall: &Gomall) -> Person {
         let login = json!({"email": "admin@example.com", "password": self.admin_password});
         let answer = self.visitor(gomall).post("/api/v1/auth/login", &login).await;
         answer.expect(StatusCode::OK);
-        Person::new(self.client.clone(), &gomall.url, Some(&answer.body))
+        Person::new(&gomall.url, Some(&answer.body))
     }
 
     /// The same customer, signed in anew.
@@ -111,7 +112,7 @@ impl Shop {
         let login = json!({"email": customer.user["email"], "password": PASSWORD});
         let answer = self.visitor(gomall).post("/api/v1/auth/login", &login).await;
         answer.expect(StatusCode::OK);
-        Person::new(self.client.clone(), &gomall.url, Some(&answer.body))
+        Person::new(&gomall.url, Some(&answer.body))
     }
 
     /// A fresh customer.
@@ -120,7 +121,7 @@ impl Shop {
         let register = json!({"email": email, "password": PASSWORD});
         let answer = self.visitor(gomall).post("/api/v1/auth/register", &register).await;
         answer.expect(StatusCode::CREATED);
-        Person::new(self.client.clone(), &gomall.url, Some(&answer.body))
+        Person::new(&gomall.url, Some(&answer.body))
     }
 }
 
@@ -167,6 +168,18 @@ impl Answer {
         &self.body
     }
 
+    /// What the answer lists.
+    #[track_caller]
+    pub(crate) fn items(&self) -> &[Value] {
+        self.expect(StatusCode::OK)["items"].as_array().expect("a list")
+    }
+
+    /// The id of what was made.
+    #[track_caller]
+    pub(crate) fn id(&self) -> &str {
+        self.body["id"].as_str().unwrap_or_else(|| panic!("an id: {}", self.text))
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -188,10 +201,10 @@ fn is_known(code: &str) -> bool {
 }
 
 impl Person {
-    fn new(client: reqwest::Client, url: &str, signed_in: Option<&Value>) -> Self {
+    fn new(url: &str, signed_in: Option<&Value>) -> Self {
         let text = |name: &str| signed_in.and_then(|body| body[name].as_str()).map(str::to_owned);
         Self {
-            client,
+            client: CLIENT.with(Clone::clone),
             url: url.to_owned(),
             token: text("access_token"),
             refresh_token: text("refresh_token"),

@@ -2,23 +2,13 @@
 
 use super::bodies::{complaint, send};
 use super::{Contract, Scene, samples};
+use crate::resources;
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Texts of which every pattern refuses some.
 const ODD_TEXTS: [&str; 5] = ["", " ", "a\u{7}b", "ä/ß", "x y"];
-
-/// Members of which the domain keeps a bound: it has codes of its own, and is asked after what the path
-/// names.
-const OF_THE_DOMAIN: [(&str, &str, u16, &str); 6] = [
-    ("POST /api/v1/me/cart/lines", "/quantity", 422, "quantity_out_of_range"),
-    ("PUT /api/v1/me/cart/lines/{sku}", "/quantity", 422, "quantity_out_of_range"),
-    ("POST /api/v1/admin/permission-rules", "/path", 422, "bad_pattern"),
-    ("POST /api/v1/admin/permission-rules/dry-run", "/rules/0/path", 422, "bad_pattern"),
-    ("PUT /api/v1/admin/permission-rules/{id}", "/path", 404, "not_found"),
-    ("POST /api/v1/admin/public-paths", "/path", 422, "bad_pattern"),
-];
 
 /// Just beyond every bound of every body: too long, too few, not like the pattern.
 pub(crate) async fn every_bound_of_the_document_is_kept(scene: &Scene) {
@@ -34,8 +24,8 @@ pub(crate) async fn every_bound_of_the_document_is_kept(scene: &Scene) {
                 let mut body = sample.clone();
                 *body.pointer_mut(&pointer).expect("it was found there") = value.clone();
                 let answer = send(scene, operation, body.to_string().into_bytes()).await;
-                let by_domain = OF_THE_DOMAIN
-                    .iter()
+                let by_domain = resources::all()
+                    .flat_map(|resource| resource.of_the_domain)
                     .filter(|(of, at, ..)| (*of, *at) == (&name, &pointer))
                     .any(|(.., status, code)| complaint(&answer, *status, code, None).is_none());
                 let wrong =

@@ -49,6 +49,13 @@ impl Contract {
         Some(&body["content"]["application/json"]["schema"])
     }
 
+    /// The members that its body must have.
+    pub(crate) fn required<'a>(&'a self, operation: Operation<'a>) -> Vec<&'a str> {
+        let schema = self.body_of(operation).map(|schema| self.essential(schema));
+        let required = schema.and_then(|schema| schema["required"].as_array());
+        required.into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
     /// Whether the answer to the operation is one that the document announces.
     #[track_caller]
     pub(crate) fn assert_announces(&self, operation: Operation<'_>, answer: &Answer) {
@@ -206,6 +213,13 @@ impl<'a> Operation<'a> {
         named.next().map(|one| one["required"] == true)
     }
 
+    /// The most that a number of the query may be.
+    pub(crate) fn maximum(&self, name: &str) -> Option<u64> {
+        let parameters = self.described["parameters"].as_array().into_iter().flatten();
+        let mut named = parameters.filter(|one| one["in"] == "query" && one["name"] == name);
+        named.next()?["schema"]["maximum"].as_u64()
+    }
+
     /// The path with something in the place of its parameters: `id` for every `{id}` that is one, the
     /// document's examples for the others.
     pub(crate) fn sample_path(&self, id: &str) -> String {
@@ -222,6 +236,19 @@ impl<'a> Operation<'a> {
             example.unwrap_or_else(|| panic!("an example for {name}?")).to_owned()
         };
         self.path.split('/').map(segment).collect::<Vec<_>>().join("/")
+    }
+
+    /// The path as [`Self::sample_path`], with those parameters of the query that must be given.
+    pub(crate) fn sample_url(&self, id: &str) -> String {
+        let parameters = self.described["parameters"].as_array().into_iter().flatten();
+        let required = parameters.filter(|one| one["in"] == "query" && one["required"] == true);
+        let given = required.map(|one| {
+            let text = |member: &str| one[member].as_str().expect("an example").to_owned();
+            format!("{}={}", text("name"), text("example"))
+        });
+        let given = given.collect::<Vec<_>>().join("&");
+        let path = self.sample_path(id);
+        if given.is_empty() { path } else { format!("{path}?{given}") }
     }
 }
 

@@ -3,68 +3,54 @@
 use super::Scene;
 use super::contract::Operation;
 use super::parameters::reads;
-use super::{retries, samples};
-use crate::support::{Answer, Person, key};
+use super::{keyed, samples};
+use crate::resources::{self, Thing};
+use crate::support::{Person, key};
+use api::routes::default_policy;
+use domain::RoleName;
+use domain::policy::{Caller, CompiledPolicy, canonical_path};
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How long the contract lets a read wait; the rest is for a busy machine.
 const WAIT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One thing of each kind, by the path that shows it; and what its last change answered.
-pub(crate) struct Things(BTreeMap<&'static str, (String, Option<Answer>)>);
+/// One thing of each kind, by the path that shows it, and whoever may read the rest.
+pub(crate) struct Things {
+    things: BTreeMap<&'static str, Thing>,
+    policy: CompiledPolicy,
+}
 
 impl Things {
     pub(crate) async fn new(scene: &Scene) -> Self {
-        let (admin, customer) = (&scene.admin, &scene.customer);
         let mut things = BTreeMap::new();
-        let mut made = |path: &'static str, answer: Answer, id: &Value| {
-            let id = id.as_str().unwrap_or_else(|| panic!("{path}: {}", answer.text)).to_owned();
-            things.insert(path, (path.replace("{id}", &id), Some(answer)));
-        };
-        let product = samples::body("POST /api/v1/admin/products");
-        let draft = admin.post_keyed("/api/v1/admin/products", &key(), &product).await;
-        let id = draft.expect(StatusCode::CREATED)["id"].clone();
-        let path = format!("/api/v1/admin/products/{}/publish", id.as_str().expect("an id"));
-        let published = admin.send(Method::POST, &path, &[], None).await;
-        made("/api/v1/products/{id}", published.clone(), &id);
-        made("/api/v1/admin/products/{id}", published, &id);
-        for path in ["permission-rules", "public-paths", "bans"] {
-            let path = format!("/api/v1/admin/{path}");
-            let body = samples::body(&format!("POST {path}"));
-            let answer = admin.post(&path, &body).await;
-            let id = answer.expect(StatusCode::CREATED)["id"].clone();
-            let shown = match path.rsplit('/').next() {
-                Some("permission-rules") => "/api/v1/admin/permission-rules/{id}",
-                Some("public-paths") => "/api/v1/admin/public-paths/{id}",
-                _ => "/api/v1/admin/bans/{id}",
-            };
-            made(shown, answer, &id);
+        for resource in resources::all() {
+            let told = (resource.things)(scene).await;
+            things.extend(told.into_iter().map(|thing| (thing.pattern, thing)));
         }
-        customer.add("mascot", 1).await.expect(StatusCode::OK);
-        let placed = customer.check_out(&key(), None).await;
-        let id = placed.expect(StatusCode::CREATED)["order"]["id"].clone();
-        made("/api/v1/orders/{id}", placed, &id);
-        let cart = customer.add("mascot", 1).await;
-        things.insert("/api/v1/me/cart", ("/api/v1/me/cart".to_owned(), Some(cart)));
-        let roles = format!("/api/v1/admin/users/{}/roles", customer.id());
-        let granted = admin.post(&roles, &json!({"role": "buyer"})).await;
-        things.insert("/api/v1/me", ("/api/v1/me".to_owned(), Some(granted)));
-        let suggest = "/api/v1/search/suggest";
-        things.insert(suggest, (format!("{suggest}?q=mug"), None));
-        Self(things)
+        let policy = CompiledPolicy::compile(&default_policy::policy(), 1).expect("it compiles");
+        Self { things, policy }
     }
 
-    /// Where to read, and who may.
-    fn of<'a>(&self, scene: &'a Scene, operation: Operation<'_>) -> (String, &'a Person) {
-        let known = self.0.get(operation.path).map(|(path, _)| path.clone());
-        let path = known.unwrap_or_else(|| operation.sample_path("no sample"));
-        let staff = ["/api/v1/admin/", "/api/v1/event"].iter().any(|part| path.starts_with(part));
-        (path, if staff { &scene.admin } else { &scene.customer })
+    /// Where to read, and who may: a customer what the rules let customers read.
+    fn of<'a>(&'a self, scene: &'a Scene, operation: Operation<'_>) -> (String, &'a Person) {
+        if let Some(thing) = self.things.get(operation.path) {
+            return (thing.path.clone(), &thing.person);
+        }
+        let url = operation.sample_url("no sample");
+        (url, self.reader(scene, operation))
+    }
+
+    fn reader<'a>(&self, scene: &'a Scene, operation: Operation<'_>) -> &'a Person {
+        let roles = BTreeSet::from([RoleName::known("customer")]);
+        let path = operation.sample_path("no sample");
+        let path = canonical_path(&path).expect("our paths are canonical");
+        let verdict = self.policy.decide(Caller::SignedIn(&roles), "GET", path);
+        if verdict.is_allowed() { &scene.customer } else { &scene.admin }
     }
 }
 
@@ -129,7 +115,7 @@ pub(crate) async fn single_resources_have_entity_tags(scene: &Scene, things: &Th
             ask(other).await.expect(StatusCode::OK);
         }
 
-        let command = things.0[operation.path].1.as_ref().expect("something has made it");
+        let command = &things.things[operation.path].changed;
         let position = command.position().to_string();
         let condition = command.header("etag").expect("commands answer with a tag");
         let headers = [("if-none-match", condition), ("gomall-position", position.as_str())];
@@ -145,7 +131,7 @@ pub(crate) async fn single_resources_have_entity_tags(scene: &Scene, things: &Th
 }
 
 /// `limit`, `next_cursor`: whatever the pages' size, all of them together are the list.
-pub(crate) async fn lists_come_in_pages(scene: &Scene) {
+pub(crate) async fn lists_come_in_pages(scene: &Scene, things: &Things) {
     for number in 0..25 {
         let path = json!({"methods": ["GET"], "path": format!("/nothing/{number}")});
         scene.admin.post("/api/v1/admin/public-paths", &path).await.expect(StatusCode::CREATED);
@@ -160,8 +146,7 @@ pub(crate) async fn lists_come_in_pages(scene: &Scene) {
     let mut seen = 0;
     for list in lists {
         seen += 1;
-        let staff = list.path.starts_with("/api/v1/admin/");
-        let person = if staff { &scene.admin } else { &scene.customer };
+        let person = things.reader(scene, list);
         let mut filters = vec![""];
         if list.parameter("query", "sort").is_some() {
             filters.extend([
@@ -219,7 +204,7 @@ pub(crate) async fn a_change_is_made_on_what_was_seen(scene: &Scene, things: &Th
     let operations: Vec<_> = scene.contract.operations().into_iter().filter(conditional).collect();
     assert!(!operations.is_empty(), "the document says where");
     for operation in operations {
-        let path = &things.0[operation.path].0;
+        let path = &things.things[operation.path].path;
         let put = async |headers: &[(&str, &str)], body: &Value| {
             admin.send(Method::PUT, path, headers, Some(body)).await
         };
@@ -256,6 +241,6 @@ pub(crate) async fn a_change_is_made_on_what_was_seen(scene: &Scene, things: &Th
         body[description] = json!("Third.");
         let headers = [("if-match", tag.as_str()), ("idempotency-key", "third")];
         let first = put(&headers, &body).await;
-        retries::assert_replays(&first, &put(&headers, &body).await, &operation.name());
+        keyed::assert_replays(&first, &put(&headers, &body).await, &operation.name());
     }
 }

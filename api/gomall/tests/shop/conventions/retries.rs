@@ -1,13 +1,12 @@
 //! `Idempotency-Key`: one request, however often it is sent.
 
 use super::Scene;
-use super::parameters::is_keyable;
+use super::keyed::{self, assert_replays};
 use super::samples;
-use crate::support::{Answer, Person, checkout_body, key};
+use crate::support::{Person, checkout_body, key};
 use compose::testing::eventually;
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use serde_json::json;
 
 /// ◆: without a key nothing is done; everywhere else one may do without.
 pub(crate) async fn a_key_is_needed_where_the_contract_says_so(scene: &Scene) {
@@ -28,248 +27,56 @@ pub(crate) async fn a_key_is_needed_where_the_contract_says_so(scene: &Scene) {
     assert_eq!(scene.head().await, before);
 }
 
-/// Sends requests twice and remembers which operations have been.
-struct Twice<'a> {
-    scene: &'a Scene,
-    seen: BTreeSet<String>,
-}
-
-impl Twice<'_> {
-    /// Sends the request twice under one key, then something else under it; gives the first answer.
-    async fn send(
-        &mut self,
-        person: &Person,
-        name: &str,
-        path: &str,
-        body: Value,
-        other: Value,
-    ) -> Answer {
-        let operation = self.scene.contract.operation(name);
-        self.seen.insert(name.to_owned());
-        let key = key();
-        let headers = [("idempotency-key", key.as_str()), ("if-match", "*")];
-        let send = async |body: &Value| {
-            let body = (!body.is_null()).then_some(body);
-            person.send(operation.method(), path, &headers, body).await
-        };
-        let first = send(&body).await;
+/// Every operation that takes a key: twice under one key it is done once, and the key belongs to that body.
+pub(crate) async fn every_keyed_call_is_done_once_under_one_key(scene: &Scene) {
+    for call in keyed::all(scene).await {
+        let (key, name) = (key(), &call.name);
+        let operation = scene.contract.operation(name);
+        let first = call.send(scene, &scene.gomall, &key).await;
         assert!(first.status.is_success(), "{name}: {}", first.text);
-        self.scene.contract.assert_announces(operation, &first);
-        let head = self.scene.head().await;
-        let second = send(&body).await;
+        scene.contract.assert_announces(operation, &first);
+        let head = scene.head().await;
+        let second = call.send(scene, &scene.gomall, &key).await;
         assert_replays(&first, &second, name);
-        self.scene.contract.assert_announces(operation, &second);
-        if !other.is_null() {
-            send(&other).await.refused(422, "idempotency_key_reused");
+        scene.contract.assert_announces(operation, &second);
+        if let Some(other) = &call.other {
+            let other = call.send_body(scene, &scene.gomall, &key, other).await;
+            other.refused(422, "idempotency_key_reused");
         }
-        assert_eq!(self.scene.head().await, head, "{name}: done once");
-        first
+        assert_eq!(scene.head().await, head, "{name}: done once");
     }
 }
 
-/// The second answer is the first, and says so.
-#[track_caller]
-pub(crate) fn assert_replays(first: &Answer, second: &Answer, about: &str) {
-    assert_eq!(first.header("idempotent-replayed"), None, "{about}: {}", first.text);
-    assert_eq!(second.header("idempotent-replayed"), Some("true"), "{about}: {}", second.text);
-    assert_eq!(second.status, first.status, "{about}");
-    assert_eq!(second.position(), first.position(), "{about}");
-    for name in ["etag", "location", "policy-version"] {
-        assert_eq!(second.header(name), first.header(name), "{about}: {name}");
-    }
-    assert_eq!(without_token(second), without_token(first), "{about}");
-}
-
-/// An access token is signed anew: it says when. The key of a program is shown once.
-fn without_token(answer: &Answer) -> Value {
-    let mut body = answer.body.clone();
-    if let Some(members) = body.as_object_mut() {
-        members.remove("access_token");
-        members.remove("key");
-    }
-    body
-}
-
-/// Every operation that changes something.
-pub(crate) async fn every_unsafe_call_is_done_once_under_one_key(scene: &Scene) {
-    let mut twice = Twice { scene, seen: BTreeSet::new() };
-    sign_in(&mut twice).await;
-    own_account(&mut twice).await;
-    sell(&mut twice).await;
-    manage(&mut twice).await;
-    order(&mut twice).await;
-    let mut all: BTreeSet<_> = scene
-        .contract
-        .operations()
-        .iter()
-        .filter(|one| is_keyable(one))
-        .map(|one| one.name())
-        .collect();
-    // Decisions about dead letters append nothing that a key could be kept with.
-    all.retain(|name| !name.contains("/dead-letters/"));
-    assert_eq!(twice.seen, all);
-}
-
-async fn sign_in(twice: &mut Twice<'_>) {
-    let visitor = twice.scene.visitor.clone();
-    let account =
-        json!({"email": format!("{}@example.com", key()), "password": "a quite long password"});
-    let mut other = account.clone();
-    other["name"] = json!("Somebody else");
-    let path = "/api/v1/auth/register";
-    let registered =
-        twice.send(&visitor, &format!("POST {path}"), path, account.clone(), other).await;
-    let refresh = json!({"refresh_token": registered.body["refresh_token"]});
-    let path = "/api/v1/auth/login";
-    twice.send(&visitor, &format!("POST {path}"), path, account, Value::Null).await;
-    // Tokens of two sessions do not meet under one key: who is not signed in is whom they come with.
-    let path = "/api/v1/auth/refresh";
-    twice.send(&visitor, &format!("POST {path}"), path, refresh, Value::Null).await;
-}
-
-async fn own_account(twice: &mut Twice<'_>) {
-    let password = "a quite long password";
-    let account = json!({"email": format!("{}@example.com", key()), "password": password});
-    let visitor = twice.scene.visitor.clone();
-    let registered = visitor.post("/api/v1/auth/register", &account).await;
-    let person = visitor.with_token(registered.body["access_token"].as_str());
-    let other = visitor.post("/api/v1/auth/login", &account).await;
-    let sessions = person.get_after("/api/v1/me/sessions", other.position()).await;
-    let sessions = sessions.expect(StatusCode::OK)["items"].clone();
-    let mut others = sessions.as_array().expect("a list").iter();
-    let one = others.find(|one| one["current"] == false).expect("the other sign-in");
-    let path = format!("/api/v1/me/sessions/{}", one["id"].as_str().expect("an id"));
-    let null = || Value::Null;
-    twice.send(&person, "DELETE /api/v1/me/sessions/{id}", &path, null(), null()).await;
-
-    let path = "/api/v1/me/password";
-    let body = json!({"current": password, "new": "another quite long password"});
-    twice.send(&person, "PUT /api/v1/me/password", path, body.clone(), null()).await;
-    // Under the same key with a password that is not theirs now.
-    let path = "/api/v1/me/step-up";
-    let proof = json!({"password": "another quite long password"});
-    twice.send(&person, "POST /api/v1/me/step-up", path, proof, null()).await;
-    let path = "/api/v1/me/email-verification";
-    twice.send(&person, "POST /api/v1/me/email-verification", path, null(), null()).await;
-    let path = "/api/v1/me/second-factor";
-    twice.send(&person, "DELETE /api/v1/me/second-factor", path, null(), null()).await;
-
-    let name = "POST /api/v1/me/api-keys";
-    let body = |name: &str| json!({"name": name, "scopes": ["customer"]});
-    let path = "/api/v1/me/api-keys";
-    let issued = twice.send(&person, name, path, body("reports"), body("others")).await;
-    let path = format!("{path}/{}", issued.body["id"].as_str().expect("an id"));
-    let rotate = format!("{path}/rotate");
-    twice.send(&person, "POST /api/v1/me/api-keys/{id}/rotate", &rotate, null(), null()).await;
-    twice.send(&person, "DELETE /api/v1/me/api-keys/{id}", &path, null(), null()).await;
-    let path = "/api/v1/auth/logout";
-    twice.send(&person, "POST /api/v1/auth/logout", path, null(), null()).await;
-}
-
-async fn sell(twice: &mut Twice<'_>) {
-    let admin = twice.scene.admin.clone();
-    let create = "POST /api/v1/admin/products";
-    let mut product = samples::body(create);
-    product["variants"][0]["sku"] = json!("retried");
-    let mut other = product.clone();
-    other["name"] = json!("Cup");
-    let path = "/api/v1/admin/products";
-    let created = twice.send(&admin, create, path, product, other.clone()).await;
-    let path = format!("{path}/{}", created.body["id"].as_str().expect("an id"));
-    let mut third = other.clone();
-    third["name"] = json!("Bowl");
-    twice.send(&admin, "PUT /api/v1/admin/products/{id}", &path, other, third).await;
-    for action in ["publish", "retire", "publish"] {
-        let name = format!("POST /api/v1/admin/products/{{id}}/{action}");
-        twice.send(&admin, &name, &format!("{path}/{action}"), Value::Null, Value::Null).await;
-    }
-    for (action, quantity) in [("receive", 9), ("adjust", -2)] {
-        let name = format!("POST /api/v1/admin/stock/{{sku}}/{action}");
-        let path = format!("/api/v1/admin/stock/retried/{action}");
-        let body = |quantity: i32| json!({"quantity": quantity, "reason": "counted"});
-        twice.send(&admin, &name, &path, body(quantity), body(quantity + 1)).await;
-    }
-}
-
-async fn manage(twice: &mut Twice<'_>) {
-    let (admin, scene) = (twice.scene.admin.clone(), twice.scene);
-    let user = format!("/api/v1/admin/users/{}", scene.shop.customer(&scene.gomall).await.id());
-    let role = |name: &str| json!({"role": name});
-    let (name, path) = ("POST /api/v1/admin/users/{id}/roles", format!("{user}/roles"));
-    twice.send(&admin, name, &path, role("analyst"), role("staff")).await;
-    let (name, path) = ("DELETE /api/v1/admin/users/{id}/roles/{role}", format!("{path}/analyst"));
-    twice.send(&admin, name, &path, Value::Null, Value::Null).await;
-    let name = "DELETE /api/v1/admin/users/{id}/sessions";
-    twice.send(&admin, name, &format!("{user}/sessions"), Value::Null, Value::Null).await;
-    let name = "PUT /api/v1/admin/second-factor-roles/{role}";
-    let path = "/api/v1/admin/second-factor-roles/intern";
-    twice.send(&admin, name, path, Value::Null, Value::Null).await;
-    let name = "DELETE /api/v1/admin/second-factor-roles/{role}";
-    twice.send(&admin, name, path, Value::Null, Value::Null).await;
-    let reason = |text: &str| json!({"reason": text});
-    let (name, path) = ("POST /api/v1/admin/users/{id}/ban", format!("{user}/ban"));
-    twice.send(&admin, name, &path, reason("abuse"), reason("fraud")).await;
-    let (name, path) = ("POST /api/v1/admin/users/{id}/unban", format!("{user}/unban"));
-    twice.send(&admin, name, &path, Value::Null, Value::Null).await;
-
-    for (part, member, value) in [
-        ("permission-rules", "note", "Another."),
-        ("public-paths", "path", "/another"),
-        ("bans", "reason", "another"),
-    ] {
-        let (path, name) = (format!("/api/v1/admin/{part}"), format!("POST /api/v1/admin/{part}"));
-        let body = samples::body(&name);
-        let mut other = body.clone();
-        other[member] = json!(value);
-        let made = twice.send(&admin, &name, &path, body, other.clone()).await;
-        let path = format!("{path}/{}", made.body["id"].as_str().expect("an id"));
-        assert_eq!(made.header("location"), Some(path.as_str()));
-        if part == "permission-rules" {
-            let mut third = other.clone();
-            third[member] = json!("A third.");
-            twice
-                .send(&admin, &format!("PUT /api/v1/admin/{part}/{{id}}"), &path, other, third)
-                .await;
+/// An unsafe call without a key could not be retried, so it only computes: its example is answered, and nothing
+/// is appended. A provider's notification has an id of its own.
+pub(crate) async fn what_takes_no_key_changes_nothing(scene: &Scene) {
+    // For whatever asks what the cart would cost.
+    scene.admin.add("notebook", 1).await.expect(StatusCode::OK);
+    let (before, mut seen) = (scene.head().await, 0);
+    for operation in scene.contract.operations() {
+        let is_keyed = operation.parameter("header", "Idempotency-Key").is_some();
+        let is_notification = operation.path.starts_with("/api/v1/webhooks/");
+        if !operation.is_unsafe() || is_keyed || is_notification {
+            continue;
         }
-        let name = format!("DELETE /api/v1/admin/{part}/{{id}}");
-        twice.send(&admin, &name, &path, Value::Null, Value::Null).await;
-        admin.delete(&path).await.refused(404, "not_found");
+        seen += 1;
+        let path = operation.sample_path(scene.customer.id());
+        let mut answered = false;
+        for (_, body) in samples::bodies().filter(|(name, _)| *name == operation.name()) {
+            // Also without what an example states about something that is not there.
+            let mut least = body.clone();
+            let required = scene.contract.required(operation);
+            least.as_object_mut().expect("an object").retain(|name, _| required.contains(&&**name));
+            for body in [body, &least] {
+                let answer = scene.admin.send(operation.method(), &path, &[], Some(body)).await;
+                answered |= answer.status.is_success();
+            }
+        }
+        let name = operation.name();
+        assert!(answered, "{name} does more than to compute: take `Command` or `KeyedCommand`");
     }
-}
-
-async fn order(twice: &mut Twice<'_>) {
-    let customer = twice.scene.shop.customer(&twice.scene.gomall).await;
-    let line = |sku: &str, quantity: u32| json!({"sku": sku, "quantity": quantity});
-    let (lines, quantity) =
-        ("/api/v1/me/cart/lines", |quantity: u32| json!({"quantity": quantity}));
-    let added = twice
-        .send(
-            &customer,
-            "POST /api/v1/me/cart/lines",
-            lines,
-            line("notebook", 2),
-            line("notebook", 3),
-        )
-        .await;
-    assert_eq!(added.body["lines"][0]["quantity"], 2);
-    let path = format!("{lines}/notebook");
-    let name = "PUT /api/v1/me/cart/lines/{sku}";
-    twice.send(&customer, name, &path, quantity(5), quantity(6)).await;
-    let name = "DELETE /api/v1/me/cart/lines/{sku}";
-    twice.send(&customer, name, &path, Value::Null, Value::Null).await;
-    customer.add("notebook", 1).await.expect(StatusCode::OK);
-    let name = "DELETE /api/v1/me/cart/lines";
-    twice.send(&customer, name, lines, Value::Null, Value::Null).await;
-    customer.add("notebook", 1).await.expect(StatusCode::OK);
-    let path = "/api/v1/checkouts";
-    let (body, other) = (checkout_body(Some("tok_declined")), checkout_body(Some("tok_ok")));
-    let placed = twice.send(&customer, "POST /api/v1/checkouts", path, body, other).await;
-    let order = placed.body["order"]["id"].as_str().expect("an id");
-    assert_eq!(placed.header("location"), Some(format!("/api/v1/orders/{order}").as_str()));
-    let path = format!("/api/v1/orders/{order}/payments");
-    let pay = |token: &str| json!({"method": "card", "token": token});
-    let name = "POST /api/v1/orders/{id}/payments";
-    twice.send(&customer, name, &path, pay("tok_ok"), pay("tok_declined")).await;
+    assert_eq!(scene.head().await, before, "take `Command` or `KeyedCommand`");
+    assert!(seen > 0, "what computes is found by what it does not take");
 }
 
 /// Keys of different people, methods and paths never meet; one body may be written in many ways.

@@ -1,7 +1,7 @@
 //! What is kept of requests that hold a secret.
 
 use super::Scene;
-use super::retries::assert_replays;
+use super::keyed::assert_replays;
 use crate::support::key;
 use api::http::Fingerprint;
 use base64::Engine;

@@ -1,8 +1,21 @@
 //! The catalogue as everybody sees it.
 
+use super::admin::products;
+use super::{Resource, Thing};
+use crate::conventions::Scene;
 use crate::support::{Shop, key};
+use futures::FutureExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+
+pub(super) const RESOURCE: Resource =
+    Resource { things: |scene| things(scene).boxed_local(), ..Resource::NONE };
+
+async fn things(scene: &Scene) -> Vec<Thing> {
+    let published = products::published(scene).await;
+    let id = published.id().to_owned();
+    vec![Thing::new(&scene.customer, "/api/v1/products/{id}", &id, published)]
+}
 
 fn names(list: &Value) -> Vec<&str> {
     let items = list["items"].as_array().expect("a list");

@@ -1,14 +1,13 @@
 //! What events there are.
 
-use crate::support::Shop;
+use crate::conventions::Scene;
 use reqwest::StatusCode;
 use serde_json::json;
 
 #[tokio::test]
 async fn an_analyst_finds_the_schema_of_every_event() {
-    let shop = Shop::new().await;
-    let gomall = shop.serve();
-    let (admin, customer) = (shop.admin(&gomall).await, shop.customer(&gomall).await);
+    let scene = Scene::shared().await;
+    let (admin, customer) = (&scene.admin, scene.somebody().await);
     customer.get("/api/v1/event-types").await.refused(403, "forbidden");
     let roles = format!("/api/v1/admin/users/{}/roles", customer.id());
     admin.post(&roles, &json!({"role": "analyst"})).await.expect(StatusCode::OK);

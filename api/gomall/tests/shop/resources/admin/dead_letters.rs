@@ -1,11 +1,23 @@
 //! Events that were not taken in.
 
+use crate::resources::Resource;
 use crate::support;
 use crate::support::{Person, Shop, key};
 use compose::testing::eventually;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+
+pub(super) const RESOURCE: Resource = Resource {
+    keeps_none: &[
+        ("DELETE /api/v1/admin/dead-letters/{id}", APPENDS_NOTHING),
+        ("POST /api/v1/admin/dead-letters/{id}/retry", APPENDS_NOTHING),
+    ],
+    ..Resource::NONE
+};
+
+const APPENDS_NOTHING: &str =
+    "a decision about a dead letter appends nothing that a key could be kept with";
 
 /// Puts an event at the journal's end as no build would write it.
 async fn record(pool: &PgPool, payment: &str, sequence: i64, event_type: &str) -> i64 {
@@ -91,7 +103,7 @@ async fn dead_letters_are_shown_tried_again_and_given_up() {
     let (position, id) =
         (order.position(), order.expect(StatusCode::CREATED)["order"]["id"].clone());
     let path = format!("/api/v1/orders/{}", id.as_str().expect("an id"));
-    customer.get_after(&path, position).await.expect(StatusCode::OK);
+    customer.get_once_at(&path, position).await.expect(StatusCode::OK);
 
     let letter = |id: &str| format!("/api/v1/admin/dead-letters/{id}");
     let orders = letter(&format!("orders.{failed}"));

@@ -1,10 +1,81 @@
 //! Products as staff write them.
 
+use crate::conventions::{Keyed, Scene, samples};
+use crate::resources::{OutOfRange, Resource, Thing, out_of_range};
 use crate::support::{Answer, Person, Shop, key};
+use futures::FutureExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 const PRODUCTS: &str = "/api/v1/admin/products";
+
+const CREATE: &str = "POST /api/v1/admin/products";
+
+pub(super) const RESOURCE: Resource = Resource {
+    keyed: |scene| keyed(scene).boxed_local(),
+    ranges,
+    things: |scene| things(scene).boxed_local(),
+    ..Resource::NONE
+};
+
+/// A new product, as staff would send it.
+pub(crate) fn sample() -> Value {
+    let mut product = samples::body(CREATE);
+    product["variants"][0]["sku"] = json!(key());
+    product
+}
+
+/// What its publication has answered.
+pub(crate) async fn published(scene: &Scene) -> Answer {
+    let created = scene.admin.post_keyed(PRODUCTS, &key(), &sample()).await;
+    created.expect(StatusCode::CREATED);
+    let path = format!("{PRODUCTS}/{}/publish", created.id());
+    scene.admin.send(Method::POST, &path, &[], None).await
+}
+
+/// The SKU of a product on sale of which there are so many, and its id.
+pub(crate) async fn on_sale(scene: &Scene, pieces: u32) -> (String, String) {
+    let published = published(scene).await;
+    let sku = published.body["variants"][0]["sku"].as_str().expect("a SKU").to_owned();
+    let receive = json!({"quantity": pieces, "reason": "delivery"});
+    let path = format!("/api/v1/admin/stock/{sku}/receive");
+    let received = scene.admin.post_keyed(&path, &key(), &receive).await;
+    received.expect(StatusCode::OK);
+    scene.admin.get_once_at("/api/v1/products", received.position()).await;
+    (sku, published.id().to_owned())
+}
+
+async fn keyed(scene: &Scene) -> Vec<Keyed> {
+    let admin = &scene.admin;
+    let mut other = sample();
+    other["name"] = json!("Cup");
+    let mut calls = vec![Keyed::of(admin, CREATE, &[]).with(sample()).unlike(other.clone())];
+    for name in [
+        "PUT /api/v1/admin/products/{id}",
+        "POST /api/v1/admin/products/{id}/publish",
+        "POST /api/v1/admin/products/{id}/retire",
+    ] {
+        let created = admin.post_keyed(PRODUCTS, &key(), &sample()).await;
+        let call = Keyed::of(admin, name, &[created.id()]);
+        let replaces = name.starts_with("PUT");
+        calls.push(if replaces { call.with(sample()).unlike(other.clone()) } else { call });
+    }
+    calls
+}
+
+fn ranges() -> Vec<OutOfRange> {
+    let variant = samples::body(CREATE)["variants"][0].clone();
+    vec![
+        out_of_range(CREATE, "/categories", [json!(["a", "a"])], "duplicate_category"),
+        out_of_range(CREATE, "/variants", [json!([variant, variant])], "duplicate_sku"),
+    ]
+}
+
+async fn things(scene: &Scene) -> Vec<Thing> {
+    let published = published(scene).await;
+    let id = published.id().to_owned();
+    vec![Thing::new(&scene.admin, "/api/v1/admin/products/{id}", &id, published)]
+}
 
 fn product(skus: &[&str]) -> Value {
     let price = json!({"amount": 500, "currency": "USD"});
@@ -34,8 +105,8 @@ async fn products_are_drafted_published_revised_and_retired() {
     let id = body["id"].as_str().expect("an id").to_owned();
     let (path, public) = (format!("{PRODUCTS}/{id}"), format!("/api/v1/products/{id}"));
     assert_eq!(created.header("location"), Some(path.as_str()));
-    visitor.get_after(&public, created.position()).await.refused(404, "not_found");
-    let shown = admin.get_after(&path, created.position()).await;
+    visitor.get_once_at(&public, created.position()).await.refused(404, "not_found");
+    let shown = admin.get_once_at(&path, created.position()).await;
     assert_eq!(shown.expect(StatusCode::OK), body);
     assert_eq!(shown.header("etag"), created.header("etag"));
     let again = admin.post_keyed(PRODUCTS, &create_key, &product(&["kettle", "kettle-xl"])).await;
@@ -48,7 +119,7 @@ async fn products_are_drafted_published_revised_and_retired() {
 
     let published = admin.post(&format!("{path}/publish"), &json!({})).await;
     assert_eq!(published.expect(StatusCode::OK)["status"], "published");
-    let shown = visitor.get_after(&public, published.position()).await;
+    let shown = visitor.get_once_at(&public, published.position()).await;
     assert_eq!(shown.expect(StatusCode::OK), &published.body);
 
     // A revision needs the version; what stays keeps its number, what is new opens its stock.
@@ -66,12 +137,12 @@ async fn products_are_drafted_published_revised_and_retired() {
     let received =
         admin.post_keyed("/api/v1/admin/stock/kettle-xxl/receive", &key(), &receive).await;
     received.expect(StatusCode::OK);
-    let shown = visitor.get_after(&public, received.position()).await;
+    let shown = visitor.get_once_at(&public, received.position()).await;
     assert_eq!(shown.expect(StatusCode::OK)["variants"][1]["available"], 3);
 
     let retired = admin.post(&format!("{path}/retire"), &json!({})).await;
     assert_eq!(retired.expect(StatusCode::OK)["status"], "retired");
-    let shown = visitor.get_after(&public, retired.position()).await;
+    let shown = visitor.get_once_at(&public, retired.position()).await;
     assert_eq!(shown.expect(StatusCode::OK)["status"], "retired", "orders name it");
     let drafts = admin.get("/api/v1/admin/products?status=draft").await;
     assert_eq!(drafts.expect(StatusCode::OK)["items"].as_array().map(Vec::len), Some(1));

@@ -1,10 +1,57 @@
-//! Permission rules, and what explains them.
+//! Permission rules, and what other ones would have said.
 
+use super::explain::explain;
+use crate::conventions::{Keyed, Scene, samples};
+use crate::resources::{OutOfRange, Resource, Thing, out_of_range};
 use crate::support::{Person, Shop, key};
+use compose::testing::eventually;
+use futures::FutureExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 const RULES: &str = "/api/v1/admin/permission-rules";
+
+const ADD: &str = "POST /api/v1/admin/permission-rules";
+const CHANGE: &str = "PUT /api/v1/admin/permission-rules/{id}";
+
+pub(super) const RESOURCE: Resource = Resource {
+    keyed: |scene| keyed(scene).boxed_local(),
+    ranges,
+    of_the_domain: &[
+        (ADD, "/path", 422, "bad_pattern"),
+        (CHANGE, "/path", 404, "not_found"),
+        ("POST /api/v1/admin/permission-rules/dry-run", "/rules/0/path", 422, "bad_pattern"),
+    ],
+    things: |scene| things(scene).boxed_local(),
+    ..Resource::NONE
+};
+
+async fn keyed(scene: &Scene) -> Vec<Keyed> {
+    let (admin, body) = (&scene.admin, samples::body(ADD));
+    let mut other = body.clone();
+    other["note"] = json!("Another.");
+    let mut calls = vec![Keyed::of(admin, ADD, &[]).with(body.clone()).unlike(other.clone())];
+    let added = admin.post(RULES, &body).await;
+    calls.push(Keyed::of(admin, CHANGE, &[added.id()]).with(other).unlike(body.clone()));
+    let added = admin.post(RULES, &body).await;
+    calls.push(Keyed::of(admin, "DELETE /api/v1/admin/permission-rules/{id}", &[added.id()]));
+    calls
+}
+
+fn ranges() -> Vec<OutOfRange> {
+    vec![
+        // Whether there is the rule that is to be changed is asked first.
+        out_of_range(ADD, "/path", ["(", "a{99999}", "a)|(?:b"], "bad_pattern"),
+        out_of_range(ADD, "/note", ["a\nb"], "invalid_field"),
+        out_of_range(CHANGE, "/note", ["a\nb"], "invalid_field"),
+    ]
+}
+
+async fn things(scene: &Scene) -> Vec<Thing> {
+    let added = scene.admin.post(RULES, &samples::body(ADD)).await;
+    let id = added.id().to_owned();
+    vec![Thing::new(&scene.admin, "/api/v1/admin/permission-rules/{id}", &id, added)]
+}
 
 fn rule(effect: &str, role: &str, path: &str) -> Value {
     json!({"effect": effect, "roles": [role], "methods": ["GET"], "path": path, "note": "a test"})
@@ -12,11 +59,6 @@ fn rule(effect: &str, role: &str, path: &str) -> Value {
 
 fn id(body: &Value) -> &str {
     body["id"].as_str().expect("an id")
-}
-
-async fn explain(admin: &Person, question: Value) -> Value {
-    let answer = admin.post(&format!("{RULES}/explain"), &question).await;
-    answer.expect(StatusCode::OK).clone()
 }
 
 #[tokio::test]
@@ -35,7 +77,7 @@ async fn a_rule_is_added_changed_explained_and_removed() {
     let version = added.header("policy-version").expect("every change answers it").to_owned();
     assert_eq!(added.body["version"].to_string(), version);
     customer.get("/api/v1/admin/stock").await.expect(StatusCode::OK);
-    let shown = admin.get_after(&path, added.position()).await;
+    let shown = admin.get_once_at(&path, added.position()).await;
     assert_eq!(shown.expect(StatusCode::OK), &added.body);
     assert_eq!(shown.header("etag"), added.header("etag"));
     let again = admin.post_keyed(RULES, &added_key, &stock).await;
@@ -79,7 +121,7 @@ async fn a_rule_is_added_changed_explained_and_removed() {
     let removed = admin.delete(&path).await;
     removed.expect(StatusCode::NO_CONTENT);
     admin.delete(&path).await.refused(404, "not_found");
-    admin.get_after(&path, removed.position()).await.refused(404, "not_found");
+    admin.get_once_at(&path, removed.position()).await.refused(404, "not_found");
     put("*", &stock).await.refused(404, "not_found");
     put("\"1.1\"", &stock).await.refused(404, "not_found");
     refuses_bad_rules(&admin).await;
@@ -194,20 +236,40 @@ async fn refuses_bad_rules(admin: &Person) {
     }
     let lock_out = rule("deny", "admin", "/.*");
     admin.post(RULES, &lock_out).await.refused(409, "last_administrator");
+}
 
-    let question =
-        |roles: Value| json!({"roles": roles, "method": "GET", "path": "/api/v1/orders"});
-    let anonymous = explain(admin, question(json!(["anonymous"]))).await;
-    assert_eq!(anonymous["reason"], "nothing_allows");
-    assert_eq!(explain(admin, question(json!([]))).await["reason"], "allow_rule");
-    let catalogue = json!({"roles": [], "method": "HEAD", "path": "/api/v1/products"});
-    assert_eq!(explain(admin, catalogue).await["reason"], "public_path");
-    for (body, code, pointer) in [
-        (json!({"method": "GET", "path": "/"}), "missing_field", "/user_id"),
-        (json!({"roles": [], "method": "FETCH", "path": "/"}), "invalid_field", "/method"),
-        (json!({"roles": [], "method": "GET", "path": "//"}), "invalid_field", "/path"),
-    ] {
-        let refused = admin.post(&format!("{RULES}/explain"), &body).await;
-        assert_eq!(refused.refused(422, code)["errors"][0]["pointer"], pointer);
+#[tokio::test]
+async fn a_rule_removed_through_one_process_bites_in_the_other_also_without_nats() {
+    let shop = Shop::new().await;
+    let (one, other) = (shop.serve(), shop.serve());
+    let admin = shop.admin(&one).await;
+    let customer = shop.customer(&one).await.at(&other);
+    customer.get("/api/v1/orders").await.expect(StatusCode::OK);
+
+    let orders_rule = find_rule(&admin, "/api/v1/orders(/.*)?").await;
+    let removed = admin.delete(&format!("{RULES}/{}", id(&orders_rule))).await;
+    assert!(removed.status.is_success(), "{}", removed.text);
+    let version = removed.header("policy-version").expect("every change answers it").to_owned();
+    let at_least = [("policy-version", version.as_str())];
+    let refused = customer.send(Method::GET, "/api/v1/orders", &at_least, None).await;
+    refused.refused(403, "forbidden");
+
+    shop.stack.nats.stop().await;
+    let mut rule = orders_rule.clone();
+    for member in ["id", "version", "matches_routes"] {
+        rule.as_object_mut().expect("an object").remove(member);
     }
+    let added = admin.post(RULES, &rule).await;
+    added.expect(StatusCode::CREATED);
+    let begun = std::time::Instant::now();
+    eventually("the rule is back", || async {
+        (customer.get("/api/v1/orders").await.status == StatusCode::OK).then_some(())
+    })
+    .await;
+    assert!(begun.elapsed().as_secs_f64() < 1.0, "within a second: {:?}", begun.elapsed());
+}
+
+async fn find_rule(admin: &Person, path: &str) -> Value {
+    let rules = admin.get(&format!("{RULES}?limit=100")).await;
+    rules.items().iter().find(|rule| rule["path"] == path).expect("a default rule").clone()
 }

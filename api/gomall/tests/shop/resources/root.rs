@@ -1,0 +1,51 @@
+//! What lies at the root: probes, metrics and the documentation of the API.
+
+use crate::conventions::Scene;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn whoever_watches_a_shop_sees_that_it_lives_and_what_it_counts() {
+    let scene = Scene::shared().await;
+    let visitor = &scene.visitor;
+    let alive = visitor.get("/healthz").await;
+    assert_eq!((alive.status, alive.text.as_str()), (StatusCode::OK, "alive\n"));
+    let ready = visitor.get("/readyz").await;
+    let ready = ready.expect(StatusCode::OK);
+    // Something may be slow for a moment on a busy machine; then it is named.
+    let degraded = ready["degraded"].as_array().expect("a list of words");
+    let status = if degraded.is_empty() { "ok" } else { "degraded" };
+    assert_eq!(ready["status"], status, "{ready}");
+    let metrics = visitor.get("/metrics").await;
+    assert_eq!(metrics.status, StatusCode::OK);
+    assert!(metrics.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")));
+    assert!(metrics.text.lines().any(|line| line.starts_with("gomall_journal_batches_total ")));
+    // Only programs of this machine that ask for themselves.
+    let forwarded = [("x-forwarded-for", "198.51.100.7")];
+    let through_a_proxy = visitor.send(Method::GET, "/metrics", &forwarded, None).await;
+    through_a_proxy.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn the_document_and_its_page_are_there_for_everybody() {
+    let scene = Scene::shared().await;
+    let visitor = &scene.visitor;
+    let document = visitor.get("/openapi.json").await;
+    let written: Value = serde_json::from_str(include_str!("../../../../../docs/openapi.json"))
+        .expect("the document in the tree is JSON");
+    assert_eq!(document.expect(StatusCode::OK), &written);
+    let tag = document.header("etag").expect("it has a tag").to_owned();
+    let known = [("if-none-match", tag.as_str())];
+    let same = visitor.send(Method::GET, "/openapi.json", &known, None).await;
+    assert_eq!((same.status, same.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
+    let page = visitor.get("/docs").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.header("content-security-policy").is_some());
+    let script = "/docs/swagger-ui-bundle.js";
+    assert!(page.text.contains(script));
+    assert_eq!(visitor.get(script).await.status, StatusCode::OK);
+    assert_eq!(
+        visitor.get("/docs/nothing.js").await.refused(404, "not_found")["status"],
+        json!(404)
+    );
+}
