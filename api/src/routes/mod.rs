@@ -3,7 +3,8 @@
 //!
 //! A folder a resource: `mod.rs` has the prose, the routes and what a new shop allows of them,
 //! `body.rs` what goes over the wire, `handlers.rs` what is done. The next resource is such a folder
-//! and a line in `RESOURCES` here, or in that of [`admin`].
+//! and a line in `RESOURCES` here, or in that of [`admin`], and a file of tests of the same name in
+//! `api/gomall/tests/shop/resources`.
 
 pub mod admin;
 pub mod api_keys;
