@@ -40,7 +40,8 @@ async fn the_document_and_its_page_are_there_for_everybody() {
     assert_eq!((same.status, same.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
     let page = visitor.get("/docs").await;
     assert_eq!(page.status, StatusCode::OK);
-    assert!(page.header("content-security-policy").is_some());
+    let policy = page.header("content-security-policy").expect("it says what it may do");
+    assert!(policy.contains("img-src 'self' data:"), "{policy}");
     let script = "/docs/swagger-ui-bundle.js";
     assert!(page.text.contains(script));
     assert_eq!(visitor.get(script).await.status, StatusCode::OK);

@@ -18,8 +18,12 @@ async fn staff_find_every_attempt_to_pay_an_order() {
     let paid = customer.post_keyed(&format!("/api/v1/orders/{order}/payments"), &key(), &pay).await;
     paid.expect(StatusCode::CREATED);
 
+    // Somebody else pays as well.
+    let other = shopper(&scene).await.check_out(&key(), Some("tok_ok")).await;
+    other.expect(StatusCode::CREATED);
+
     let of_order = format!("{PAYMENTS}?order_id={order}");
-    let found = scene.admin.get_once_at(&of_order, paid.position()).await;
+    let found = scene.admin.get_once_at(&of_order, other.position()).await;
     let [captured, declined] = found.items() else { panic!("the last first: {}", found.text) };
     assert_eq!((&captured["id"], &captured["status"]), (&paid.body["id"], &json!("captured")));
     assert_eq!(
