@@ -2,7 +2,25 @@
 
 use crate::conventions::Scene;
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
+
+#[tokio::test]
+async fn who_opens_the_address_is_told_what_it_is_and_where_to_go_on() {
+    let scene = Scene::shared().await;
+    let visitor = &scene.visitor;
+    let page = visitor.get("/").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    let json = [("accept", "application/json")];
+    let told = visitor.send(Method::GET, "/", &json, None).await;
+    let told = told.expect(StatusCode::OK);
+    assert_eq!(told["name"], "GoMall");
+    for link in told["links"].as_object().expect("links").values() {
+        let path = link.as_str().expect("a path");
+        assert!(page.text.contains(path), "{path} is on the page");
+        assert_eq!(visitor.get(path).await.status, StatusCode::OK, "{path}");
+    }
+}
 
 #[tokio::test]
 async fn whoever_watches_a_shop_sees_that_it_lives_and_what_it_counts() {
@@ -31,9 +49,9 @@ async fn the_document_and_its_page_are_there_for_everybody() {
     let scene = Scene::shared().await;
     let visitor = &scene.visitor;
     let document = visitor.get("/openapi.json").await;
-    let written: Value = serde_json::from_str(include_str!("../../../../../docs/openapi.json"))
-        .expect("the document in the tree is JSON");
-    assert_eq!(document.expect(StatusCode::OK), &written);
+    let served = document.expect(StatusCode::OK);
+    assert!(served["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")));
+    assert!(served["paths"]["/api/v1/products"]["get"].is_object(), "it describes this shop");
     let tag = document.header("etag").expect("it has a tag").to_owned();
     let known = [("if-none-match", tag.as_str())];
     let same = visitor.send(Method::GET, "/openapi.json", &known, None).await;

@@ -15,7 +15,7 @@ pub(super) const RESOURCE: Resource =
 async fn things(scene: &Scene) -> Vec<Thing> {
     let person = scene.somebody().await;
     let roles = format!("/api/v1/admin/users/{}/roles", person.id());
-    let granted = scene.admin.post(&roles, &json!({"role": "buyer"})).await;
+    let granted = scene.admin.post(&roles, &json!({"role": "analyst"})).await;
     vec![Thing::new(&person, ME, "", granted)]
 }
 
@@ -42,11 +42,11 @@ async fn one_sees_oneself_and_at_once_what_one_was_granted() {
     assert_eq!((same.status, same.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
     let id = user["id"].as_str().expect("an id");
     let roles = format!("/api/v1/admin/users/{id}/roles");
-    let granted = scene.admin.post(&roles, &json!({"role": "buyer"})).await;
+    let granted = scene.admin.post(&roles, &json!({"role": "analyst"})).await;
     let position = granted.position().to_string();
     let after = [("if-none-match", tag.as_str()), ("gomall-position", position.as_str())];
     let now = person.send(Method::GET, ME, &after, None).await;
-    assert_eq!(now.expect(StatusCode::OK)["roles"], json!(["buyer", "customer"]));
+    assert_eq!(now.expect(StatusCode::OK)["roles"], json!(["analyst", "customer"]));
     let events = scene.events_of("user", id).await;
     let granted = events.iter().filter(|name| *name == "RoleGranted");
     assert_eq!((&*events[0], granted.count()), ("UserRegistered", 2), "{events:?}");

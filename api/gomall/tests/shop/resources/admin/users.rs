@@ -72,6 +72,7 @@ async fn roles_and_bans_bite_at_once_and_an_administrator_stays() {
     customer.get(PRODUCTS).await.refused(403, "forbidden");
     admin.post(&format!("{path}/roles"), &role("anonymous")).await.refused(422, "role_reserved");
     admin.post(&format!("{path}/roles"), &role("a b")).await.refused(422, "invalid_field");
+    admin.post(&format!("{path}/roles"), &role("stuff")).await.refused(422, "unknown_role");
     admin.post("/api/v1/admin/users/x/roles", &role("staff")).await.refused(404, "not_found");
 
     let ban = json!({"reason": "scraping", "until": "2999-01-01T00:00:00Z"});
