@@ -130,7 +130,7 @@ pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Fa
     let exchange = SessionCommand::Refresh { generation, expires_at };
     let plan = || call.plan().step::<Session>(&session_id, exchange.clone());
     let mut refreshed = app.bus.execute(call.keyed(plan())).await?;
-    if refreshed.replayed && session.generation > refreshed.state::<Session>(0).generation {
+    if refreshed.replayed && !session.live.contains(&refreshed.state::<Session>(0).generation) {
         // Whoever got that answer has used it: this is no repetition of theirs, but a token that was spent.
         refreshed = app.bus.execute(plan()).await?;
     }

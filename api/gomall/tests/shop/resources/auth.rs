@@ -189,6 +189,28 @@ async fn refresh_tokens_rotate() {
     swapped.get(ME).await.refused(401, "unauthenticated");
 }
 
+/// A key keeps an answer for whoever did not hear it, and not for whoever has a copy of what is spent.
+#[tokio::test]
+async fn a_refresh_repeated_after_its_answer_was_used_is_a_token_that_was_spent() {
+    let scene = &Scene::shared().await;
+    let registered = register(scene, "en").await;
+    let body = json!({"refresh_token": registered.body["refresh_token"]});
+    let same = key();
+    let path = "/api/v1/auth/refresh";
+    let first = scene.visitor.post_keyed(path, &same, &body).await;
+    let (token, _) = pair(first.expect(StatusCode::OK));
+    let again = scene.visitor.post_keyed(path, &same, &body).await;
+    let (same_token, _) = pair(again.expect(StatusCode::OK));
+    assert_eq!(same_token, token);
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    // The answer is used: within the moment that two tabs have, the repetition is one of them, with tokens of its own.
+    refresh(scene, &token).await.expect(StatusCode::OK);
+    let later = scene.visitor.post_keyed(path, &same, &body).await;
+    assert_eq!(later.header("idempotent-replayed"), None);
+    let (fresh, _) = pair(later.expect(StatusCode::OK));
+    assert_ne!(fresh, token);
+}
+
 /// Signing out ends the session and no other.
 #[tokio::test]
 async fn who_signs_out_is_out_at_once() {

@@ -103,3 +103,25 @@ async fn a_second_factor_is_asked_for_at_sign_in_and_each_code_counts_once() {
     person.delete(FACTOR).await.expect(StatusCode::NO_CONTENT);
     login(PASSWORD).await.expect(StatusCode::OK);
 }
+
+#[tokio::test]
+async fn who_tries_codes_in_one_session_keeps_nobody_from_another_nor_from_signing_in() {
+    let scene = Scene::shared().await;
+    let person = scene.somebody().await;
+    let setup = set_up(&person).await;
+    let recovery = |place: usize| setup["recovery_codes"][place].clone();
+    let whole =
+        |code: Value| json!({"email": person.user["email"], "password": PASSWORD, "code": code});
+    let elsewhere = scene.visitor.post(LOGIN, &whole(recovery(0))).await;
+    let elsewhere = person.with_token(elsewhere.expect(StatusCode::OK)["access_token"].as_str());
+    let step_up = "/api/v1/me/step-up";
+    let mut guesses = vec![];
+    for _ in 0..8 {
+        guesses.push(person.post(step_up, &json!({"code": "000000"})).await);
+    }
+    guesses[0].refused(422, "bad_code");
+    guesses[7].refused(429, "too_many_attempts");
+    let proved = elsewhere.post(step_up, &json!({"code": recovery(1)})).await;
+    proved.expect(StatusCode::NO_CONTENT);
+    scene.visitor.post(LOGIN, &whole(recovery(2))).await.expect(StatusCode::OK);
+}

@@ -39,6 +39,10 @@ async fn a_role_that_wants_a_second_factor_counts_only_with_one() {
     let (gomall, other_process) = (shop.serve(), shop.serve());
     let admin = shop.admin(&gomall).await;
     admin.put(&format!("{ROLES}/a b"), &json!({})).await.refused(400, "malformed_path");
+    for unknown in ["anonymous", "authenticated", "nobodyknows"] {
+        let wanted = admin.put(&format!("{ROLES}/{unknown}"), &json!({})).await;
+        wanted.refused(422, "unknown_role");
+    }
     let wanted = admin.put(&format!("{ROLES}/admin"), &json!({})).await;
     wanted.expect(StatusCode::NO_CONTENT);
     // In force at once, also elsewhere; what is left can set one up.
@@ -55,6 +59,10 @@ async fn a_role_that_wants_a_second_factor_counts_only_with_one() {
     let deny = json!({"effect": "deny", "roles": ["authenticated"], "methods": ["*"],
                       "path": "/api/v1/me/second-factor.*", "note": ""});
     admin.post(RULES, &deny).await.refused(409, "last_administrator");
+    // Nor by what is denied to the role itself, which does not count.
+    let own = json!({"effect": "deny", "roles": ["admin"], "methods": ["POST"],
+                     "path": "/api/v1/me/second-factor", "note": ""});
+    admin.post(RULES, &own).await.refused(409, "last_administrator");
     let deny = json!({"effect": "deny", "roles": ["*"], "methods": ["POST"],
                       "path": "/api/v1/auth/second-factor", "note": ""});
     admin.post(RULES, &deny).await.refused(409, "last_administrator");
