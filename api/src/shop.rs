@@ -313,6 +313,7 @@ impl Shop {
             verification_tokens,
             challenges: NumberedTokens::new(&keys, Purpose::SecondFactor),
             passwords,
+            currency: config.currency,
             access,
             policy,
             brake: Brake::default(),

@@ -8,6 +8,8 @@
 //!   so two workers on one projection do no harm.
 //! * Rows that stand still although the journal goes on are taken over without an election: the server may
 //!   be keeping the lock for a session that is frozen.
+//! * Rows that an older build made, or of a history that the journal does not have, are built anew by whoever is
+//!   elected, while readers go on with the old ones; rows of a newer build are left alone.
 //! * Events that do not concern a projection are passed over in memory; its row follows at the next
 //!   event that does, or a moment later.
 //! * Commits do not wait for the disk: a crash of the server takes rows and checkpoint back
@@ -15,7 +17,7 @@
 
 mod batch;
 pub(crate) mod checkpoint;
-mod heal;
+mod renew;
 mod retry;
 mod stand;
 mod worker;

@@ -51,7 +51,7 @@ use commands::journal::{JournalReader, Tail};
 use commands::numbers::Numbers;
 use commands::vault::Vault;
 use domain::policy::Lifeline;
-use domain::{Identified, Position, StreamKey};
+use domain::{Currency, Identified, Position, StreamKey};
 use projections::Checkpoints;
 use provider::HttpProvider;
 use provider::webhook::WebhookSecret;
@@ -100,6 +100,8 @@ pub struct App {
     pub code_brake: Brake,
     /// Which cards were declined.
     pub declines: Declines,
+    /// The shop's first currency: whose prices are compared where nobody says another.
+    pub currency: Currency,
     /// The payment provider.
     pub provider: Arc<HttpProvider>,
     /// What the payment provider signs its notifications with; none are taken without.

@@ -4,6 +4,7 @@
 //! that starts has settings that can be used.
 
 mod auth;
+mod catalogue;
 mod database;
 mod http;
 mod log;
@@ -13,6 +14,7 @@ mod payment;
 mod secret;
 
 pub use auth::AuthArgs;
+pub use catalogue::CatalogueArgs;
 pub use database::{DatabaseArgs, DatabaseUrl};
 pub use http::{HttpArgs, OperationsArgs};
 pub use log::LogArgs;
@@ -36,6 +38,9 @@ pub struct ShopArgs {
     /// Who signs in, and how that is believed.
     #[command(flatten)]
     pub auth: AuthArgs,
+    /// What is sold.
+    #[command(flatten)]
+    pub catalogue: CatalogueArgs,
     /// Who takes the money.
     #[command(flatten)]
     pub payment: PaymentArgs,
@@ -93,6 +98,7 @@ impl ShopArgs {
             stream: StreamConfig::default(),
             keys: self.auth.keys(data_dir),
             password_min_chars: self.auth.password_min,
+            currency: self.catalogue.currency,
             provider: self.payment.provider(shop_url)?,
             mail_sender: self.mail.mail_from.clone(),
             mailer: self.mail.mailer(data_dir),

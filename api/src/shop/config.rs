@@ -1,4 +1,5 @@
 use crate::auth::KeyPaths;
+use domain::Currency;
 use nats::StreamConfig;
 use nats::notify::{Mailer, Sender};
 use provider::webhook::WebhookSecret;
@@ -36,6 +37,8 @@ pub struct ShopConfig {
     pub keys: KeyPaths,
     /// The shortest password.
     pub password_min_chars: usize,
+    /// The shop's first currency.
+    pub currency: Currency,
     /// Who takes the money.
     pub provider: Provider,
     /// Whom mails come from.

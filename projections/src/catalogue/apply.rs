@@ -1,10 +1,12 @@
+use super::collate::SortKey;
 use super::deltas::Deltas;
+use super::prices::Prices;
 use super::search;
 use super::view::{ProductRow, VariantRow};
 use crate::projection::{ApplyError, decode, stream_id};
 use crate::rows::Rows;
 use domain::product::{ProductEvent, ProductStatus, Variant};
-use domain::{ProductId, RecordedEvent, Sku};
+use domain::{Currency, ProductId, RecordedEvent, Sku};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,14 +26,18 @@ pub(super) async fn apply(
     for event in events {
         fold_product(&mut products, &mut variants, event)?;
     }
+    let mut prices = Prices::default();
     for product_id in &ids {
         if let Some(product) = products.get_mut(product_id) {
-            derive(product, &variants);
+            let sold = sold_of(product, &variants);
+            derive(product, &sold);
             deltas.enter(product);
+            prices.put(product, &sold);
         }
     }
     products.save(conn).await?;
     variants.save(conn).await?;
+    prices.save(conn).await?;
     Ok(deltas.save(conn).await?)
 }
 
@@ -53,6 +59,8 @@ fn fold_product(
             picture,
             categories,
             status: ProductStatus::Draft,
+            name_key: SortKey::default(),
+            currencies: String::new(),
             sort_name: String::new(),
             sort_price: -1,
             price_currency: None,
@@ -129,13 +137,18 @@ fn replace_variants(
     number
 }
 
-/// Fills the columns that lists are sorted and searched by.
-fn derive(product: &mut ProductRow, variants: &Rows<VariantRow>) {
+/// The variants that are sold, in the product's order.
+fn sold_of<'a>(product: &ProductRow, variants: &'a Rows<VariantRow>) -> Vec<&'a VariantRow> {
     let mut sold: Vec<&VariantRow> = variants
         .iter()
         .filter(|variant| variant.product_id == product.product_id && variant.sold)
         .collect();
     sold.sort_by_key(|variant| variant.ordinal);
+    sold
+}
+
+/// Fills the columns that lists are sorted and searched by.
+fn derive(product: &mut ProductRow, sold: &[&VariantRow]) {
     product.price_currency = sold.iter().find_map(|variant| variant.currency);
     product.sort_price = sold
         .iter()
@@ -144,12 +157,21 @@ fn derive(product: &mut ProductRow, variants: &Rows<VariantRow>) {
         .min()
         .unwrap_or(-1);
     product.sort_name = product.name.as_str().to_lowercase();
+    product.name_key = SortKey::of(product.name.as_str());
+    let currencies: BTreeSet<&str> =
+        sold.iter().filter_map(|variant| variant.currency.as_ref()).map(Currency::as_str).collect();
+    product.currencies = currencies.into_iter().collect::<Vec<_>>().join(",");
 
-    let names = sold.iter().filter_map(|variant| variant.name.as_ref());
-    let names: Vec<&str> =
-        std::iter::once(&product.name).chain(names).map(|name| name.as_str()).collect();
+    let names = sold.iter().filter_map(|variant| variant.name.as_ref()).map(|name| name.as_str());
+    let names: Vec<&str> = std::iter::once(product.name.as_str()).chain(names).collect();
+    let skus: Vec<&str> = sold.iter().map(|variant| variant.sku.as_str()).collect();
+    let (names, skus) =
+        (search::index_words(&names.join(" ")), search::index_words(&skus.join(" ")));
+    // A SKU that only repeats the name makes nothing a better match.
+    let of_name: BTreeSet<&str> = names.split(' ').collect();
+    let of_skus: Vec<&str> = skus.split(' ').filter(|word| !of_name.contains(word)).collect();
+    product.search_name = [names.as_str(), &of_skus.join(" ")].join(" ").trim().to_owned();
     let categories: Vec<&str> = product.categories.iter().map(|slug| slug.as_str()).collect();
-    product.search_name = search::index_words(&names.join(" "));
     product.search_text =
         search::index_words(&format!("{} {}", categories.join(" "), product.description));
     product.words =

@@ -1,18 +1,19 @@
-//! What a batch changes in the two tables that count over products: categories and words.
+//! What a batch changes in the tables that count over products: categories, words, and sets of currencies.
 
-use super::search;
-use super::view::{CategoryView, ProductRow, WordRow};
+use super::typos;
+use super::view::{CategoryView, CurrenciesRow, ProductRow, WordRow};
 use crate::rows::{Row, Rows};
 use domain::Slug;
 use domain::product::ProductStatus;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How much the counts change, by category and by word.
+/// How much the counts change, by what is counted.
 #[derive(Default)]
 pub(super) struct Deltas {
     categories: BTreeMap<Slug, i64>,
     words: BTreeMap<String, i64>,
+    currencies: BTreeMap<String, i64>,
 }
 
 impl Deltas {
@@ -27,6 +28,7 @@ impl Deltas {
     }
 
     fn add(&mut self, product: &ProductRow, by: i64) {
+        *self.currencies.entry(product.currencies.clone()).or_default() += by;
         if product.status != ProductStatus::Published {
             return;
         }
@@ -48,11 +50,12 @@ impl Deltas {
         })
         .await?;
         count(conn, self.words, |word: String| WordRow {
-            deletions: search::deletions(&word),
+            deletions: typos::deletions(&word),
             word,
             uses: 0,
         })
-        .await
+        .await?;
+        count(conn, self.currencies, |currencies| CurrenciesRow { currencies, products: 0 }).await
     }
 }
 
@@ -69,6 +72,12 @@ impl Counted for CategoryView {
 impl Counted for WordRow {
     fn count_mut(&mut self) -> &mut u64 {
         &mut self.uses
+    }
+}
+
+impl Counted for CurrenciesRow {
+    fn count_mut(&mut self) -> &mut u64 {
+        &mut self.products
     }
 }
 

@@ -5,20 +5,30 @@
 //! or number decides what to show.
 //!
 //! **Search** is full-text with typo tolerance on any plain PostgreSQL: no extension, and the same
-//! on every server's locale, because words are cut and folded here (`search.rs`). PostgreSQL stems,
+//! on every server's locale. Words are folded (`fold.rs`) and cut (`search.rs`) here, names and SKUs as well as
+//! descriptions, so that case, accents, width and composition do not matter; PostgreSQL stems,
 //! matches and ranks them (`tsvector`). A word of the query that no published product has is
-//! looked up in the vocabulary of those that do (`catalogue_words`) by symmetric deletion: at most
+//! looked up in the vocabulary of those that do (`catalogue_words`) by symmetric deletion (`typos.rs`): at most
 //! one edit for words of three to five letters, two for longer ones, a transposition counting as
-//! one. Trigram similarity was the alternative: it needs an extension, and at shop lengths it
-//! finds neither `mosue` nor Chinese.
+//! one; of the last word, which may still be typed, its beginning is looked up. Trigram similarity was the
+//! alternative: it needs an extension, and at shop lengths it finds neither `mosue` nor Chinese.
+//!
+//! **Names** are sorted by keys that are made here (`collate.rs`), **prices** within one currency
+//! (`product_prices`). See docs/decisions/0006 and 0034.
 
 mod apply;
+mod collate;
 mod deltas;
+mod fold;
 mod list;
+mod matching;
+mod order;
+mod prices;
 mod query;
 mod search;
 #[cfg(test)]
 mod tests;
+mod typos;
 mod view;
 
 pub use list::{ProductFilter, ProductSort, list};
@@ -39,13 +49,15 @@ pub const READS: &[&str] = &[NAME, crate::stock::NAME];
 /// Keeps products, stock and categories.
 pub static READ_MODEL: ReadModel = ReadModel {
     name: NAME,
-    version: 1,
+    version: 2,
     aggregates: &[Product::TYPE],
     tables: &[
         view::ProductRow::TABLE,
         view::VariantRow::TABLE,
         view::CategoryView::TABLE,
         view::WordRow::TABLE,
+        view::CurrenciesRow::TABLE,
+        prices::TABLE,
     ],
     // A product with its variants: what products share are counts, which they
     // only add to.

@@ -1,3 +1,4 @@
+use super::collate::SortKey;
 use super::view::{CategoryView, OfferView, ProductView};
 use crate::page::QueryError;
 use domain::{Position, ProductId, Sku};
@@ -19,7 +20,7 @@ pub async fn by_id(
     pool: &PgPool,
     product_id: ProductId,
 ) -> Result<Option<ProductView>, QueryError> {
-    let mut query = select(None);
+    let mut query = select(None, false);
     query.push(" where p.product_id = ").push_bind(product_id.uuid());
     one(pool, query).await
 }
@@ -29,7 +30,7 @@ pub async fn by_id(
 /// # Errors
 /// [`QueryError::Database`].
 pub async fn by_number(pool: &PgPool, number: i32) -> Result<Option<ProductView>, QueryError> {
-    let mut query = select(None);
+    let mut query = select(None, false);
     query
         .push(" where p.product_id = (select product_id from product_variants where number = ")
         .push_bind(number)
@@ -83,26 +84,36 @@ pub async fn categories(pool: &PgPool) -> Result<Vec<CategoryView>, QueryError> 
 pub(super) struct Listed {
     #[serde(flatten)]
     pub(super) product: ProductView,
-    pub(super) sort_name: String,
-    pub(super) sort_price: i64,
+    pub(super) name_key: SortKey,
+    /// In the currency that was sorted by; none without, or otherwise sorted.
+    pub(super) price_minor: Option<i64>,
     pub(super) created_position: Position,
     pub(super) rank: f32,
 }
 
-/// Opens the statement that reads products: the caller goes on with which ones, in which order and
-/// how many, and [`finish`] adds variants and stock. One statement, so all of it is of one snapshot;
-/// only the products on the page are joined.
-pub(super) fn select(match_text: Option<&str>) -> QueryBuilder<'static, Postgres> {
+/// Opens the statement that reads products `p`, with their prices `m` or without: the caller goes on with which ones,
+/// in which order and how many, and [`finish`] adds variants and stock. One statement, so all of it is of one
+/// snapshot; only the products on the page are joined.
+pub(super) fn select(
+    match_text: Option<&str>,
+    with_prices: bool,
+) -> QueryBuilder<'static, Postgres> {
     let rank = if match_text.is_some() { "ts_rank(p.document, q.query)" } else { "0::real" };
+    let (price, products) = match with_prices {
+        true => {
+            ("m.price_minor", "product_prices m join products p on p.product_id = m.product_id")
+        }
+        false => ("null::bigint", "products p"),
+    };
     let mut query = QueryBuilder::new(format!(
         "select row_to_json(r) from (\
          select p.product_id, p.number, p.name, p.description, p.picture, p.categories, p.status, \
                 v.variants, p.version, greatest(p.position, v.position) as position, \
-                p.sort_name, p.sort_price, p.created_position, p.rank \
+                p.name_key, p.price_minor, p.created_position, p.rank \
          from (select p.product_id, p.number, p.name, p.description, p.picture, p.categories, \
-                      p.status, p.version, p.position, p.sort_name, p.sort_price, \
+                      p.status, p.version, p.position, p.name_key, {price} as price_minor, \
                       p.created_position, {rank} as rank \
-               from products p"
+               from {products}"
     ));
     if let Some(expression) = match_text {
         // Stemmed, or exactly as written: a name may consist of words that stemming drops.

@@ -1,3 +1,4 @@
+use super::collate::SortKey;
 use crate::rows::Row;
 use domain::product::{PricedVariant, Product, ProductStatus};
 use domain::{Currency, Money, Name, Position, ProductId, Sku, Slug, Text};
@@ -132,9 +133,12 @@ pub(super) struct ProductRow {
     pub(super) picture: Option<Text>,
     pub(super) categories: Vec<Slug>,
     pub(super) status: ProductStatus,
-    /// The name folded, so that every server sorts alike.
+    pub(super) name_key: SortKey,
+    /// Those that it has prices in, sorted, with commas between.
+    pub(super) currencies: String,
+    /// What builds sort by that know neither keys nor prices by currency: the name in lower case, and the lowest price
+    /// in the first variant's currency, -1 without.
     pub(super) sort_name: String,
-    /// The lowest price among the variants that are sold, in the first one's currency; -1 without.
     pub(super) sort_price: i64,
     pub(super) price_currency: Option<Currency>,
     pub(super) created_position: Position,
@@ -153,7 +157,7 @@ impl Row for ProductRow {
     const TABLE: &'static str = "products";
     const KEY: (&'static str, &'static str) = ("product_id", "uuid");
     const COLUMNS: &'static str = "product_id, number, name, description, picture, categories, \
-         status, sort_name, sort_price, price_currency, created_position, search_name, \
+         status, name_key, currencies, sort_name, sort_price, price_currency, created_position, search_name, \
          search_text, words, version, position";
 
     fn key(&self) -> ProductId {
@@ -202,5 +206,23 @@ impl Row for WordRow {
 
     fn key(&self) -> String {
         self.word.clone()
+    }
+}
+
+/// A set of currencies that products have prices in.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct CurrenciesRow {
+    pub(super) currencies: String,
+    pub(super) products: u64,
+}
+
+impl Row for CurrenciesRow {
+    type Key = String;
+    const TABLE: &'static str = "catalogue_currencies";
+    const KEY: (&'static str, &'static str) = ("currencies", "text");
+    const COLUMNS: &'static str = "currencies, products";
+
+    fn key(&self) -> String {
+        self.currencies.clone()
     }
 }

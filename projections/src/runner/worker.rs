@@ -1,7 +1,7 @@
 use super::Options;
 use super::batch::{self, Batch, Outcome};
 use super::checkpoint::{self, Checkpoint};
-use super::heal::heal;
+use super::renew::{Stale, renew};
 use super::retry::retry;
 use super::stand::Stand;
 use crate::checkpoints::Checkpoints;
@@ -79,13 +79,13 @@ pub(super) enum Interrupted {
     /// Somebody else moved the checkpoint, or has been elected, so it is not ours to work any more.
     #[error("another worker has moved the checkpoint, or the journal does not have the events")]
     Overtaken,
-    /// The rows are of another history, and could not be built anew.
+    /// The rows are of another history or an older version, and could not be built anew.
     #[error("the rows could not be built anew: {0}")]
-    NotHealed(#[from] Box<RebuildError>),
+    NotRenewed(#[from] Box<RebuildError>),
     /// Nobody goes on before somebody has seen to it, which is the elected worker's.
     #[error("the projection is parked")]
     Parked,
-    /// The rows are of another version: they belong to another build, or wait for a rebuild.
+    /// The rows are of another version: those of a newer build, or of an older one whose worker may be at work still.
     #[error("the rows are of version {found}")]
     OtherVersion { found: i32 },
 }
@@ -182,7 +182,19 @@ impl Worker {
         source: &Arc<S>,
         cancel: &CancellationToken,
     ) -> Result<(), Interrupted> {
-        let row = self.load(conn).await?;
+        let row = match self.load(conn).await {
+            // Of an older build, and no worker of it is elected any more.
+            Err(Interrupted::OtherVersion { found })
+                if found < self.projection.version()
+                    && (lease.is_some() || self.elections.is_none()) =>
+            {
+                if !self.renew(conn, Stale::Version(found), source, cancel).await? {
+                    return Ok(());
+                }
+                self.load(conn).await?
+            }
+            row => row?,
+        };
         let cursor = row.cursor();
         if lease.is_none() && self.elections.is_some() {
             if row.status == Status::Parked {
@@ -195,14 +207,29 @@ impl Worker {
             );
         }
         if !bounded(checkpoint::is_in_journal(conn, cursor)).await? {
-            let healed = cancel
-                .run_until_cancelled(heal(self.projection, &self.connect, cursor, source))
-                .await;
-            let Some(healed) = healed else { return Ok(()) };
-            healed?;
+            let stale = Stale::History(cursor.position);
+            if !self.renew(conn, stale, source, cancel).await? {
+                return Ok(());
+            }
         }
         bounded(dead_letters::ask_for_newer(conn, self.projection.name())).await?;
         self.follow(conn, lease, source.as_ref(), cancel).await
+    }
+
+    /// Builds the rows anew, and says whether there was time for it. Takes another connection: the server may have
+    /// ended a session that was silent for so long.
+    async fn renew<S: EventSource>(
+        &self,
+        conn: &mut PgConnection,
+        stale: Stale,
+        source: &Arc<S>,
+        cancel: &CancellationToken,
+    ) -> Result<bool, Interrupted> {
+        let renewed = renew(self.projection, &self.connect, stale, source);
+        let Some(renewed) = cancel.run_until_cancelled(renewed).await else { return Ok(false) };
+        renewed?;
+        *conn = bounded(open(&self.connect)).await?;
+        Ok(true)
     }
 
     async fn follow<S: EventSource>(

@@ -15,6 +15,7 @@ mod rebuild_faults;
 mod runner;
 mod search;
 mod sessions;
+mod sorting;
 mod states;
 mod support;
 mod tally;

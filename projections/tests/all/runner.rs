@@ -348,7 +348,7 @@ async fn a_batch_that_takes_too_long_is_tried_in_parts() {
 }
 
 #[tokio::test]
-async fn rows_of_another_version_are_left_alone() {
+async fn rows_of_a_newer_build_are_left_alone() {
     let pool = prepared().await;
     let history = Journal::default();
     tally::count(&history, 1);
@@ -379,6 +379,34 @@ async fn rows_of_another_version_are_left_alone() {
         .expect("the row is there");
     watch_to_the_end(&pool, &history).await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn rows_of_an_older_build_are_built_anew_by_whoever_is_elected() {
+    let pool = prepared().await;
+    let history = tally::history(20);
+    let running = Running::start(options(&pool, Tally::new().leak()), Source::of(&history));
+    watch_to_the_end(&pool, &history).await;
+    running.stop().await;
+    // What that build made of the events is not what this one does.
+    sqlx::query("update tally set counted = 77").execute(&pool).await.expect("they are there");
+
+    let mut newer = Tally::new();
+    newer.version = 2;
+    let source = Source::of(&history);
+    let running = Running::start(options(&pool, newer.leak()), source.clone());
+    eventually("the rows are this build's", || async {
+        list_projections(&pool).await.expect("a query")[0].version == 2
+    })
+    .await;
+    let end = history.head();
+    assert_eq!(tally::snapshot(&pool).await, (end, tally::expected(&history, end)));
+    // And its worker goes on with them.
+    tally::count(&history, 1);
+    source.journal.append(history.after(end));
+    watch_to_the_end(&pool, &history).await;
+    running.stop().await;
+    assert_eq!(tally::snapshot(&pool).await.1, tally::expected(&history, history.head()));
 }
 
 #[tokio::test]

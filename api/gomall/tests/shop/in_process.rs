@@ -50,6 +50,7 @@ impl Running {
                 fingerprint_secret: None,
             },
             password_min_chars: 8,
+            currency: domain::Currency::USD,
             provider: Provider::Sandbox {
                 shop_url: "http://127.0.0.1:1".to_owned(),
                 webhook_secret: Box::new("A".repeat(32).parse().expect("long enough")),

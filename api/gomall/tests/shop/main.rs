@@ -8,6 +8,7 @@ mod audit;
 mod contention;
 mod conventions;
 mod described;
+mod finding;
 mod in_process;
 mod journey;
 mod money;

@@ -10,9 +10,10 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 /// What each setting cannot be. Secrets are called hunter2.
-const WRONG: [(&str, &str); 18] = [
+const WRONG: [(&str, &str); 19] = [
     ("DATABASE_URL", "hunter2"),
     ("GOMALL_ADMIN_EMAIL", "nobody"),
+    ("GOMALL_CURRENCY", "usd"),
     ("GOMALL_HTTP", "8080"),
     ("GOMALL_LIMITS", "maybe"),
     ("GOMALL_LOG", "a=b=c"),

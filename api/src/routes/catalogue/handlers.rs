@@ -111,11 +111,12 @@ pub(in crate::routes) async fn page(
     limit: Limit,
 ) -> Result<Json<List<ProductBody>>, Problem> {
     app.all_caught_up(catalogue::READS, at_least).await?;
+    let currency = filter.currency.unwrap_or(app.currency);
     let sort = match sort {
         None => ProductSort::Relevance,
         Some(Sort::Name) => ProductSort::Name,
-        Some(Sort::Price) => ProductSort::Price,
-        Some(Sort::PriceDescending) => ProductSort::PriceDescending,
+        Some(Sort::Price) => ProductSort::Price(currency),
+        Some(Sort::PriceDescending) => ProductSort::PriceDescending(currency),
         Some(Sort::Newest) => ProductSort::Newest,
     };
     let pool = if filter.text.is_some() { &app.searches } else { &app.pool };

@@ -19,13 +19,15 @@ pub(super) struct ProductListParams {
     /// A category's slug, case ignored. One that does not exist has no products.
     #[serde(default, deserialize_with = "given")]
     pub(super) category: Option<Slug>,
-    /// Full-text, tolerant of typing errors.
+    /// Full-text over names, SKUs, categories and descriptions, blind to case, accents, width and composition, tolerant of
+    /// typing errors; the last word may be the beginning of one.
     #[serde(default, deserialize_with = "given")]
     pub(super) q: Option<SearchText>,
-    /// Without it the best match comes first, or the lowest number when nothing is searched for.
+    /// Without it the best match comes first, or the lowest number when nothing is searched for. By price: that in
+    /// `currency`, else in the shop's first, and what has none in it comes last.
     #[serde(default, deserialize_with = "given")]
     pub(super) sort: Option<Sort>,
-    /// Only what is priced in this currency.
+    /// Only what is priced in this currency, which is what prices are then compared in.
     #[serde(default, deserialize_with = "given")]
     pub(super) currency: Option<Currency>,
     /// How many items at most.
@@ -39,11 +41,11 @@ pub(super) struct ProductListParams {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::routes) enum Sort {
-    /// By name.
+    /// By name, as languages sort, numbers in it by value.
     Name,
-    /// The cheapest first.
+    /// The cheapest first, by the price in `currency`, else in the shop's first; what has none in it comes last.
     Price,
-    /// The dearest first.
+    /// The dearest first, by the same price; what has none comes last here, too.
     #[serde(rename = "-price")]
     PriceDescending,
     /// The last one created first.

@@ -54,13 +54,15 @@ pub(super) struct ProductListParams {
     /// A category's slug, case ignored. One that does not exist has no products.
     #[serde(default, deserialize_with = "given")]
     pub(super) category: Option<Slug>,
-    /// Full-text, tolerant of typing errors.
+    /// Full-text over names, SKUs, categories and descriptions, blind to case, accents, width and composition, tolerant of
+    /// typing errors; the last word may be the beginning of one.
     #[serde(default, deserialize_with = "given")]
     pub(super) q: Option<SearchText>,
-    /// Without it the best match comes first, or the lowest number when nothing is searched for.
+    /// Without it the best match comes first, or the lowest number when nothing is searched for. By price: that in
+    /// `currency`, else in the shop's first, and what has none in it comes last.
     #[serde(default, deserialize_with = "given")]
     pub(super) sort: Option<Sort>,
-    /// Only what is priced in this currency.
+    /// Only what is priced in this currency, which is what prices are then compared in.
     #[serde(default, deserialize_with = "given")]
     pub(super) currency: Option<Currency>,
     /// How many items at most.

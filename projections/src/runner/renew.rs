@@ -1,9 +1,9 @@
-//! Rows that show events which the journal does not have.
+//! Rows that show events which the journal does not have, or that an older build made.
 
 use super::worker::Interrupted;
 use crate::projection::Projection;
 use crate::rebuild::{Progress, REBUILD_BATCH_EVENTS, RebuildOptions, rebuild};
-use domain::{Cursor, EventSource, Position};
+use domain::{EventSource, Position};
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,20 +13,36 @@ use tokio::time::Instant;
 /// How often the progress of rows that are built anew is told.
 const TELL_PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
-/// Builds the rows anew from the journal's first event: they show events that it does not have.
-/// Readers go on with the old ones until then.
-pub(super) async fn heal<S: EventSource>(
+/// Why rows are of no use any more.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stale {
+    /// They show events up to here that the journal does not have.
+    History(Position),
+    /// An older build made them, of this version of the projection.
+    Version(i32),
+}
+
+/// Builds the rows anew from the journal's first event. Readers go on with the old ones until then.
+pub(super) async fn renew<S: EventSource>(
     projection: &'static dyn Projection,
     connect: &PgConnectOptions,
-    cursor: Cursor,
+    stale: Stale,
     source: &Arc<S>,
 ) -> Result<(), Interrupted> {
     let name = projection.name();
-    tracing::error!(
-        projection.name = name,
-        event.position = cursor.position.get(),
-        "a read model shows events that the journal does not have; it is built anew"
-    );
+    match stale {
+        Stale::History(position) => tracing::error!(
+            projection.name = name,
+            event.position = position.get(),
+            "a read model shows events that the journal does not have; it is built anew"
+        ),
+        Stale::Version(found) => tracing::info!(
+            projection.name = name,
+            projection.version = projection.version(),
+            rows.version = found,
+            "a read model is of an older build; it is built anew"
+        ),
+    }
     let options = RebuildOptions {
         connect: connect.clone(),
         // Only progress is measured by it, and what the rebuild reads is told just as well.
@@ -46,10 +62,10 @@ pub(super) async fn heal<S: EventSource>(
     };
     let rebuilt =
         rebuild(projection, options, Arc::clone(source), progress).await.map_err(Box::new)?;
-    tracing::warn!(
+    tracing::info!(
         projection.name = name,
         event.position = rebuilt.position.get(),
-        "a read model was built anew and shows the journal again"
+        "a read model was built anew and shows the journal"
     );
     Ok(())
 }
