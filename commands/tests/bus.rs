@@ -3,15 +3,17 @@
 mod support;
 
 use commands::bus::{Bus, ExecuteError, Plan, RequestKey};
-use commands::checkout::{self, Checkout};
+use commands::checkout::{self, Checkout, StartedPayment};
 use commands::journal::JournalEventStore;
 use cqrs_es::{Aggregate, CqrsFramework};
 use domain::cart::{Cart, CartCommand};
+use domain::order::OrderStatus;
+use domain::payment::Payment;
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
 use domain::{
-    CartId, Cursor, Description, EventSource, Facts, Name, Position, ProductId, Quantity, Sealed,
-    UserId,
+    CartId, Currency, Cursor, Description, EventSource, Facts, Money, Name, Position, ProductId,
+    Quantity, Sealed, UserId,
 };
 use serde_json::json;
 use std::sync::Arc;

@@ -21,7 +21,7 @@ pub struct CheckOut {
     pub expected_total: Option<Money>,
     /// Where mails and the parcel go.
     pub contact: OrderContact,
-    /// How to pay at once; without it the order waits for a payment.
+    /// How to pay at once; without it the order waits for a payment, unless its total is zero.
     pub payment: Option<Instrument>,
     /// From where; none for load generators, whose unpaid orders nothing bounds.
     pub from: Option<IpAddr>,
@@ -105,7 +105,10 @@ async fn place_and_pay(
     let placed = checkout::place_order(&app.bus, &checkout, &call.context, key).await?;
     let mut order = placed.order;
     let mut paid = None;
-    if let (Some((payment_id, payment)), Some(payer)) = (&payment, payer) {
+    // An order that costs nothing has no payment, whatever it should have been paid with.
+    let is_free = order.state.totals.is_some_and(|totals| totals.is_free());
+    let payment = payment.as_ref().filter(|_| !is_free);
+    if let (Some((payment_id, payment)), Some(payer)) = (payment, payer) {
         let attempt = if placed.replayed { Attempt::Again } else { Attempt::First };
         let asked =
             payments::ask(&app, *payment_id, payer, payment.method, attempt, &call.context).await?;

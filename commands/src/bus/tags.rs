@@ -15,7 +15,8 @@ use std::time::Duration;
 const LOOKED_AT_FOR_EACH: u32 = 2;
 
 /// After that an order is not counted that still waits: it should have been cancelled a while ago, and what it
-/// waits for is its payment's end.
+/// waits for is its payment's end. So long one is counted that required no payment, too: it costs as little to place,
+/// and sends a mail as well.
 const OPEN_FOR: Duration = Duration::from_secs(20 * 60);
 
 impl Bus {

@@ -4,12 +4,12 @@ use super::holds;
 use super::rejection::{CheckoutRejection, PriceChange, Shortage};
 use super::{Checkout, PAY_WITHIN_SECONDS};
 use crate::bus::{Bus, Context, ExecuteError, Loaded, Plan};
-use domain::cart::{Cart, CartCommand, CartRejection};
+use domain::cart::{Cart, CartCommand, CartLine, CartRejection};
 use domain::order::{Order, OrderCommand, OrderLine, Totals};
 use domain::payment::{Payment, PaymentCommand};
 use domain::product::{Product, ProductStatus};
 use domain::stock::{StockCommand, StockItem};
-use domain::{CartId, Money, ProductId, Quantity, Rejection, Sku, Timestamp};
+use domain::{CartId, Money, Name, ProductId, Quantity, Rejection, Sku, Timestamp};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -62,16 +62,29 @@ impl Draft {
         };
         if agreed {
             return Ok(());
+        self.check_currency()?;
         }
-        let changed = cart.lines.iter().filter_map(|line| {
+        let lines = self.changes().filter(|change| change.now != change.seen).collect();
+        Err(Box::new(CheckoutRejection::PriceChanged { total: totals.total, lines }))
+    }
+
+    /// Has every line a price in the cart's currency still?
+    fn check_currency(&self) -> Result<(), Box<dyn Rejection>> {
+        let Some(cart) = self.cart.state.currency() else { return Ok(()) };
+        let lines: Vec<PriceChange> =
+            self.changes().filter(|change| change.now.currency() != cart).collect();
+        match lines.is_empty() {
+            true => Ok(()),
+            false => Err(Box::new(CheckoutRejection::CurrencyUnavailable { cart, lines })),
+        }
+    }
+
+    /// What each line that is sold cost when it was written, and what it costs now.
+    fn changes(&self) -> impl Iterator<Item = PriceChange> {
+        self.cart.state.lines.iter().filter_map(|line| {
             let now = self.price(line.product_id, &line.sku)?;
-            let change = PriceChange { sku: line.sku.clone(), seen: line.unit_price, now };
-            (now != line.unit_price).then_some(change)
-        });
-        Err(Box::new(CheckoutRejection::PriceChanged {
-            total: totals.total,
-            lines: changed.collect(),
-        }))
+            Some(PriceChange { sku: line.sku.clone(), seen: line.unit_price, now })
+        })
     }
 
     /// Lines and totals at today's prices. Shipping and tax are nothing for now.
@@ -115,7 +128,7 @@ impl Draft {
         })
     }
 
-    /// Order, cart, stock and the first payment, all or nothing.
+    /// Order, cart, stock and the first payment, all or nothing. Where the total is zero there is no payment.
     pub(super) fn plan(
         &self,
         checkout: &Checkout,
@@ -150,7 +163,14 @@ impl Draft {
                 StockCommand::Reserve { sku: sku.clone(), order_id, quantity, until: pay_by };
             plan = plan.step::<StockItem>(&sku, reserve);
         }
-        if let Some(payment) = &checkout.payment {
+        let is_free = totals.is_free();
+        if is_free {
+            // Paid with being placed, so sold.
+            for line in &self.cart.state.lines {
+                plan = plan.step::<StockItem>(&line.sku, StockCommand::Commit { order_id });
+            }
+        }
+        if let Some(payment) = checkout.payment.as_ref().filter(|_| !is_free) {
             let request = PaymentCommand::Request {
                 order_id,
                 customer_id: checkout.customer_id,

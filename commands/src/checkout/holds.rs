@@ -1,4 +1,5 @@
-//! How many orders may wait for their money at once: each holds stock back, and sends a mail.
+//! How many orders may wait for their money at once: each holds stock back, and sends a mail. One that required no
+//! payment counts for a while, too.
 
 use super::CheckoutRejection;
 use crate::bus::{Bus, ExecuteError, Plan};

@@ -1,7 +1,7 @@
 //! Why a checkout is refused, in one answer that lets the customer mend everything at once.
 
 use crate::bus::ExecuteError;
-use domain::{Money, Rejection, RejectionKind, Sku};
+use domain::{Currency, Money, Rejection, RejectionKind, Sku};
 use serde_json::{Value, json};
 
 /// Why a checkout was refused, beyond what cart, stock and order say themselves.
@@ -19,6 +19,16 @@ pub enum CheckoutRejection {
         /// What they would pay.
         total: Money,
         /// The lines whose price differs.
+        lines: Vec<PriceChange>,
+    },
+    /// Some lines are sold in another currency by now.
+    #[error(
+        "the cart is in {cart}; some of the items are sold in another currency by now: take them out"
+    )]
+    CurrencyUnavailable {
+        /// The cart's currency.
+        cart: Currency,
+        /// Every line that is.
         lines: Vec<PriceChange>,
     },
     /// The customer, or the address that they order from, has too many orders that nobody has paid.
@@ -58,6 +68,7 @@ impl Rejection for CheckoutRejection {
         match self {
             Self::OutOfStock { .. } => "out_of_stock",
             Self::PriceChanged { .. } => "price_changed",
+            Self::CurrencyUnavailable { .. } => "currency_unavailable",
             Self::TooManyOpenOrders => "too_many_open_orders",
         }
     }
@@ -65,13 +76,16 @@ impl Rejection for CheckoutRejection {
     fn kind(&self) -> RejectionKind {
         match self {
             Self::OutOfStock { .. } | Self::PriceChanged { .. } => RejectionKind::Conflict,
+            Self::CurrencyUnavailable { .. } => RejectionKind::Invalid,
             Self::TooManyOpenOrders => RejectionKind::TooMany,
         }
     }
 
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::OutOfStock { .. } | Self::PriceChanged { .. } => None,
+            Self::OutOfStock { .. }
+            | Self::PriceChanged { .. }
+            | Self::CurrencyUnavailable { .. } => None,
             Self::TooManyOpenOrders => Some(OPEN_ORDERS_RETRY_SECONDS),
         }
     }
@@ -84,14 +98,18 @@ impl Rejection for CheckoutRejection {
                     "sku": line.sku, "requested": line.requested, "available": line.available,
                 })).collect::<Vec<_>>(),
             }),
-            Self::PriceChanged { total, lines } => json!({
-                "total": total,
-                "lines": lines.iter().map(|line| json!({
-                    "sku": line.sku, "seen": line.seen, "now": line.now,
-                })).collect::<Vec<_>>(),
-            }),
+            Self::PriceChanged { total, lines } => {
+                json!({ "total": total, "lines": changes(lines) })
+            }
+            Self::CurrencyUnavailable { cart: _, lines } => json!({ "lines": changes(lines) }),
         })
     }
+}
+
+fn changes(lines: &[PriceChange]) -> Vec<Value> {
+    let change =
+        |line: &PriceChange| json!({ "sku": line.sku, "seen": line.seen, "now": line.now });
+    lines.iter().map(change).collect()
 }
 
 pub(super) fn has_code(rejections: &[Box<dyn Rejection>], code: &str) -> bool {

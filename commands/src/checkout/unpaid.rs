@@ -55,9 +55,9 @@ impl<P: PaymentProvider> Process for UnpaidOrders<P> {
                 let after = Duration::from_secs(seconds.try_into().unwrap_or(0));
                 vec![Change::Set { key, after, data: Value::Null }]
             }
-            OrderEvent::OrderPaid { .. } | OrderEvent::OrderCancelled { .. } => {
-                vec![Change::Clear { key }]
-            }
+            OrderEvent::OrderPaid { .. }
+            | OrderEvent::OrderRequiredNoPayment {}
+            | OrderEvent::OrderCancelled { .. } => vec![Change::Clear { key }],
             OrderEvent::OrderAddressChanged { .. }
             | OrderEvent::OrderPaymentStarted { .. }
             | OrderEvent::OrderPaymentEnded { .. } => vec![],

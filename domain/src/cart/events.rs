@@ -16,7 +16,7 @@ pub enum CartEvent {
         sku: Sku,
         /// The product it is a variant of.
         product_id: ProductId,
-        /// Its name as the customer saw it.
+        /// The product's name as the customer saw it.
         name: Name,
         /// Its picture as the customer saw it.
         picture: Option<Text>,

@@ -26,7 +26,7 @@ pub struct CartLine {
     pub sku: Sku,
     /// The product it is a variant of.
     pub product_id: ProductId,
-    /// Its name as the customer saw it.
+    /// The product's name as the customer saw it.
     pub name: Name,
     /// Its picture as the customer saw it.
     pub picture: Option<Text>,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// What can be asked of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderCommand {
-    /// Order these lines; the stock is reserved in the same append.
+    /// Order these lines; the stock is reserved in the same append, and committed where nothing is to be paid.
     Place {
         /// A small positive number for people, unique among orders.
         number: i32,
@@ -188,7 +188,8 @@ impl Order {
                 if !balances(&lines, &totals).unwrap_or(false) {
                     return Err(OrderRejection::TotalsDoNotBalance);
                 }
-                Ok(vec![OrderEvent::OrderPlaced {
+                let is_free = totals.is_free();
+                let placed = OrderEvent::OrderPlaced {
                     number,
                     customer_id,
                     cart_id,
@@ -196,7 +197,9 @@ impl Order {
                     totals,
                     contact,
                     pay_by,
-                }])
+                };
+                let free = is_free.then_some(OrderEvent::OrderRequiredNoPayment {});
+                Ok([placed].into_iter().chain(free).collect())
             }
             OrderCommand::ChangeAddress { contact } => {
                 if self.contact.as_ref() == Some(&contact) {
@@ -228,7 +231,9 @@ impl Order {
                 Ok(ended.into_iter().collect())
             }
             OrderCommand::MarkPaid { payment_id } => match self.paid_by {
-                None if self.status == OrderStatus::Cancelled => Err(OrderRejection::NotPayable),
+                None if self.status != OrderStatus::AwaitingPayment => {
+                    Err(OrderRejection::NotPayable)
+                }
                 None => Ok(vec![OrderEvent::OrderPaid { payment_id }]),
                 Some(paid_by) if paid_by == payment_id => Ok(vec![]),
                 Some(paid_by) => Err(OrderRejection::AlreadyPaid { payment_id: paid_by }),
@@ -237,7 +242,7 @@ impl Order {
                 if let Some(payment_id) = self.paid_by {
                     return Err(OrderRejection::AlreadyPaid { payment_id });
                 }
-                if self.status == OrderStatus::Cancelled {
+                if self.status != OrderStatus::AwaitingPayment {
                     return Err(OrderRejection::NotChangeable);
                 }
                 if let Some(payment_id) = self.payment_under_way {

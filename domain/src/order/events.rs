@@ -13,7 +13,7 @@ pub struct OrderLine {
     pub sku: Sku,
     /// The product it is a variant of.
     pub product_id: ProductId,
-    /// Its name then.
+    /// The product's name then.
     pub name: Name,
     /// Its picture then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +44,14 @@ pub struct Totals {
 /// How a payment of an order ended without money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+impl Totals {
+    /// Whether nothing is to be paid.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.total.amount_minor() == 0
+    }
+}
+
 pub enum PaymentEnd {
     /// The card was refused.
     Declined,
@@ -107,6 +115,9 @@ pub enum OrderEvent {
     /// Nobody gets it; its stock is released in the same append. Money that arrives later goes back.
     OrderCancelled {
         /// Why.
+    /// Its total is zero, so it was paid with being placed, and nobody was asked for money; the stock is committed in the
+    /// same append.
+    OrderRequiredNoPayment {},
         reason: CancelReason,
     },
 }
@@ -119,3 +130,4 @@ event_types!(OrderEvent {
     OrderPaid: 1,
     OrderCancelled: 1,
 });
+    OrderRequiredNoPayment: 1,

@@ -2,6 +2,7 @@
 //!
 //! * An order has 1 to [`MAX_LINES`] lines, one a SKU; lines and totals balance to the cent, in one
 //!   currency, and never change afterwards.
+//! * An order whose total is zero is paid with being placed, in one append: it requires no payment, and none may start.
 //! * The contact can be changed while the order waits for payment and none is under way.
 //! * One payment at a time, started no later than `pay_by`; after it ended without money another
 //!   one may start. A payment is started once: starting it again changes nothing.

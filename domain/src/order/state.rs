@@ -33,7 +33,7 @@ pub struct Order {
     pub payment_under_way: Option<PaymentId>,
     /// The payment that tells most about the order: the one that paid it, else the last started.
     pub last_payment_id: Option<PaymentId>,
-    /// The payment that paid it.
+    /// The payment that paid it; none of an order that required none.
     pub paid_by: Option<PaymentId>,
 }
 
@@ -134,6 +134,7 @@ impl Aggregate for Order {
                 self.last_payment_id = Some(payment_id);
                 self.paid_by = Some(payment_id);
             }
+            OrderEvent::OrderRequiredNoPayment {} => self.status = OrderStatus::Paid,
             OrderEvent::OrderCancelled { reason: _ } => self.status = OrderStatus::Cancelled,
         }
     }

@@ -85,6 +85,38 @@ fn change_address(contact: &str) -> OrderCommand {
 }
 
 #[test]
+fn free() -> Vec<OrderEvent> {
+    let sample = placed_with(vec![line("SAMPLE", 1, usd(0))], totals(0, 0, 0, 0, 0));
+    vec![sample, OrderEvent::OrderRequiredNoPayment {}]
+}
+
+#[test]
+fn an_order_that_costs_nothing_is_paid_with_being_placed() {
+    given::<Order>(vec![])
+        .when(place(vec![line("SAMPLE", 1, usd(0))], totals(0, 0, 0, 0, 0)))
+        .then_expect_events(free());
+    let coupon = totals(1980, 1980, 0, 0, 0);
+    given::<Order>(vec![]).when(place(vec![line("MUG", 2, usd(990))], coupon)).then_expect_events(
+        vec![
+            placed_with(vec![line("MUG", 2, usd(990))], coupon),
+            OrderEvent::OrderRequiredNoPayment {},
+        ],
+    );
+    let order: Order = state(free());
+    assert_eq!((order.status, order.paid_by), (OrderStatus::Paid, None));
+}
+
+#[test]
+fn an_order_that_costs_nothing_takes_no_payment_and_is_not_cancelled_as_unpaid() {
+    given::<Order>(free()).when(start(5)).then_expect_error(OrderRejection::NotPayable);
+    let mark = OrderCommand::MarkPaid { payment_id: id(5) };
+    given::<Order>(free()).when(mark).then_expect_error(OrderRejection::NotPayable);
+    let cancel = OrderCommand::Cancel { reason: CancelReason::Unpaid };
+    given_at::<Order>(PAY_BY_SECONDS + 1, free())
+        .when(cancel)
+        .then_expect_error(OrderRejection::NotChangeable);
+}
+
 fn an_order_that_balances_is_placed() {
     let lines = vec![line("MUG", 2, usd(990)), line("CAP", 1, usd(20))];
     let sums = totals(2000, 500, 300, 77, 1877);

@@ -71,6 +71,7 @@ public!(OrderEvent {
     OrderPaymentStarted 1 { payment_id }
     OrderPaymentEnded 1 { payment_id, end }
     OrderPaid 1 { payment_id }
+    OrderRequiredNoPayment 1 {}
     OrderCancelled 1 { reason }
 });
 

@@ -169,6 +169,7 @@ pub(crate) fn order() -> Vec<OrderEvent> {
         OrderEvent::OrderCancelled { reason: CancelReason::Unpaid },
     ]
 }
+        OrderEvent::OrderRequiredNoPayment {},
 
 pub(crate) fn payment() -> Vec<PaymentEvent> {
     vec![

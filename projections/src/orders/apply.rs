@@ -81,7 +81,9 @@ fn fold_order(orders: &mut Rows<OrderView>, event: &RecordedEvent) -> Result<(),
         // The payments' own events tell how they went.
         OrderEvent::OrderPaymentStarted { payment_id: _ }
         | OrderEvent::OrderPaymentEnded { payment_id: _, end: _ } => {}
-        OrderEvent::OrderPaid { payment_id: _ } => order.status = OrderStatus::Paid,
+        OrderEvent::OrderPaid { payment_id: _ } | OrderEvent::OrderRequiredNoPayment {} => {
+            order.status = OrderStatus::Paid;
+        }
         OrderEvent::OrderCancelled { reason: _ } => order.status = OrderStatus::Cancelled,
     }
     Ok(())

@@ -13,6 +13,7 @@ mod in_process;
 mod journey;
 mod money;
 mod policy_files;
+mod prices;
 mod resources;
 mod roles;
 mod settings;

@@ -30,6 +30,7 @@ pub(super) struct CartBody {
 pub(super) struct CartLineBody {
     pub(super) sku: Sku,
     pub(super) product_id: ProductId,
+    /// The product's.
     pub(super) name: Name,
     pub(super) picture: Option<Text>,
     /// 1 to 999.

@@ -13,7 +13,8 @@ use domain::OrderContact;
 use std::sync::Arc;
 
 /// Orders the cart: stock reserved, order placed, cart emptied, all or nothing. With `payment` the
-/// money is asked for as well, and the answer waits up to ten seconds for the outcome.
+/// money is asked for as well, and the answer waits up to ten seconds for the outcome. An order whose total is zero is
+/// paid at once and asks nobody, with `payment` or without.
 #[utoipa::path(post, path = "/api/v1/checkouts", tag = "checkout", responses((status = 201, body = CheckedOut, headers(("ETag"), ("Location")))))]
 pub(super) async fn check_out(
     State(app): State<Arc<App>>,

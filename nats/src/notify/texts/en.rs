@@ -87,12 +87,18 @@ fn greeting(name: Option<&Name>) -> String {
 
 fn confirmation(order: &OrderMail) -> String {
     format!(
+    let next = match order.totals.is_free() {
+        true => "There is nothing to pay. We are now getting your parcel ready.".to_owned(),
+        false => format!(
+            "Please pay by {}; until then we keep everything for you.",
+            moment(order.pay_by)
+        ),
+    };
         "thank you for your order. This is what you ordered:\n\n{}\n\
          Order number: {}\n\
-         Please pay by {}; until then we keep everything for you.",
+         {next}",
         items(order),
         order.number,
-        moment(order.pay_by),
     )
 }
 

@@ -88,12 +88,17 @@ fn greeting(name: Option<&Name>) -> String {
 
 fn confirmation(order: &OrderMail) -> String {
     format!(
+    let next = match order.totals.is_free() {
+        true => "您无需付款。我们正在为您准备包裹。".to_owned(),
+        false => {
+            format!("请在 {} 之前完成付款，在此之前我们会为您保留商品。", moment(order.pay_by))
+        }
+    };
         "感谢您的订购。您订购的商品如下：\n\n{}\n\
          订单号：{}\n\
-         请在 {} 之前完成付款，在此之前我们会为您保留商品。",
+         {next}",
         items(order),
         order.number,
-        moment(order.pay_by),
     )
 }
 
