@@ -32,6 +32,7 @@ fn add(
         sku: sku(sku_text),
         product_id,
         name: Name::parse("Thing").expect("valid"),
+        variant: None,
         picture: None,
         quantity: Quantity::new(quantity).expect("in range"),
         unit_price: usd(cents),
@@ -183,6 +184,62 @@ async fn a_changed_price_is_reported_and_can_be_accepted() {
     let placed = checkout::place_order(&bus, &accepting, &context(), request_key()).await;
     let totals = placed.expect("accepted").order.state.totals.expect("placed");
     assert_eq!(totals.total, usd(360));
+}
+
+#[tokio::test]
+async fn lines_that_are_sold_in_another_currency_by_now_are_named() {
+    let database = Database::new().await;
+    let bus = database.bus();
+    let customer_id: UserId = new_id();
+    let eur = |cents| Money::new(cents, Currency::parse("EUR").expect("active")).expect("small");
+    for (sku, reprice) in [("STAYS", None), ("MOVES", Some(eur(100)))] {
+        let product_id = product(&bus, sku, usd(100), 10).await;
+        let fill = Plan::new(&context())
+            .step::<Cart>(&CartId::of(customer_id), add(customer_id, product_id, sku, 1, 100));
+        bus.execute(fill).await.expect("the cart takes it");
+        let known = bus.load::<Product>(&product_id).await.expect("readable").state;
+        let Some(price) = reprice else { continue };
+        let reprice = ProductCommand::Revise {
+            name: known.name.expect("it has one"),
+            description: Description::parse("").expect("valid"),
+            picture: None,
+            categories: vec![],
+            variants: vec![(known.variants[0].variant.clone(), price)],
+        };
+        let plan = Plan::new(&context()).step::<Product>(&product_id, reprice);
+        bus.execute(plan).await.expect("a product can be repriced");
+    }
+    let asked = checkout_of(customer_id);
+    let quoted = checkout::quote(&bus, asked.cart_id, None, None).await.map(|quote| quote.totals);
+    let ordered = checkout::place_order(&bus, &asked, &context(), request_key()).await;
+    for refused in [quoted.map(drop), ordered.map(drop)] {
+        let Err(ExecuteError::Rejected(rejections)) = refused else { panic!("it cannot be") };
+        assert_eq!(rejections[0].code(), "currency_unavailable");
+        let lines = json!([{"sku": "MOVES", "seen": usd(100), "now": eur(100)}]);
+        assert_eq!(rejections[0].extra(), Some(json!({ "lines": lines })));
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_costs_nothing_is_sold_in_the_append_that_places_it() {
+    let database = Database::new().await;
+    let bus = database.bus();
+    let product_id = product(&bus, "FREE", usd(0), 10).await;
+    let customer_id: UserId = new_id();
+    let fill = Plan::new(&context())
+        .step::<Cart>(&CartId::of(customer_id), add(customer_id, product_id, "FREE", 2, 0));
+    bus.execute(fill).await.expect("the cart takes it");
+    let payment = StartedPayment { payment_id: new_id(), method: "card".to_owned() };
+    let payment_id = payment.payment_id;
+    let asked = Checkout { payment: Some(payment), ..checkout_of(customer_id) };
+    let placed = checkout::place_order(&bus, &asked, &context(), request_key()).await;
+    let order = placed.expect("it is placed").order.state;
+    assert_eq!((order.status, order.last_payment_id), (OrderStatus::Paid, None));
+    let payment = bus.load::<Payment>(&payment_id).await.expect("readable").state;
+    assert_eq!(payment.amount, None, "nobody is asked");
+    let stock = bus.load::<StockItem>(&sku("FREE")).await.expect("readable").state;
+    assert_eq!((stock.on_hand, stock.reserved, stock.available()), (8, 0, 8));
+    database.assert_gap_free().await;
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ impl Shop {
             sku: sku("MUG"),
             product_id: self.product_id,
             name: name("Mug"),
+            variant: None,
             picture: None,
             quantity: quantity(1),
             unit_price: usd(990),

@@ -66,6 +66,7 @@ async fn command(app: &App, owner_id: UserId, change: Change) -> Result<CartComm
                 product_id: offer.product_id,
                 unit_price: price(&offer)?,
                 name: offer.product_name,
+                variant: offer.variant_name,
                 picture: offer.picture,
                 quantity,
             })

@@ -36,6 +36,13 @@ impl Draft {
         (product.status == ProductStatus::Published).then(|| product.price(sku)).flatten()
     }
 
+    /// What tells the variant from its siblings; today's, where the line is older than its naming it.
+    fn variant(&self, line: &CartLine) -> Option<Name> {
+        let product = &self.products.get(&line.product_id)?.state;
+        let sold = || product.variants.iter().find(|sold| sold.variant.sku == line.sku);
+        line.variant.clone().or_else(|| sold().and_then(|sold| sold.variant.name.clone()))
+    }
+
     /// Is everything still sold, at the price that the customer saw?
     pub(super) fn check(&self, expected_total: Option<Money>) -> Result<(), Box<dyn Rejection>> {
         let cart = &self.cart.state;
@@ -55,6 +62,7 @@ impl Draft {
         if !not_sold.is_empty() {
             return Err(Box::new(CheckoutRejection::OutOfStock { lines: not_sold }));
         }
+        self.check_currency()?;
         let (_, totals) = self.priced()?;
         let agreed = match expected_total {
             Some(expected) => expected == totals.total,
@@ -62,7 +70,6 @@ impl Draft {
         };
         if agreed {
             return Ok(());
-        self.check_currency()?;
         }
         let lines = self.changes().filter(|change| change.now != change.seen).collect();
         Err(Box::new(CheckoutRejection::PriceChanged { total: totals.total, lines }))
@@ -103,6 +110,7 @@ impl Draft {
                 sku: line.sku.clone(),
                 product_id: line.product_id,
                 name: line.name.clone(),
+                variant: self.variant(line),
                 picture: line.picture.clone(),
                 quantity: line.quantity.get(),
                 unit_price,

@@ -130,6 +130,6 @@ fn cancel(order_id: OrderId, order: &Order, context: &Context) -> Plan {
 
 fn cart_line(line: &OrderLine) -> Option<CartLine> {
     let quantity = Quantity::new(line.quantity).ok()?;
-    let OrderLine { sku, product_id, name, picture, unit_price, .. } = line.clone();
-    Some(CartLine { sku, product_id, name, picture, quantity, unit_price })
+    let OrderLine { sku, product_id, name, variant, picture, unit_price, .. } = line.clone();
+    Some(CartLine { sku, product_id, name, variant, picture, quantity, unit_price })
 }

@@ -103,6 +103,7 @@ impl Shop {
             sku: sku("MUG"),
             product_id: new_id(),
             name: name("Mug"),
+            variant: None,
             picture: None,
             quantity: 1,
             unit_price: usd(PRICE),

@@ -19,6 +19,8 @@ pub enum CartCommand {
         product_id: ProductId,
         /// Its name now.
         name: Name,
+        /// What tells the variant from its siblings now, if there are any.
+        variant: Option<Name>,
         /// Its picture now.
         picture: Option<Text>,
         /// How many to add.
@@ -139,11 +141,13 @@ impl Cart {
                 sku,
                 product_id,
                 name,
+                variant,
                 picture,
                 quantity,
                 unit_price,
             } => {
-                let line = CartLine { sku, product_id, name, picture, quantity, unit_price };
+                let line =
+                    CartLine { sku, product_id, name, variant, picture, quantity, unit_price };
                 self.add(owner_id, line)
             }
             CartCommand::ChangeQuantity { sku, quantity, unit_price } => {
@@ -192,14 +196,15 @@ impl Cart {
 
     /// The pieces of a line more, in the line that is there or in one of its own.
     fn add(&self, owner_id: UserId, line: CartLine) -> Result<Vec<CartEvent>, CartRejection> {
-        let CartLine { sku, product_id, name, picture, quantity, unit_price } = line;
+        let CartLine { sku, product_id, name, variant, picture, quantity, unit_price } = line;
         let held = self.line(&sku).map_or(0, |line| line.quantity.get());
         self.check_line(&sku, held + quantity.get(), unit_price)?;
         if held == 0 && self.lines.len() >= MAX_LINES {
             return Err(CartRejection::TooManyLines);
         }
         let opened = self.owner_id.is_none().then_some(CartEvent::CartOpened { owner_id });
-        let added = CartEvent::ItemAdded { sku, product_id, name, picture, quantity, unit_price };
+        let added =
+            CartEvent::ItemAdded { sku, product_id, name, variant, picture, quantity, unit_price };
         Ok(opened.into_iter().chain([added]).collect())
     }
 

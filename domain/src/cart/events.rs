@@ -18,6 +18,9 @@ pub enum CartEvent {
         product_id: ProductId,
         /// The product's name as the customer saw it.
         name: Name,
+        /// What tells the variant from its siblings, if there are any, as the customer saw it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        variant: Option<Name>,
         /// Its picture as the customer saw it.
         picture: Option<Text>,
         /// How many were added.

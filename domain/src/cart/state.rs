@@ -28,6 +28,9 @@ pub struct CartLine {
     pub product_id: ProductId,
     /// The product's name as the customer saw it.
     pub name: Name,
+    /// What tells the variant from its siblings, if there are any, as the customer saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Name>,
     /// Its picture as the customer saw it.
     pub picture: Option<Text>,
     /// How many.
@@ -89,19 +92,29 @@ impl Aggregate for Cart {
     fn apply(&mut self, event: CartEvent) {
         match event {
             CartEvent::CartOpened { owner_id } => self.owner_id = Some(owner_id),
-            CartEvent::ItemAdded { sku, product_id, name, picture, quantity, unit_price } => {
+            CartEvent::ItemAdded {
+                sku,
+                product_id,
+                name,
+                variant,
+                picture,
+                quantity,
+                unit_price,
+            } => {
                 if let Some(line) = self.lines.iter_mut().find(|line| line.sku == sku) {
                     // The decision saw to it that the sum is a quantity.
                     line.quantity =
                         Quantity::new(line.quantity.get() + quantity.get()).unwrap_or(quantity);
                     line.unit_price = unit_price;
                     line.name = name;
+                    line.variant = variant;
                     line.picture = picture;
                 } else {
                     self.lines.push(CartLine {
                         sku,
                         product_id,
                         name,
+                        variant,
                         picture,
                         quantity,
                         unit_price,

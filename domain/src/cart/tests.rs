@@ -11,6 +11,7 @@ fn add(of: &str, pieces: u32, unit_price: Money) -> CartCommand {
         sku: sku(of),
         product_id: id(2),
         name: name("Mug"),
+        variant: None,
         picture: None,
         quantity: quantity(pieces),
         unit_price,
@@ -26,6 +27,7 @@ fn added(of: &str, pieces: u32, unit_price: Money) -> CartEvent {
         sku: sku(of),
         product_id: id(2),
         name: name("Mug"),
+        variant: None,
         picture: None,
         quantity: quantity(pieces),
         unit_price,
@@ -55,6 +57,7 @@ fn restore(lines: &[(&str, u32)]) -> CartCommand {
         sku: sku(of),
         product_id: id(2),
         name: name("Mug"),
+        variant: None,
         picture: None,
         quantity: quantity(*pieces),
         unit_price: usd(990),
@@ -94,6 +97,40 @@ fn adding_a_sku_again_adds_to_its_line_at_the_new_price() {
     let line = cart.line(&sku("MUG")).expect("the line is there");
     assert_eq!((line.quantity, line.unit_price), (quantity(5), usd(880)));
     assert_eq!(cart.total(), Ok(Some(usd(5 * 880 + 5))));
+}
+
+#[test]
+fn a_line_names_the_variant_and_keeps_its_name_in_what_comes_back_from_an_order() {
+    let named = |variant: &str| match added("SHIRT-M", 1, usd(990)) {
+        CartEvent::ItemAdded {
+            sku,
+            product_id,
+            name: product,
+            picture,
+            quantity,
+            unit_price,
+            ..
+        } => {
+            let variant = Some(name(variant));
+            CartEvent::ItemAdded {
+                sku,
+                product_id,
+                name: product,
+                variant,
+                picture,
+                quantity,
+                unit_price,
+            }
+        }
+        other => other,
+    };
+    let cart: Cart = state([opened(), named("M"), named("Medium")]);
+    assert_eq!(cart.lines.len(), 1);
+    assert_eq!(cart.lines[0].variant, Some(name("Medium")));
+    let lines = vec![CartLine { quantity: quantity(1), ..cart.lines[0].clone() }];
+    given::<Cart>(vec![])
+        .when(CartCommand::Restore { owner_id: id(1), lines })
+        .then_expect_events(vec![opened(), named("Medium")]);
 }
 
 #[test]

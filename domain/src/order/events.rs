@@ -15,6 +15,9 @@ pub struct OrderLine {
     pub product_id: ProductId,
     /// The product's name then.
     pub name: Name,
+    /// What told the variant from its siblings then, if there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Name>,
     /// Its picture then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<Text>,
@@ -41,9 +44,6 @@ pub struct Totals {
     pub total: Money,
 }
 
-/// How a payment of an order ended without money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
 impl Totals {
     /// Whether nothing is to be paid.
     #[must_use]
@@ -52,6 +52,9 @@ impl Totals {
     }
 }
 
+/// How a payment of an order ended without money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum PaymentEnd {
     /// The card was refused.
     Declined,
@@ -112,12 +115,12 @@ pub enum OrderEvent {
         /// The payment that did it.
         payment_id: PaymentId,
     },
-    /// Nobody gets it; its stock is released in the same append. Money that arrives later goes back.
-    OrderCancelled {
-        /// Why.
     /// Its total is zero, so it was paid with being placed, and nobody was asked for money; the stock is committed in the
     /// same append.
     OrderRequiredNoPayment {},
+    /// Nobody gets it; its stock is released in the same append. Money that arrives later goes back.
+    OrderCancelled {
+        /// Why.
         reason: CancelReason,
     },
 }
@@ -128,6 +131,6 @@ event_types!(OrderEvent {
     OrderPaymentStarted: 1,
     OrderPaymentEnded: 1,
     OrderPaid: 1,
+    OrderRequiredNoPayment: 1,
     OrderCancelled: 1,
 });
-    OrderRequiredNoPayment: 1,

@@ -11,6 +11,7 @@ fn line(of: &str, quantity: u32, unit_price: Money) -> OrderLine {
         sku: sku(of),
         product_id: id(2),
         name: name("Mug"),
+        variant: None,
         picture: None,
         quantity,
         unit_price,
@@ -84,7 +85,6 @@ fn change_address(contact: &str) -> OrderCommand {
     OrderCommand::ChangeAddress { contact: sealed(contact) }
 }
 
-#[test]
 fn free() -> Vec<OrderEvent> {
     let sample = placed_with(vec![line("SAMPLE", 1, usd(0))], totals(0, 0, 0, 0, 0));
     vec![sample, OrderEvent::OrderRequiredNoPayment {}]
@@ -117,6 +117,7 @@ fn an_order_that_costs_nothing_takes_no_payment_and_is_not_cancelled_as_unpaid()
         .then_expect_error(OrderRejection::NotChangeable);
 }
 
+#[test]
 fn an_order_that_balances_is_placed() {
     let lines = vec![line("MUG", 2, usd(990)), line("CAP", 1, usd(20))];
     let sums = totals(2000, 500, 300, 77, 1877);

@@ -54,7 +54,7 @@ public!(StockEvent {
 
 public!(CartEvent {
     CartOpened 1 { owner_id }
-    ItemAdded 1 { sku, product_id, name, picture, quantity, unit_price }
+    ItemAdded 1 { sku, product_id, name, picture, quantity, unit_price, variant }
     QuantityChanged 1 { sku, quantity, unit_price }
     ItemRemoved 1 { sku }
     CartCheckedOut 1 { order_id }
@@ -63,7 +63,7 @@ public!(CartEvent {
 public!(OrderEvent {
     OrderPlaced 1 {
         cart_id, customer_id,
-        lines { name, picture, product_id, quantity, sku, total, unit_price },
+        lines { name, picture, product_id, quantity, sku, total, unit_price, variant },
         number, pay_by,
         totals { discount, items, shipping, tax, total },
     }

@@ -116,6 +116,7 @@ pub(crate) fn cart() -> Vec<CartEvent> {
             sku: sku("MUG"),
             product_id: id(1),
             name: name("Mug"),
+            variant: None,
             picture: Some(text("/static/image/mug.jpeg")),
             quantity: quantity(2),
             unit_price: usd(990),
@@ -124,6 +125,7 @@ pub(crate) fn cart() -> Vec<CartEvent> {
             sku: sku("CAP"),
             product_id: id(5),
             name: name("Cap"),
+            variant: None,
             picture: None,
             quantity: quantity(1),
             unit_price: usd(0),
@@ -139,6 +141,7 @@ pub(crate) fn order() -> Vec<OrderEvent> {
         sku: sku(of),
         product_id: id(1),
         name: name("Mug"),
+        variant: None,
         picture,
         quantity: 2,
         unit_price: usd(990),
@@ -166,10 +169,10 @@ pub(crate) fn order() -> Vec<OrderEvent> {
         OrderEvent::OrderPaymentEnded { payment_id: id(6), end: PaymentEnd::Failed },
         OrderEvent::OrderPaymentEnded { payment_id: id(6), end: PaymentEnd::Voided },
         OrderEvent::OrderPaid { payment_id: id(7) },
+        OrderEvent::OrderRequiredNoPayment {},
         OrderEvent::OrderCancelled { reason: CancelReason::Unpaid },
     ]
 }
-        OrderEvent::OrderRequiredNoPayment {},
 
 pub(crate) fn payment() -> Vec<PaymentEvent> {
     vec![

@@ -57,6 +57,7 @@ impl Directory for People {
                 sku: Sku::parse("notebook").expect("a SKU"),
                 product_id: Uuid::nil().into(),
                 name: Name::parse("Notebook").expect("a name"),
+                variant: None,
                 picture: None,
                 quantity: 1,
                 unit_price: usd(990),

@@ -9,6 +9,7 @@ fn added(what: &str, pieces: u32, cents: i64) -> CartEvent {
         sku: sku(what),
         product_id: id(7),
         name: name(what),
+        variant: None,
         picture: None,
         quantity: quantity(pieces),
         unit_price: usd(cents),

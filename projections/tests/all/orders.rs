@@ -15,6 +15,7 @@ fn placed(number: i32, customer: u128) -> OrderEvent {
             sku: sku("MOUSE"),
             product_id: id(7),
             name: name("Mouse-Pad"),
+            variant: None,
             picture: None,
             quantity: 2,
             unit_price: usd(880),

@@ -39,6 +39,7 @@ fn fill(history: &Journal, owner: u128) {
         sku: sku("MOUSE"),
         product_id: id(7),
         name: name("Mouse"),
+        variant: None,
         picture: None,
         quantity: quantity(1),
         unit_price: usd(880),

@@ -32,6 +32,9 @@ pub(super) struct CartLineBody {
     pub(super) product_id: ProductId,
     /// The product's.
     pub(super) name: Name,
+    /// What tells the variant from its siblings; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) variant: Option<Name>,
     pub(super) picture: Option<Text>,
     /// 1 to 999.
     pub(super) quantity: Quantity,
@@ -70,6 +73,7 @@ pub(super) fn body(id: CartId, version: u64, lines: &[CartLine]) -> Result<CartB
             sku: line.sku.clone(),
             product_id: line.product_id,
             name: line.name.clone(),
+            variant: line.variant.clone(),
             picture: line.picture.clone(),
             quantity: line.quantity,
             unit_price: line.unit_price,

@@ -1,6 +1,7 @@
 use super::{MailText, moment};
 use crate::notify::{AccountMail, AccountNews, MailToken, OrderMail, OrderNews};
 use domain::Name;
+use domain::order::OrderLine;
 use std::fmt::Write;
 
 pub(super) fn order(news: OrderNews, order: &OrderMail) -> MailText {
@@ -86,7 +87,6 @@ fn greeting(name: Option<&Name>) -> String {
 }
 
 fn confirmation(order: &OrderMail) -> String {
-    format!(
     let next = match order.totals.is_free() {
         true => "There is nothing to pay. We are now getting your parcel ready.".to_owned(),
         false => format!(
@@ -94,6 +94,7 @@ fn confirmation(order: &OrderMail) -> String {
             moment(order.pay_by)
         ),
     };
+    format!(
         "thank you for your order. This is what you ordered:\n\n{}\n\
          Order number: {}\n\
          {next}",
@@ -120,12 +121,20 @@ fn declined(order: &OrderMail) -> String {
     )
 }
 
+/// `Shirt (M)`: the product, and which of its variants.
+fn thing(line: &OrderLine) -> String {
+    match &line.variant {
+        Some(variant) => format!("{} ({variant})", line.name),
+        None => line.name.to_string(),
+    }
+}
+
 /// One line an item, then the sums that are not zero.
 fn items(order: &OrderMail) -> String {
     let mut text = String::new();
     for line in &order.lines {
         let _memory_never_fails =
-            writeln!(text, "  {} x {}: {}", line.quantity, line.name, line.total);
+            writeln!(text, "  {} x {}: {}", line.quantity, thing(line), line.total);
     }
     let totals = &order.totals;
     for (what, amount) in

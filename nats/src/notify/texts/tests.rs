@@ -21,6 +21,7 @@ fn order_in(currency: &str, locale: &str) -> OrderMail {
             sku: Sku::parse("notebook").expect("a SKU"),
             product_id: Uuid::nil().into(),
             name: Name::parse("Notebook").expect("a name"),
+            variant: None,
             picture: None,
             quantity: 2,
             unit_price: money(990),
@@ -63,6 +64,31 @@ fn a_confirmation_tells_what_was_ordered_and_until_when_to_pay() {
          Please pay by 1970-01-01 00:01 UTC; until then we keep everything for you.\n\n\
          Your GoMall team\n"
     );
+}
+
+#[test]
+fn a_confirmation_names_the_variant_that_was_bought() {
+    for (locale, line) in
+        [("en", "2 x Notebook (A5): 19.80 USD"), ("zh", "Notebook（A5） × 2：19.80 USD")]
+    {
+        let mut order = order(locale);
+        order.lines[0].variant = Some(Name::parse("A5").expect("a name"));
+        let text = order_text(OrderNews::Confirmation, &order).text;
+        assert!(text.lines().any(|said| said.trim() == line), "{text}");
+    }
+}
+
+#[test]
+fn a_confirmation_of_an_order_that_costs_nothing_asks_for_no_money() {
+    for (locale, said, pay) in
+        [("en", "There is nothing to pay.", "pay by"), ("zh", "您无需付款。", "完成付款")]
+    {
+        let mut order = order(locale);
+        assert!(order_text(OrderNews::Confirmation, &order).text.contains(pay));
+        order.totals.total = Money::zero(Currency::USD);
+        let text = order_text(OrderNews::Confirmation, &order).text;
+        assert!(text.contains(said) && !text.contains(pay) && !text.contains("UTC"), "{text}");
+    }
 }
 
 #[test]

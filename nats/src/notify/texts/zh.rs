@@ -1,6 +1,7 @@
 use super::{MailText, moment};
 use crate::notify::{AccountMail, AccountNews, MailToken, OrderMail, OrderNews};
 use domain::Name;
+use domain::order::OrderLine;
 use std::fmt::Write;
 
 pub(super) fn order(news: OrderNews, order: &OrderMail) -> MailText {
@@ -87,13 +88,13 @@ fn greeting(name: Option<&Name>) -> String {
 }
 
 fn confirmation(order: &OrderMail) -> String {
-    format!(
     let next = match order.totals.is_free() {
         true => "您无需付款。我们正在为您准备包裹。".to_owned(),
         false => {
             format!("请在 {} 之前完成付款，在此之前我们会为您保留商品。", moment(order.pay_by))
         }
     };
+    format!(
         "感谢您的订购。您订购的商品如下：\n\n{}\n\
          订单号：{}\n\
          {next}",
@@ -119,12 +120,20 @@ fn declined(order: &OrderMail) -> String {
     )
 }
 
+/// 商品名（款式）: the product, and which of its variants.
+fn thing(line: &OrderLine) -> String {
+    match &line.variant {
+        Some(variant) => format!("{}（{variant}）", line.name),
+        None => line.name.to_string(),
+    }
+}
+
 /// One line an item, then the sums that are not zero.
 fn items(order: &OrderMail) -> String {
     let mut text = String::new();
     for line in &order.lines {
         let _memory_never_fails =
-            writeln!(text, "  {} × {}：{}", line.name, line.quantity, line.total);
+            writeln!(text, "  {} × {}：{}", thing(line), line.quantity, line.total);
     }
     let totals = &order.totals;
     for (what, amount) in
