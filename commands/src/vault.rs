@@ -123,6 +123,14 @@ impl Vault {
         }
     }
 
+    /// Whether the person has a key, and so has not been erased.
+    ///
+    /// # Errors
+    /// [`VaultError::Unreachable`].
+    pub async fn knows(&self, person: UserId) -> Result<bool, VaultError> {
+        Ok(self.key(person).await?.is_some())
+    }
+
     async fn key(&self, person: UserId) -> Result<Option<Arc<LessSafeKey>>, VaultError> {
         if let Some(key) = self.keys.get(&person).await {
             return Ok(Some(key));

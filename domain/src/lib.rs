@@ -60,7 +60,7 @@ pub use personal::{
     SecondFactorSecret,
 };
 pub use position::{NoPosition, Position};
-pub use public::PublicShape;
+pub use public::{PublicMember, PublicShape};
 pub use recorded::{
     Cursor, EventSource, Filter, Identified, MAX_BATCH_BYTES, Metadata, RecordedEvent, SourceError,
     StreamKey, batch_is_full,

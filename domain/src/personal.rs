@@ -1,4 +1,4 @@
-use crate::values::{EmailAddress, Name, Text};
+use crate::values::{EmailAddress, Name, Reason, Text};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -97,6 +97,7 @@ impl Personal for Profile {}
 impl Personal for OrderContact {}
 impl Personal for String {}
 impl Personal for Name {}
+impl Personal for Reason {}
 impl Personal for Device {}
 impl Personal for SecondFactorSecret {}
 

@@ -108,8 +108,8 @@ impl Part {
             self.keep(items, members);
         }
         if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-            properties.retain(|name, _| members.iter().any(|member| member.name == name));
-            for member in members {
+            properties.retain(|name, _| is_public(members, name));
+            for member in members.iter().filter(|member| !member.withdrawn) {
                 let property = properties.get_mut(member.name);
                 let property = property.unwrap_or_else(|| panic!("no {} is stored", member.name));
                 if let Some(members) = member.members {
@@ -118,9 +118,13 @@ impl Part {
             }
         }
         if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-            required.retain(|name| members.iter().any(|member| name == member.name));
+            required.retain(|name| name.as_str().is_some_and(|name| is_public(members, name)));
         }
     }
+}
+
+fn is_public(members: &[PublicMember], name: &str) -> bool {
+    members.iter().any(|member| member.name == name && !member.withdrawn)
 }
 
 /// The type that a schema is only a reference to.
@@ -195,18 +199,19 @@ mod tests {
     use super::*;
 
     const fn whole(name: &'static str) -> PublicMember {
-        PublicMember { name, members: None }
+        PublicMember { name, members: None, withdrawn: false }
+    }
+
+    const fn part(name: &'static str, members: &'static [PublicMember]) -> PublicMember {
+        PublicMember { name, members: Some(members), withdrawn: false }
     }
 
     #[test]
     fn what_is_not_public_is_taken_out_of_a_schema_at_any_depth() {
-        const OPEN: Option<&[PublicMember]> = Some(&[whole("open")]);
-        const MEMBERS: &[PublicMember] = &[
-            whole("id"),
-            PublicMember { name: "deep", members: OPEN },
-            PublicMember { name: "perhaps", members: OPEN },
-            PublicMember { name: "several", members: OPEN },
-        ];
+        const OPEN: &[PublicMember] =
+            &[whole("open"), PublicMember { name: "withdrawn", members: None, withdrawn: true }];
+        const MEMBERS: &[PublicMember] =
+            &[whole("id"), part("deep", OPEN), part("perhaps", OPEN), part("several", OPEN)];
         let deep = json!({ "$ref": "#/$defs/Deep" });
         let stored = json!({
             "type": "object",
@@ -221,8 +226,12 @@ mod tests {
             "$defs": {
                 "Deep": {
                     "type": "object",
-                    "properties": { "closed": { "type": "string" }, "open": { "type": "string" } },
-                    "required": ["closed", "open"],
+                    "properties": {
+                        "closed": { "type": "string" },
+                        "open": { "type": "string" },
+                        "withdrawn": { "type": "string" },
+                    },
+                    "required": ["closed", "open", "withdrawn"],
                 },
                 "Sealed": { "type": "object", "x-personal": true },
             },

@@ -1,6 +1,6 @@
 //! An event that was stored in another shape, or under another name, is read as the one of today.
 //!
-//! The shop's own events are all in their first version; this enum has a past.
+//! One event of the shop's own has a past, `UserBanned`; this enum has a longer one.
 
 use domain::{DecodeError, EventTypes, Undecodable, decode_event, decode_parsed, encode_event};
 use domain::{event_types, is_every_version_before};

@@ -37,6 +37,6 @@ pub mod stream;
 pub use audit::Auditor;
 pub use connection::{ConnectError, check_addresses, connect};
 pub use hints::{HintPublisher, Hints};
-pub use public_event::{PublicEvent, write_public_event};
+pub use public_event::{PublicEvent, former_public_event, write_public_event};
 pub use relay::{Divergence, Relay, RelayConfig, RelayState, RelayStatus};
 pub use stream::StreamConfig;

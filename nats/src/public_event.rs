@@ -41,7 +41,7 @@ const NULL: &[u8] = b"null";
     "correlationid": "01890a5d-ac96-774b-bcce-b302099a8057",
     "causationid": null,
     "traceparent": null,
-    "data": { "quantity": 1000, "reason": "first delivery" },
+    "data": { "quantity": 1000 },
 }))]
 pub struct PublicEvent<'a, D = Box<RawValue>> {
     /// The version of CloudEvents: `1.0`.
@@ -135,17 +135,35 @@ pub fn write_public_event(event: &RecordedEvent, out: &mut Vec<u8>) {
         );
         return write_stub(event, out);
     };
-    let mut public = envelope(event);
-    public.data = Some(PublicPart { shape, payload: &event.payload });
+    let part = PublicPart { shape, payload: &event.payload, former: false };
     out.reserve(event.payload.len() + 512);
     let begin = out.len();
-    if let Err(error) = public.write(out) {
+    if let Err(error) = with_data(event, part).write(out) {
         // What does not have the shape that its version has might hold anything.
         tracing::error!(event.position = event.position.get(), %error, "an event is published without its data");
         out.truncate(begin);
-        public.data = None;
-        write_without_data(&public, out);
+        write_without_data(&envelope(event), out);
     }
+}
+
+/// The form in which builds published an event that held members which are withdrawn now: to recognise it
+/// in a stream, and for nothing else. None where it is that of today.
+#[must_use]
+pub fn former_public_event(event: &RecordedEvent) -> Option<Vec<u8>> {
+    let shape = PublicShape::of(&event.event_type, &event.event_version)?;
+    if shape.withdrawn().is_empty() {
+        return None;
+    }
+    let mut out = Vec::new();
+    let part = PublicPart { shape, payload: &event.payload, former: true };
+    with_data(event, part).write(&mut out).is_ok().then_some(out)
+}
+
+fn with_data<'a>(
+    event: &'a RecordedEvent,
+    part: PublicPart<'a>,
+) -> PublicEvent<'a, PublicPart<'a>> {
+    PublicEvent { data: Some(part), ..envelope(event) }
 }
 
 /// Appends the form of an event without its data, and where to fetch that.
@@ -165,6 +183,8 @@ fn write_without_data(public: &PublicEvent<'_, PublicPart<'_>>, out: &mut Vec<u8
 struct PublicPart<'a> {
     shape: &'static PublicShape,
     payload: &'a str,
+    /// Whether with what was withdrawn.
+    former: bool,
 }
 
 impl PublicEvent<'_, PublicPart<'_>> {
@@ -206,7 +226,10 @@ impl PublicEvent<'_, PublicPart<'_>> {
         put_optional(out, r#","traceparent":"#, traceparent.as_deref());
         out.extend_from_slice(br#","data":"#);
         match data {
-            Some(PublicPart { shape, payload }) => shape.write(payload, out)?,
+            Some(PublicPart { shape, payload, former: false }) => shape.write(payload, out)?,
+            Some(PublicPart { shape, payload, former: true }) => {
+                shape.write_former(payload, out)?
+            }
             None => out.extend_from_slice(NULL),
         }
         if *oversized {

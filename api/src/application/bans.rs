@@ -4,7 +4,6 @@ use super::policy::{self, Written};
 use super::{App, Call, Failure, users};
 use commands::bus::Executed;
 use domain::policy::PolicyChange;
-use domain::user::UserCommand;
 use domain::{BanId, Reason, Timestamp, UserId};
 use ipnet::IpNet;
 use projections::permissions::AddressBanView;
@@ -44,8 +43,8 @@ pub struct Ban {
     pub ban_id: BanId,
     /// Who.
     pub banned: Banned,
-    /// Why.
-    pub reason: Reason,
+    /// Why; none once the user is erased.
+    pub reason: Option<Reason>,
     /// Until when; for ever if absent. One whose time is over stays until it is lifted.
     pub until: Option<Timestamp>,
     /// The user's version, or the policy's when the addresses were banned. Lists do not say it of users.
@@ -63,7 +62,7 @@ pub struct Changed {
 /// A page of all bans: first those of addresses in the order in which they were added, then those of users.
 ///
 /// # Errors
-/// [`QueryError`].
+/// [`QueryError`], and that a reason cannot be opened now.
 pub async fn page(app: &App, cursor: Option<&str>, limit: Limit) -> Result<Page<Ban>, Failure> {
     let after = match cursor.and_then(|cursor| cursor.strip_prefix(USERS_CURSOR)) {
         Some("") => Some(UserId::from(Uuid::nil())),
@@ -79,15 +78,16 @@ pub async fn page(app: &App, cursor: Option<&str>, limit: Limit) -> Result<Page<
         }
     }
     let after = after.unwrap_or(UserId::from(Uuid::nil()));
-    let users = projections::users::banned(&app.pool).await?;
-    let mut users = users.into_iter().filter(|(user_id, _)| *user_id > after).peekable();
+    let banned = projections::users::banned(&app.pool).await?;
+    let mut banned = banned.into_iter().filter(|(user_id, _)| *user_id > after).peekable();
     let mut last = String::new();
     while items.len() < usize::from(limit.get()) {
-        let Some((user_id, ban)) = users.next() else { break };
+        let Some((user_id, ban)) = banned.next() else { break };
         last = user_id.to_string();
-        items.push(of_user(user_id, ban.reason, ban.until, None));
+        let reason = users::reason_of_ban(app, user_id, ban.reason).await?;
+        items.push(of_user(user_id, reason, ban.until, None));
     }
-    let next_cursor = users.peek().map(|_| format!("{USERS_CURSOR}{last}"));
+    let next_cursor = banned.peek().map(|_| format!("{USERS_CURSOR}{last}"));
     Ok(Page { items, next_cursor })
 }
 
@@ -104,7 +104,8 @@ pub async fn by_id(app: &App, ban_id: BanId) -> Result<(Ban, Written), Failure> 
     let user = projections::users::by_id(&app.pool, user_id).await?.ok_or(Failure::NotFound)?;
     let ban = user.ban.ok_or(Failure::NotFound)?;
     let written = Written { version: user.version, position: user.position };
-    Ok((of_user(user_id, ban.reason, ban.until, Some(written.version)), written))
+    let reason = users::reason_of_ban(app, user_id, ban.reason).await?;
+    Ok((of_user(user_id, reason, ban.until, Some(written.version)), written))
 }
 
 /// Keeps somebody from doing anything; the ban as it is from now on, and where it stands.
@@ -115,10 +116,9 @@ pub async fn add(app: &App, call: &Call, new: NewBan) -> Result<(Ban, Written, C
     let NewBan { banned, reason, until, asked_from } = new;
     match banned {
         Banned::User(user_id) => {
-            let ban = UserCommand::Ban { reason: reason.clone(), until };
-            let executed = users::change(app, call, user_id, ban).await?;
+            let executed = users::ban(app, call, user_id, &reason, until).await?;
             let written = Written { version: executed.version(0), position: executed.position };
-            let ban = of_user(user_id, reason, until, Some(written.version));
+            let ban = of_user(user_id, Some(reason), until, Some(written.version));
             let policy_version = app.policy.current().version();
             Ok((ban, written, Changed { executed, policy_version }))
         }
@@ -132,7 +132,8 @@ pub async fn add(app: &App, call: &Call, new: NewBan) -> Result<(Ban, Written, C
                 Ok(view.as_ref().map(self::written))
             });
             let written = written.await?;
-            let ban = Ban { ban_id, banned, reason, until, version: Some(written.version) };
+            let (reason, version) = (Some(reason), Some(written.version));
+            let ban = Ban { ban_id, banned, reason, until, version };
             let policy_version = executed.version(0);
             Ok((ban, written, Changed { executed, policy_version }))
         }
@@ -159,9 +160,15 @@ fn written(view: &AddressBanView) -> Written {
 
 fn of_addresses(view: AddressBanView) -> Ban {
     let AddressBanView { ban_id, cidr, reason, until, version, .. } = view;
-    Ban { ban_id, banned: Banned::Addresses(cidr), reason, until, version: Some(version) }
+    let (banned, reason) = (Banned::Addresses(cidr), Some(reason));
+    Ban { ban_id, banned, reason, until, version: Some(version) }
 }
 
-fn of_user(user_id: UserId, reason: Reason, until: Option<Timestamp>, version: Option<u64>) -> Ban {
+fn of_user(
+    user_id: UserId,
+    reason: Option<Reason>,
+    until: Option<Timestamp>,
+    version: Option<u64>,
+) -> Ban {
     Ban { ban_id: BanId::of(user_id), banned: Banned::User(user_id), reason, until, version }
 }

@@ -30,6 +30,7 @@ mod declines;
 pub mod dry_run;
 mod failure;
 mod in_flight;
+pub mod ledger;
 pub mod payments;
 pub mod policy;
 pub mod products;

@@ -4,9 +4,10 @@
 use super::{App, Call, Failure, administrators};
 use crate::access::POLICY_ID;
 use commands::bus::{ExecuteError, Executed};
+use commands::vault::VaultError;
 use domain::policy::{Policy, RoleSelector};
-use domain::user::{User, UserCommand};
-use domain::{Rejection, RejectionKind, RoleName, Timestamp, UserId};
+use domain::user::{BanReason, User, UserCommand};
+use domain::{Reason, Rejection, RejectionKind, RoleName, Sealed, Timestamp, UserId};
 
 /// The roles that every shop has, also one whose rules are all its own.
 const BUILT_IN: [&str; 5] = ["admin", "analyst", "customer", "service", "staff"];
@@ -58,6 +59,58 @@ pub async fn change(
     let executed = outcome?;
     app.access.note_user_change(user_id, executed.version(0)).await;
     Ok(executed)
+}
+
+/// Bans a user, for words that are sealed with their key. The ban that there is already, for the same words
+/// and as long, is left as it is.
+///
+/// # Errors
+/// As of [`change`]; [`Failure::NotFound`] also for somebody who was erased and has no key.
+pub async fn ban(
+    app: &App,
+    call: &Call,
+    user_id: UserId,
+    reason: &Reason,
+    until: Option<Timestamp>,
+) -> Result<Executed, Failure> {
+    match sealed_reason(app, user_id, reason).await {
+        Ok(reason) => change(app, call, user_id, UserCommand::Ban { reason, until }).await,
+        Err(Failure::Vault(VaultError::NoKey)) => {
+            app.refuse(call.keyed(call.plan().look::<User>(&user_id)), Failure::NotFound).await
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Of the ban that there is, where it has these words: what is sealed twice looks like something else.
+async fn sealed_reason(
+    app: &App,
+    user_id: UserId,
+    reason: &Reason,
+) -> Result<Sealed<Reason>, Failure> {
+    let held = app.bus.load::<User>(&user_id).await?.state.ban.map(|ban| ban.reason);
+    if let Some(BanReason::Sealed(held)) = held
+        && app.vault.open(user_id, &held).await?.as_ref() == Some(reason)
+    {
+        return Ok(held);
+    }
+    Ok(app.vault.seal(user_id, reason).await?)
+}
+
+/// Why somebody is banned, in words, for staff. None once they are erased, also where the words of a ban of
+/// before were stored in the clear.
+///
+/// # Errors
+/// [`Failure::Vault`].
+pub async fn reason_of_ban(
+    app: &App,
+    user_id: UserId,
+    reason: BanReason,
+) -> Result<Option<Reason>, Failure> {
+    match reason {
+        BanReason::Sealed(sealed) => Ok(app.vault.open(user_id, &sealed).await?),
+        BanReason::Clear(reason) => Ok(app.vault.knows(user_id).await?.then_some(reason)),
+    }
 }
 
 /// Lifts a user's ban. None when there is no such user; who is not banned is refused.

@@ -49,10 +49,11 @@ impl Journal {
         event: &E,
     ) -> Position {
         let payload = encode_event(event).expect("events can be written as JSON");
-        self.record_raw(aggregate_type, aggregate_id, &event.event_type(), &payload).position
+        let (of_type, version) = (event.event_type(), event.event_version());
+        self.record_version(aggregate_type, aggregate_id, (&of_type, &version), &payload).position
     }
 
-    /// Records whatever it is told, also what no build would write.
+    /// Records whatever it is told as the first version of its type, also what no build would write.
     pub fn record_raw(
         &self,
         aggregate_type: &str,
@@ -60,9 +61,20 @@ impl Journal {
         event_type: &str,
         payload: &str,
     ) -> Arc<RecordedEvent> {
+        self.record_version(aggregate_type, aggregate_id, (event_type, "1"), payload)
+    }
+
+    fn record_version(
+        &self,
+        aggregate_type: &str,
+        aggregate_id: impl ToString,
+        (event_type, event_version): (&str, &str),
+        payload: &str,
+    ) -> Arc<RecordedEvent> {
         let mut events = self.lock();
         let position = self.head().next();
         let mut event = recorded(position, aggregate_type, aggregate_id, event_type, payload);
+        event.event_version = event_version.to_owned();
         let stream = (aggregate_type.to_owned(), event.aggregate_id.clone());
         event.sequence = events.sequences.get(&stream).map_or(1, |last| last + 1);
         let event = Arc::new(event);

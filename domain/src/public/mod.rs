@@ -34,7 +34,7 @@ pub struct PublicShape {
     pub event_type: &'static str,
     /// The version of the type's shape.
     pub version: u32,
-    /// The members of its payload that are public.
+    /// The members of its payload that are public, and those that were.
     pub members: &'static [PublicMember],
 }
 
@@ -46,6 +46,23 @@ pub struct PublicMember {
     /// What of the object that it is, or of those in the list that it is, is public. None where all of it
     /// is: a text, a number, a list of such, an amount of money.
     pub members: Option<&'static [Self]>,
+    /// Whether it was public once and is not any more: streams may hold it, nothing writes it.
+    pub withdrawn: bool,
+}
+
+/// Which of the members are meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Members {
+    /// Those that are public.
+    Public,
+    /// Those as well that are withdrawn.
+    Once,
+}
+
+impl Members {
+    fn hold(self, member: &PublicMember) -> bool {
+        self == Self::Once || !member.withdrawn
+    }
 }
 
 /// Shapes by event type; a type belongs to one aggregate.
@@ -72,17 +89,42 @@ impl PublicShape {
     /// # Errors
     /// When the payload is no JSON, or not of this shape. Then what was appended means nothing.
     pub fn write(&self, payload: &str, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-        write_part(payload, self.members, out)
+        write_part(payload, (self.members, Members::Public), out)
     }
+
+    /// The same with the members that were withdrawn since: the bytes that builds of before wrote. Only to
+    /// recognise what a stream holds.
+    ///
+    /// # Errors
+    /// As of [`write`](Self::write).
+    pub fn write_former(&self, payload: &str, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        write_part(payload, (self.members, Members::Once), out)
+    }
+
+    /// The members that were withdrawn, each with its way through the payload: `rule/note`.
+    #[must_use]
+    pub fn withdrawn(&self) -> Vec<String> {
+        withdrawn(self.members)
+    }
+}
+
+fn withdrawn(members: &[PublicMember]) -> Vec<String> {
+    let mut found = vec![];
+    for PublicMember { name, members, withdrawn: is_withdrawn } in members {
+        found.extend(is_withdrawn.then(|| (*name).to_owned()));
+        let inner = members.map(withdrawn).unwrap_or_default();
+        found.extend(inner.into_iter().map(|inner| format!("{name}/{inner}")));
+    }
+    found
 }
 
 fn write_part(
     stored: &str,
-    members: &'static [PublicMember],
+    (members, which): (&'static [PublicMember], Members),
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
     let mut json = serde_json::Deserializer::from_str(stored);
-    json.deserialize_any(Part { members, out })?;
+    json.deserialize_any(Part { members, which, out })?;
     json.end()
 }
 
@@ -100,6 +142,7 @@ fn write_whole(stored: &RawValue, out: &mut Vec<u8>) -> Result<(), serde_json::E
 /// Writes what is public of an object, or of each object of a list, while it is read.
 struct Part<'a> {
     members: &'static [PublicMember],
+    which: Members,
     out: &'a mut Vec<u8>,
 }
 
@@ -111,7 +154,7 @@ impl<'de> Visitor<'de> for Part<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut stored: A) -> Result<(), A::Error> {
-        let Self { members, out } = self;
+        let Self { members, which, out } = self;
         let mut values: Vec<Option<&RawValue>> = vec![None; members.len()];
         while let Some(index) = stored.next_key_seed(IndexIn(members))? {
             match index {
@@ -122,14 +165,15 @@ impl<'de> Visitor<'de> for Part<'_> {
             }
         }
         let mut before = b'{';
-        for (PublicMember { name, members }, value) in members.iter().zip(values) {
-            let Some(value) = value else { continue };
+        for (member, value) in members.iter().zip(values) {
+            let PublicMember { name, members, withdrawn: _ } = member;
+            let Some(value) = value.filter(|_| which.hold(member)) else { continue };
             out.extend_from_slice(&[before, b'"']);
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b"\":");
             let written = match members {
                 None => write_whole(value, out),
-                Some(members) => write_part(value.get(), members, out),
+                Some(members) => write_part(value.get(), (members, which), out),
             };
             written.map_err(A::Error::custom)?;
             before = b',';
@@ -142,14 +186,14 @@ impl<'de> Visitor<'de> for Part<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut stored: A) -> Result<(), A::Error> {
-        let Self { members, out } = self;
+        let Self { members, which, out } = self;
         out.push(b'[');
         let begin = out.len();
         while let Some(item) = stored.next_element::<&RawValue>()? {
             if out.len() > begin {
                 out.push(b',');
             }
-            write_part(item.get(), members, out).map_err(A::Error::custom)?;
+            write_part(item.get(), (members, which), out).map_err(A::Error::custom)?;
         }
         out.push(b']');
         Ok(())

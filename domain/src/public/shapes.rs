@@ -2,6 +2,10 @@
 //! written. It is part of the contract with readers: a member that is once here stays, and keeps its
 //! place, because streams hold the bytes and an audit compares them.
 //!
+//! A member that should never have been public is marked `#[withdrawn]`. It keeps its place for the sake of
+//! the streams that hold it, is not written any more, and readers are no longer told of it: that breaks what
+//! they were promised, so it takes a reason that outweighs them, such as words about a person.
+//!
 //! A member that is an object, or a list of objects, is spelled out: `lines { sku, quantity }`. Money is
 //! not, it is a value. Sealed members cannot be here.
 
@@ -25,12 +29,15 @@ macro_rules! public {
             }),+];
         }
     };
-    (@members $($name:ident $({ $($members:tt)+ })?),* $(,)?) => {
+    (@members $($(#[$withdrawn:ident])? $name:ident $({ $($members:tt)+ })?),* $(,)?) => {
         &[$(PublicMember {
             name: stringify!($name),
             members: public!(@part $($($members)+)?),
+            withdrawn: public!(@is $($withdrawn)?),
         }),*]
     };
+    (@is) => { false };
+    (@is withdrawn) => { true };
     (@part) => { None };
     (@part $($members:tt)+) => { Some(public!(@members $($members)+)) };
 }
@@ -45,11 +52,11 @@ public!(ProductEvent {
 
 public!(StockEvent {
     StockItemOpened 1 { product_id }
-    StockReceived 1 { quantity, reason }
-    StockAdjusted 1 { delta, reason }
+    StockReceived 1 { quantity, #[withdrawn] reason }
+    StockAdjusted 1 { delta, #[withdrawn] reason }
     StockReserved 1 { order_id, quantity, until }
     StockCommitted 1 { order_id, quantity }
-    StockReleased 1 { order_id, quantity, reason }
+    StockReleased 1 { order_id, quantity, #[withdrawn] reason }
 });
 
 public!(CartEvent {
@@ -95,7 +102,7 @@ public!(UserEvent {
     PasswordChanged 1 {}
     RoleGranted 1 { role }
     RoleRevoked 1 { role }
-    UserBanned 1 { reason, until }
+    UserBanned 2 { until }
     UserUnbanned 1 {}
     SessionsEnded 1 { reason }
     EmailVerificationAsked 1 { number, until }
@@ -110,6 +117,7 @@ public!(UserEvent {
     ApiKeyRotated 1 { key_id, previous_until }
     ApiKeyRevoked 1 { key_id }
     UserErased 1 {}
+    UserBanned 1 { #[withdrawn] reason, until }
 });
 
 public!(SessionEvent {
@@ -121,12 +129,12 @@ public!(SessionEvent {
 });
 
 public!(PolicyEvent {
-    RuleAdded 1 { rule_id, rule { effect, roles, methods, path, note } }
-    RuleChanged 1 { rule_id, rule { effect, roles, methods, path, note } }
+    RuleAdded 1 { rule_id, rule { effect, roles, methods, path, #[withdrawn] note } }
+    RuleChanged 1 { rule_id, rule { effect, roles, methods, path, #[withdrawn] note } }
     RuleRemoved 1 { rule_id }
     PublicPathAdded 1 { public_path_id, methods, path }
     PublicPathRemoved 1 { public_path_id }
-    AddressBanned 1 { ban_id, cidr, reason, until }
+    AddressBanned 1 { ban_id, #[withdrawn] cidr, #[withdrawn] reason, until }
     AddressUnbanned 1 { ban_id }
     SecondFactorRequired 1 { role }
     SecondFactorWaived 1 { role }

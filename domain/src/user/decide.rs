@@ -1,7 +1,7 @@
 use super::api_keys::ApiKeyCommand;
 use super::second_factor::SecondFactorCommand;
 use super::state::MAX_ROLES;
-use super::{Ban, MAX_API_KEYS, SessionsEnd, User, UserEvent};
+use super::{Ban, BanReason, MAX_API_KEYS, SessionsEnd, User, UserEvent};
 use crate::{
     Facts, Locale, Profile, Reason, Rejection, RejectionKind, RoleName, Sealed, SealedSecret,
     Timestamp,
@@ -73,8 +73,8 @@ pub enum UserCommand {
     },
     /// Keep them from doing anything.
     Ban {
-        /// Why.
-        reason: Reason,
+        /// Why. That of the ban of before, to change nothing or its time alone.
+        reason: Sealed<Reason>,
         /// Until when; for ever if absent.
         until: Option<Timestamp>,
     },
@@ -242,7 +242,7 @@ impl User {
                 })
             }
             UserCommand::Ban { reason, until } => {
-                let ban = Ban { reason, until };
+                let ban = Ban { reason: BanReason::Sealed(reason), until };
                 let same = self.ban.as_ref() == Some(&ban);
                 let event = UserEvent::UserBanned { reason: ban.reason, until: ban.until };
                 Ok(and_sessions_end(unless(same, event), SessionsEnd::Banned))

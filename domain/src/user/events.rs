@@ -1,3 +1,4 @@
+use super::BanReason;
 use crate::tag::EMAIL;
 use crate::{
     ApiKeyHash, ApiKeyId, Locale, Name, Profile, Reason, RoleName, Sealed, SealedSecret,
@@ -62,8 +63,9 @@ pub enum UserEvent {
     },
     /// They may not do anything.
     UserBanned {
-        /// Why.
-        reason: Reason,
+        /// Why, sealed with their key.
+        #[schemars(with = "Sealed<Reason>")]
+        reason: BanReason,
         /// Until when; for ever if absent.
         until: Option<Timestamp>,
     },
@@ -149,6 +151,21 @@ pub enum UserEvent {
     UserErased {},
 }
 
+/// `UserBanned` as it was written until its reason was sealed.
+#[derive(Deserialize, JsonSchema)]
+struct UserBannedV1 {
+    /// Why, in the clear.
+    reason: Reason,
+    /// Until when; for ever if absent.
+    until: Option<Timestamp>,
+}
+
+impl From<UserBannedV1> for UserEvent {
+    fn from(old: UserBannedV1) -> Self {
+        Self::UserBanned { reason: BanReason::Clear(old.reason), until: old.until }
+    }
+}
+
 event_types!(UserEvent {
     UserRegistered: 1 tagged EMAIL,
     UserRegistrationAbandoned: 1,
@@ -156,7 +173,7 @@ event_types!(UserEvent {
     PasswordChanged: 1,
     RoleGranted: 1,
     RoleRevoked: 1,
-    UserBanned: 1,
+    UserBanned: 2 <- { 1: UserBannedV1 },
     UserUnbanned: 1,
     SessionsEnded: 1,
     EmailVerificationAsked: 1,

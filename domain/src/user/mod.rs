@@ -9,7 +9,8 @@
 //!   each is accepted once, for an hour; a change of what it is about ends it.
 //! * A second factor is asked for once it was confirmed. Each of its codes counts once.
 //! * API keys act with roles that their owner has.
-//! * A ban lasts until it is lifted or its time is over.
+//! * A ban lasts until it is lifted or its time is over, also when its reason, which is sealed, is gone with
+//!   the person's key.
 //! * Erasure is final: the account acts as if it never was, and erasing it again changes nothing.
 
 mod api_keys;
@@ -25,5 +26,5 @@ pub use api_keys::{ApiKey, ApiKeyCommand, MAX_API_KEYS, ROTATION_SECONDS};
 pub use decide::{UserCommand, UserRejection};
 pub use events::{SessionsEnd, UserEvent};
 pub use second_factor::{RECOVERY_CODES, SecondFactor, SecondFactorCommand};
-pub use state::{Ban, MAX_ROLES, User};
+pub use state::{Ban, BanReason, MAX_ROLES, User};
 pub use ticket::{TOKEN_PAUSE_SECONDS, TOKEN_SECONDS, Ticket, Tickets};

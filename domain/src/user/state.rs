@@ -10,6 +10,7 @@ use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// The most roles that one user has.
 pub const MAX_ROLES: usize = 50;
@@ -51,9 +52,25 @@ pub struct User {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ban {
     /// Why.
-    pub reason: Reason,
+    pub reason: BanReason,
     /// Until when; for ever if absent.
     pub until: Option<Timestamp>,
+}
+
+/// Why somebody may not do anything: words about them, for staff and for as long as there is their key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum BanReason {
+    /// Sealed with the key of whom they speak of.
+    Sealed(Sealed<Reason>),
+    /// In the clear, as the first version of the event has it. No command leads to one.
+    Clear(Reason),
+}
+
+impl fmt::Debug for BanReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BanReason(…)")
+    }
 }
 
 impl User {

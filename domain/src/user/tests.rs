@@ -40,11 +40,11 @@ fn sessions_ended(reason: SessionsEnd) -> UserEvent {
 }
 
 fn banned(until: Option<i64>) -> UserEvent {
-    UserEvent::UserBanned { reason: reason("fraud"), until: until.map(at) }
+    UserEvent::UserBanned { reason: BanReason::Sealed(sealed("fraud")), until: until.map(at) }
 }
 
 fn ban(until: Option<i64>) -> UserCommand {
-    UserCommand::Ban { reason: reason("fraud"), until: until.map(at) }
+    UserCommand::Ban { reason: sealed("fraud"), until: until.map(at) }
 }
 
 fn change_profile(profile: &str, tag: &str) -> UserCommand {
@@ -213,6 +213,16 @@ fn a_ban_is_spoken_once_and_lifted_once() {
         .when(UserCommand::Unban)
         .then_expect_events(vec![UserEvent::UserUnbanned {}]);
     given::<User>(registered()).when(UserCommand::Unban).then_expect_events(vec![]);
+}
+
+#[test]
+fn a_ban_of_before_with_its_reason_in_the_clear_is_written_anew_sealed_only() {
+    let old = UserEvent::UserBanned { reason: BanReason::Clear(reason("fraud")), until: None };
+    let user: User = state(registered_and(old.clone()));
+    assert!(user.is_banned(at(0)));
+    assert!(!format!("{user:?}").contains("fraud"), "nor in a log");
+    let anew = vec![banned(None), sessions_ended(SessionsEnd::Banned)];
+    given::<User>(registered_and(old)).when(ban(None)).then_expect_events(anew);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use domain::policy::{Effect, MethodSelector, Policy, PolicyEvent, RoleSelector, 
 use domain::product::{Product, ProductEvent, Variant};
 use domain::session::{Session, SessionEnd, SessionEvent};
 use domain::stock::{StockEvent, StockItem};
-use domain::user::{SessionsEnd, User, UserEvent};
+use domain::user::{BanReason, SessionsEnd, User, UserEvent};
 use domain::{
     ApiKeyHash, Currency, DecodeError, EventTypes, Locale, Money, Name, Quantity, Reason, RoleName,
     Sealed, Sku, Slug, Text, Timestamp, decode_event, encode_event,
@@ -209,8 +209,8 @@ pub(crate) fn user() -> Vec<UserEvent> {
         UserEvent::PasswordChanged { password: sealed() },
         UserEvent::RoleGranted { role: role("customer") },
         UserEvent::RoleRevoked { role: role("customer") },
-        UserEvent::UserBanned { reason: reason("fraud"), until: Some(moment()) },
-        UserEvent::UserBanned { reason: reason("fraud"), until: None },
+        UserEvent::UserBanned { reason: BanReason::Sealed(sealed()), until: Some(moment()) },
+        UserEvent::UserBanned { reason: BanReason::Sealed(sealed()), until: None },
         UserEvent::UserUnbanned {},
         UserEvent::SessionsEnded { reason: SessionsEnd::PasswordChanged },
         UserEvent::SessionsEnded { reason: SessionsEnd::Banned },

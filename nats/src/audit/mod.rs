@@ -4,6 +4,9 @@
 //! shop and its relay may go on meanwhile: what is compared is what the stream held at the start,
 //! and both sides are read in small batches, so the size of the journal does not matter.
 //!
+//! A message that holds members which were public once and are withdrawn now is no difference: the build of
+//! its day published it so. It is counted, and a repair gets rid of it.
+//!
 //! [`Auditor::repair`] never writes a message itself. It deletes the stream, after giving the
 //! journal a new epoch where the stream tells another history, and lets a relay fill it. Wherever
 //! that is cut off, the stream is gone, behind or of another epoch, and the next repair goes on
@@ -15,7 +18,7 @@ mod report;
 
 pub use report::{Difference, MAX_DIFFERENCES, Part, Remedy, Report};
 
-use crate::public_event::{write_public_event, write_stub};
+use crate::public_event::{former_public_event, write_public_event, write_stub};
 use crate::stream::{AGGREGATE_ID_HEADER, EVENT_ID_HEADER, StreamConfig};
 use crate::stream::{aggregate_id_header, existing, foreign_epoch};
 use async_nats::Client;
@@ -180,6 +183,8 @@ impl<S: EventSource> Auditor<S> {
         write_stub(event, &mut body);
         if message.payload == body {
             report.stubs += 1;
+        } else if former_public_event(event).is_some_and(|former| message.payload == former) {
+            report.former += 1;
         } else {
             report.add(Difference::OtherContent { position, part: Part::Body });
         }

@@ -20,6 +20,8 @@ pub struct Report {
     pub compared: u64,
     /// Messages that stand for an event that was too large; no difference.
     pub stubs: u64,
+    /// Messages that an older build published, with members which are not public any more; no difference.
+    pub former: u64,
     /// Messages from before the journal's first event, which nothing can be compared with; no
     /// difference.
     pub older: u64,
@@ -123,6 +125,7 @@ impl Report {
             stream_last: None,
             compared: 0,
             stubs: 0,
+            former: 0,
             older: 0,
             missing: 0,
             damaged: 0,
@@ -145,13 +148,13 @@ impl Report {
         self.stream_last.unwrap_or_default().max(before).lag(self.journal_head)
     }
 
-    /// What makes the stream a copy.
+    /// What makes the stream a copy, in the form of today.
     ///
     /// A stream of another epoch needs no further one. So a repair that was cut off after it began
     /// a new epoch is gone on with, and not begun again.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
-        if self.is_copy() {
+        if self.is_copy() && self.former == 0 {
             Remedy::Nothing
         } else if self.foreign > 0 && !self.wrong_epoch {
             Remedy::NewEpoch
@@ -219,6 +222,13 @@ impl fmt::Display for Report {
         writeln!(f, "compared {compared} messages, {stubs} of them stubs of large events")?;
         if *older > 0 {
             writeln!(f, "{older} messages are older than the journal's first event")?;
+        }
+        if self.former > 0 {
+            let former = self.former;
+            writeln!(
+                f,
+                "{former} messages hold what is not public any more; a repair publishes them without it"
+            )?;
         }
         for difference in &self.differences {
             writeln!(f, "  {difference}")?;

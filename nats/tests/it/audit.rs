@@ -4,7 +4,7 @@ use async_nats::jetstream::stream;
 use domain::{Position, RecordedEvent};
 use nats::audit::{Auditor, Difference, MAX_DIFFERENCES, Part, Report};
 use nats::stream::{AGGREGATE_ID_HEADER, EPOCH_METADATA, EVENT_ID_HEADER};
-use nats::{RelayState, write_public_event};
+use nats::{RelayState, former_public_event, write_public_event};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,6 +114,68 @@ async fn torn_messages_are_found_and_replaced() {
     assert_eq!(before.damaged, 3);
     drop(stream);
     repaired(&shop, before, SAME_EPOCH).await;
+}
+
+/// What a build published that did not yet withdraw the words of staff is a copy, the relay goes on behind
+/// it, and nobody publishes them again.
+#[tokio::test]
+async fn a_stream_of_before_members_were_withdrawn_is_a_copy_and_a_repair_rids_it_of_them() {
+    const WORDS: &str = "Ann Lee called";
+    let shop = Shop::open().await;
+    let booked = format!(r#"{{"quantity":1,"reason":"{WORDS}"}}"#);
+    for _ in 0..10 {
+        shop.append(new_id(), "OrderAddressChanged", "{}");
+        shop.append(new_id(), "StockReceived", &booked);
+    }
+    empty(&shop).await;
+    for event in shop.journal.events() {
+        let (headers, body) = message_of(&event);
+        publish(&shop, &event, headers, former_public_event(&event).unwrap_or(body)).await;
+    }
+    assert_eq!(bodies(&shop).await.matches(WORDS).count(), 10);
+
+    let mut relay = shop.start_relay();
+    relay.publishes().await;
+    shop.append(new_id(), "StockReceived", &booked);
+    shop.reaches(21).await;
+    let report = audit(&shop).await;
+    assert!(report.is_copy(), "{report}");
+    assert_eq!((report.compared, report.former, report.damaged), (21, 10, 0));
+    assert!(
+        report.to_string().contains("10 messages hold what is not public any more"),
+        "{report}"
+    );
+    assert_eq!(bodies(&shop).await.matches(WORDS).count(), 10, "the last one is without them");
+
+    repaired(&shop, report, SAME_EPOCH).await;
+    assert_eq!(bodies(&shop).await.matches(WORDS).count(), 0);
+    assert_eq!(audit(&shop).await.former, 0);
+    drop(relay);
+    // Other words in their place are no form of the event.
+    let event = Arc::clone(&shop.journal.events()[1]);
+    let former = String::from_utf8(former_public_event(&event).expect("it has one")).expect("JSON");
+    let other = shop.with_journal(&shop.journal.part(..=2));
+    other.jetstream.delete_stream(&other.stream.name).await.expect("it is there");
+    empty(&other).await;
+    for event in other.journal.events() {
+        let (headers, body) = message_of(&event);
+        let torn = former.replace(WORDS, "Bob Lee called").into_bytes();
+        let body = if event.event_type == "StockReceived" { torn } else { body };
+        publish(&other, &event, headers, body).await;
+    }
+    assert_eq!(audit(&other).await.damaged, 1);
+}
+
+/// All that the stream holds, as text.
+async fn bodies(shop: &Shop) -> String {
+    let mut stream = shop.jetstream.get_stream(&shop.stream.name).await.expect("a stream");
+    let last = stream.info().await.expect("it is there").state.last_sequence;
+    let mut text = String::new();
+    for sequence in 1..=last {
+        let message = stream.get_raw_message(sequence).await.expect("it is there");
+        text.push_str(&String::from_utf8_lossy(&message.payload));
+    }
+    text
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Who has an account, which roles do they hold, are they banned?
 //!
-//! Name and e-mail stay sealed: nothing here is derived from them, so staff lists are ordered by
-//! number, and an erased user leaves no row. A registration that was abandoned never had one.
+//! Name and e-mail stay sealed, and so does why somebody is banned: nothing here is derived from them, so staff
+//! lists are ordered by number, and an erased user leaves no row. A registration that was abandoned never had one.
 
 mod apply;
 mod query;

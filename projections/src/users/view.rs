@@ -1,6 +1,6 @@
 use crate::rows::Row;
-use domain::user::{Ban, User};
-use domain::{Locale, Position, Profile, Reason, RoleName, Sealed, Timestamp, UserId};
+use domain::user::{Ban, BanReason, User};
+use domain::{Locale, Position, Profile, RoleName, Sealed, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -55,8 +55,8 @@ impl UserView {
 /// A ban of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BanView {
-    /// Why.
-    pub reason: Reason,
+    /// Why; the vault opens it, until the user is erased.
+    pub reason: BanReason,
     /// Until when; for ever if absent.
     pub until: Option<Timestamp>,
 }

@@ -1,7 +1,7 @@
 use crate::support::given;
 use domain::policy::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 use domain::session::{SessionEnd, SessionEvent};
-use domain::user::UserEvent;
+use domain::user::{BanReason, UserEvent};
 use domain::{
     EmailAddress, Locale, Position, RoleName, RuleId, Sealed, SessionId, Timestamp, UserId,
 };
@@ -9,7 +9,7 @@ use projections::audit::requests::{self, Most, SeenRequest};
 use projections::audit::{Entry, Filter, Kind, list};
 use projections::{Limit, Page};
 use sqlx::PgPool;
-use testkit::{Journal, id, reason, recorded_at};
+use testkit::{Journal, id, recorded_at};
 use uuid::Uuid;
 
 fn registered() -> UserEvent {
@@ -88,11 +88,8 @@ async fn whatever_changes_who_may_do_what_is_there_with_what_it_is_about_and_wit
         note: "because of Ann".to_owned(),
     };
     history.record("policy", "shop", &PolicyEvent::RuleAdded { rule_id, rule });
-    history.record(
-        "user",
-        user,
-        &UserEvent::UserBanned { reason: reason("Ann is a fraud"), until: None },
-    );
+    let sealed = BanReason::Sealed(Sealed::from_ciphertext("Ann is a fraud".to_owned()));
+    history.record("user", user, &UserEvent::UserBanned { reason: sealed, until: None });
     let revoked = SessionEvent::SessionRevoked { reason: SessionEnd::Revoked };
     history.record("session", session, &revoked);
     let pool = given(&history).await;

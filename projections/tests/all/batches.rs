@@ -9,7 +9,7 @@ use domain::policy::{Effect, MethodSelector, PolicyEvent, RoleSelector, Rule};
 use domain::product::ProductEvent;
 use domain::session::{SessionEnd, SessionEvent};
 use domain::stock::StockEvent;
-use domain::user::UserEvent;
+use domain::user::{BanReason, UserEvent};
 use domain::{
     CartId, Locale, OrderId, PaymentId, Position, ProductId, RoleName, Sealed, SessionId,
     Timestamp, UserId,
@@ -174,7 +174,7 @@ pub(crate) fn happen(history: &Journal, step: &Step) {
                     role: RoleName::parse(format!("role-{}", amount % 3)).expect("a role"),
                 },
                 (20, _) => UserEvent::UserBanned {
-                    reason: reason("spam"),
+                    reason: BanReason::Sealed(Sealed::from_ciphertext("spam".to_owned())),
                     until: (amount > 10).then_some(until),
                 },
                 (_, 19) => UserEvent::UserErased {},

@@ -1,5 +1,5 @@
 use crate::support::given;
-use domain::user::UserEvent;
+use domain::user::{BanReason, UserEvent};
 use domain::{Locale, Position, RoleName, Sealed, Timestamp, UserId};
 use projections::users;
 use projections::{Limit, QueryError};
@@ -19,6 +19,10 @@ fn granted(role: &'static str) -> UserEvent {
     UserEvent::RoleGranted { role: RoleName::known(role) }
 }
 
+fn sealed_reason() -> BanReason {
+    BanReason::Sealed(Sealed::from_ciphertext("reason".to_owned()))
+}
+
 #[tokio::test]
 async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
     let until = Timestamp::from(recorded_at(Position::new(1_000)));
@@ -34,7 +38,7 @@ async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
         profile: Sealed::from_ciphertext("profile, changed".to_owned()),
         locale: Locale::parse("zh").expect("a language of ours"),
     });
-    let last = user(UserEvent::UserBanned { reason: reason("fraud"), until: Some(until) });
+    let last = user(UserEvent::UserBanned { reason: sealed_reason(), until: Some(until) });
     let pool = given(&history).await;
 
     let user = users::by_id(&pool, id(1)).await.expect("a query").expect("a user");
@@ -44,7 +48,7 @@ async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
     let roles: Vec<&str> = user.roles.iter().map(RoleName::as_str).collect();
     assert_eq!(roles, ["customer", "staff"]);
     let ban = user.ban.clone().expect("a ban");
-    assert_eq!((ban.reason.as_str(), ban.until), ("fraud", Some(until)));
+    assert_eq!((&ban.reason, ban.until), (&sealed_reason(), Some(until)));
     assert!(ban.is_in_force(until.plus_seconds(-1)) && !ban.is_in_force(until));
     assert_eq!(user.created_at, recorded_at(Position::new(1)).into());
     assert_eq!((user.version, user.position), (8, last));
@@ -60,13 +64,24 @@ async fn a_user_shows_roles_ban_and_a_profile_that_stays_sealed() {
 }
 
 #[tokio::test]
+async fn a_ban_of_before_reasons_were_sealed_is_shown() {
+    let history = Journal::default();
+    history.record("user", id::<UserId>(1), &registered(1));
+    let stored = r#"{"reason":"fraud","until":null}"#;
+    history.record_raw("user", id::<UserId>(1), "UserBanned", stored);
+    let pool = given(&history).await;
+    let user = users::by_id(&pool, id(1)).await.expect("a query").expect("a user");
+    assert_eq!(user.ban.map(|ban| ban.reason), Some(BanReason::Clear(reason("fraud"))));
+}
+
+#[tokio::test]
 async fn a_lifted_ban_is_gone() {
     let history = Journal::default();
     history.record("user", id::<UserId>(1), &registered(1));
     history.record(
         "user",
         id::<UserId>(1),
-        &UserEvent::UserBanned { reason: reason("x"), until: None },
+        &UserEvent::UserBanned { reason: sealed_reason(), until: None },
     );
     history.record("user", id::<UserId>(1), &UserEvent::UserUnbanned {});
     let pool = given(&history).await;
@@ -127,7 +142,7 @@ async fn of_those_with_a_role_who_are_not_banned_now_one_of_each_kind_is_found()
         history.record("user", id::<UserId>(user), &granted("admin"));
     }
     for (user, until) in [(4, None), (3, Some(until))] {
-        let banned = UserEvent::UserBanned { reason: reason("fraud"), until };
+        let banned = UserEvent::UserBanned { reason: sealed_reason(), until };
         history.record("user", id::<UserId>(user), &banned);
     }
     history.record(

@@ -9,6 +9,7 @@ mod contention;
 mod conventions;
 mod described;
 mod finding;
+mod free_text;
 mod in_process;
 mod journey;
 mod money;

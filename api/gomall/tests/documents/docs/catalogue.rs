@@ -1,7 +1,11 @@
 //! Writes `docs/events.md` from what `source.rs` found.
 
 use super::source::{Aggregate, Described, Field};
+use domain::{AGGREGATES, PublicMember, PublicShape};
 use std::fmt::Write;
+
+/// What only the holder of a person's key reads.
+const SEALED: &str = "sealed";
 
 const INTRODUCTION: &str = "\
 # Events
@@ -17,9 +21,9 @@ Schema in [`event-schemas.json`](event-schemas.json).
 
 `GET /api/v1/events` and JetStream carry the same bytes: one CloudEvents 1.0 object per event.
 Of an event's fields readers get those that
-[`domain/src/public/shapes.rs`](../domain/src/public/shapes.rs) lists: today all but the sealed ones. The JSON Schemas of
-the whole object and of every version's `data` are in [`public-event-schemas.json`](public-event-schemas.json);
-`GET /api/v1/event-types` has the latter as well.
+[`domain/src/public/shapes.rs`](../domain/src/public/shapes.rs) lists: of those in the tables below all that are neither
+sealed nor marked as not public. The JSON Schemas of the whole object and of every version's `data` are in
+[`public-event-schemas.json`](public-event-schemas.json); `GET /api/v1/event-types` has the latter as well.
 
 | member | what it is |
 |---|---|
@@ -49,6 +53,9 @@ two members. An event that is too large for the server, or newer than the build 
 * **Time** is RFC 3339 in UTC with milliseconds.
 * **Sealed** fields hold personal data, encrypted with a key of that person's own. The journal has
   them, readers of events never do.
+* Fields that are **not public** are for the shop itself: hashes, and what staff wrote in words of their own,
+  which may speak of somebody. An event of before that was published with one keeps it in a stream until
+  that is filled anew; see [operations](operations.md#what-is-not-public-any-more).
 * A field is always there, null where it says so, unless it may be absent.
 * A reader ignores members that it does not know: fields may be added to an event.
 ";
@@ -68,16 +75,22 @@ fn describe(text: &mut String, aggregate: &Aggregate) {
     line(text, "| event | version | what happened | fields |\n|---|---|---|---|");
     for event in events {
         let version = versions.iter().find(|(known, _)| *known == event.name);
-        let version = version.map_or(0, |(_, version)| *version);
-        let fields: Vec<_> = event.fields.iter().map(field).collect();
+        let number = version.map_or(0, |(_, version)| *version);
+        let shape =
+            version.and_then(|(_, version)| PublicShape::of(&event.name, &version.to_string()));
+        let public = names(shape.into_iter().flat_map(|shape| shape.members));
+        let fields: Vec<_> = event.fields.iter().map(|one| field(one, &public)).collect();
         let fields = if fields.is_empty() { "none".to_owned() } else { fields.join("<br>") };
-        line(text, &format!("| `{}` | {version} | {} | {fields} |", event.name, event.text));
+        line(text, &format!("| `{}` | {number} | {} | {fields} |", event.name, event.text));
     }
     if !structures.is_empty() || !values.is_empty() {
         line(text, "\n| type | what it is | holds |\n|---|---|---|");
     }
+    let shapes = AGGREGATES.iter().filter(|of| of.aggregate_type == *name).flat_map(|of| of.public);
+    let inner = shapes.flat_map(|shape| shape.members).filter_map(|member| member.members);
+    let public = names(inner.flatten());
     for structure in structures {
-        let fields: Vec<_> = structure.fields.iter().map(field).collect();
+        let fields: Vec<_> = structure.fields.iter().map(|one| field(one, &public)).collect();
         row(text, structure, &fields.join("<br>"));
     }
     for value in values {
@@ -92,9 +105,18 @@ fn row(text: &mut String, described: &Described, holds: &str) {
     line(text, &format!("| {} | {} | {holds} |", described.name, described.text));
 }
 
-fn field(field: &Field) -> String {
-    let absent = if field.may_be_absent { ", may be absent" } else { "" };
-    format!("`{}` ({}{absent}): {}", field.name, in_words(&field.rust_type), field.text)
+/// The names of members that readers get.
+fn names(members: impl Iterator<Item = &'static PublicMember>) -> Vec<&'static str> {
+    members.filter(|member| !member.withdrawn).map(|member| member.name).collect()
+}
+
+fn field(field: &Field, public: &[&str]) -> String {
+    let Field { name, rust_type, text, may_be_absent } = field;
+    let kind = in_words(rust_type);
+    let absent = if *may_be_absent { ", may be absent" } else { "" };
+    let is_known = kind == SEALED || public.contains(&name.as_str());
+    let closed = if is_known { "" } else { ", not public" };
+    format!("`{name}` ({kind}{absent}{closed}): {text}")
 }
 
 /// A Rust type as a reader of JSON sees it.
@@ -106,8 +128,8 @@ fn in_words(rust_type: &str) -> String {
     if let Some(inner) = inner("Vec<") {
         return format!("list of {}", in_words(inner));
     }
-    if rust_type == "SealedSecret" || inner("Sealed<").is_some() {
-        return "sealed".to_owned();
+    if rust_type == "SealedSecret" || rust_type == "BanReason" || inner("Sealed<").is_some() {
+        return SEALED.to_owned();
     }
     match rust_type {
         id if id.ends_with("Id") => "UUID",

@@ -19,7 +19,8 @@ pub(super) struct BanBody {
     /// The network; a single address is one of 32 or 128 bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cidr: Option<String>,
-    pub(super) reason: Reason,
+    /// Null once the user is erased.
+    pub(super) reason: Option<Reason>,
     /// Until when; null means for ever. A ban whose time is over stays here until it is lifted.
     pub(super) until: Option<Timestamp>,
     /// The user's version, or the policy's when the addresses were banned. Not in lists of users.

@@ -1,5 +1,5 @@
-use super::body::{StockAdjustment, StockBody, StockReceipt};
-use crate::application::{App, Call, products};
+use super::body::{LedgerEntry, StockAdjustment, StockBody, StockReceipt};
+use crate::application::{App, Call, ledger, products};
 use crate::http::{
     AtLeast, Body, Etag, Json, KeyedCommand, List, Params, Path, Position, Problem, Replayed,
 };
@@ -22,6 +22,20 @@ pub(super) async fn list(
     let cursor = params.cursor.as_deref();
     let page = stock::list(&app.pool, cursor, params.limit.into()).await?;
     Ok(Json(List::from(page).map(StockBody::from)))
+}
+
+/// All that was booked of a SKU, the oldest first.
+#[utoipa::path(get, path = "/api/v1/admin/stock/{sku}/ledger", tag = "staff", responses((status = 200, body = List<LedgerEntry>)))]
+pub(super) async fn ledger(
+    State(app): State<Arc<App>>,
+    Path(sku): Path<Sku>,
+    Params(params): Params<PageParams>,
+    at_least: AtLeast,
+) -> Result<Json<List<LedgerEntry>>, Problem> {
+    app.journal_reached(at_least).await?;
+    let cursor = params.cursor.as_deref();
+    let page = ledger::page(&app, &sku, cursor, params.limit.into()).await?;
+    Ok(Json(List::from(page).map(LedgerEntry::from)))
 }
 
 /// Books pieces that arrived.

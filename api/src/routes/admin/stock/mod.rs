@@ -1,4 +1,4 @@
-//! Booking stock: what arrived, and what turned out to be otherwise.
+//! Booking stock: what arrived, and what turned out to be otherwise. And all that was booked.
 
 mod body;
 mod handlers;
@@ -13,5 +13,5 @@ use utoipa_axum::router::OpenApiRouter;
 pub(in crate::routes) const RESOURCE: Resource = Resource { routes, defaults: Defaults::NONE };
 
 fn routes() -> OpenApiRouter<Arc<App>> {
-    routes![handlers::list, handlers::receive, handlers::adjust]
+    routes![handlers::list, handlers::receive, handlers::adjust, handlers::ledger]
 }

@@ -1,8 +1,10 @@
 use crate::application::App;
+use crate::application::users::reason_of_ban;
 use crate::http::Problem;
 use crate::openapi::schema::answers;
 use crate::routes::users::{self, UserBody};
-use domain::{Reason, RoleName, Timestamp};
+use domain::user::BanReason;
+use domain::{Reason, RoleName, Timestamp, UserId};
 use projections::users::UserView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,8 @@ pub(super) struct StaffUserBody {
 /// Why somebody may not do anything.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct UserBanBody {
-    pub(super) reason: Reason,
+    /// Null once the user is erased.
+    pub(super) reason: Option<Reason>,
     /// Until when; null means for ever.
     pub(super) until: Option<Timestamp>,
 }
@@ -47,9 +50,18 @@ pub(super) struct BanUser {
 }
 
 pub(super) async fn from_view(app: &App, mut view: UserView) -> Result<StaffUserBody, Problem> {
-    let ban = view.ban.take();
-    Ok(StaffUserBody {
-        user: users::from_view(app, view).await?,
-        ban: ban.map(|ban| UserBanBody { reason: ban.reason, until: ban.until }),
-    })
+    let ban = match view.ban.take() {
+        Some(ban) => Some(ban_body(app, view.user_id, ban.reason, ban.until).await?),
+        None => None,
+    };
+    Ok(StaffUserBody { user: users::from_view(app, view).await?, ban })
+}
+
+pub(super) async fn ban_body(
+    app: &App,
+    user_id: UserId,
+    reason: BanReason,
+    until: Option<Timestamp>,
+) -> Result<UserBanBody, Problem> {
+    Ok(UserBanBody { reason: reason_of_ban(app, user_id, reason).await?, until })
 }

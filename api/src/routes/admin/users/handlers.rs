@@ -1,5 +1,5 @@
-use super::body::{BanUser, GrantRole, StaffUserBody, UserBanBody, from_view};
-use crate::application::users::change;
+use super::body::{BanUser, GrantRole, StaffUserBody, ban_body, from_view};
+use crate::application::users::{self as staff, change};
 use crate::application::{App, accounts};
 use crate::guard::FreshPerson;
 use crate::http::{
@@ -71,8 +71,8 @@ pub(super) async fn ban(
     body: Body<BanUser>,
 ) -> Result<Response, Problem> {
     let BanUser { reason, until } = body.value;
-    let ban = UserCommand::Ban { reason, until };
-    let executed = change(&app, &command.call(body.fingerprint), user_id, ban).await?;
+    let call = command.call(body.fingerprint);
+    let executed = staff::ban(&app, &call, user_id, &reason, until).await?;
     answer(&app, user_id, &executed).await
 }
 
@@ -106,10 +106,12 @@ pub(super) async fn end_sessions(
 async fn answer(app: &App, user_id: UserId, executed: &Executed) -> Result<Response, Problem> {
     let user = executed.loaded::<User>(0);
     let created_at = accounts::created_at(app, user_id).await?;
-    let body = StaffUserBody {
-        user: users::from_aggregate(app, user_id, &user, created_at).await?,
-        ban: user.state.ban.map(|ban| UserBanBody { reason: ban.reason, until: ban.until }),
+    let body = users::from_aggregate(app, user_id, &user, created_at).await?;
+    let ban = match user.state.ban {
+        Some(ban) => Some(ban_body(app, user_id, ban.reason, ban.until).await?),
+        None => None,
     };
+    let body = StaffUserBody { user: body, ban };
     let etag = Etag::new(user.sequence, executed.position);
     Ok((Position(executed.position), etag, Replayed(executed.replayed), Json(body)).into_response())
 }
