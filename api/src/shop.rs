@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 /// How long the parts may take to start once PostgreSQL has answered: far longer than they need, so that a
@@ -110,6 +110,13 @@ impl Shop {
         let Pools { requests: pool, workers: worker_pool, mails, searches, reports } =
             Pools::connect(&database).await?;
         check_schema(&pool).await?;
+        let folded = commands::registration::fold_claims(&pool).await?;
+        if folded > 0 {
+            info!(
+                accounts = folded,
+                "accounts are found by the one form of their e-mail address now"
+            );
+        }
         let nats_client = nats::connect(&config.nats_url, "gomall").await?;
         if let Some(epoch) = nats::epoch::another_shops(&pool, &nats_client, &config.stream).await?
         {

@@ -4,6 +4,10 @@
 //! The address is a tag of the event that makes the account (`docs/decisions/0022-expectations-over-a-tag.md`).
 //! Nothing in the journal itself is derived from it.
 
+mod claims;
+
+pub use claims::{MAX_TWINS, find_by_email, find_twins, fold_claims};
+
 use crate::bus::{Bus, Context, ExecuteError, Executed, LoadError, Plan, RequestKey};
 use crate::vault::Vault;
 use domain::tag::EMAIL;
@@ -11,8 +15,6 @@ use domain::user::{User, UserCommand};
 use domain::{
     EmailAddress, Locale, Name, Profile, Rejection, RejectionKind, RoleName, Tag, UserId,
 };
-use sqlx::PgPool;
-use uuid::Uuid;
 
 /// What somebody signs up with.
 pub struct Registration {
@@ -73,11 +75,7 @@ pub async fn register(
         return Err(ExecuteError::Rejected(vec![taken()]));
     }
     vault.make_key(user_id).await?;
-    let email = Tag {
-        name: EMAIL,
-        value: registration.email.folded().to_owned(),
-        person_id: Some(user_id),
-    };
+    let email = Tag { name: EMAIL, value: registration.email.folded(), person_id: Some(user_id) };
     let profile = Profile { email: registration.email, name: registration.name };
     let command = UserCommand::Register {
         number: registration.number,
@@ -92,33 +90,6 @@ pub async fn register(
         .tagged(email.clone())
         .at_most(1, email, taken);
     bus.execute(keyed(plan)).await
-}
-
-/// The user whom an e-mail address belongs to.
-///
-/// # Errors
-/// When the tags cannot be read.
-pub async fn find_by_email(
-    pool: &PgPool,
-    email: &EmailAddress,
-) -> Result<Option<UserId>, sqlx::Error> {
-    // Claims are what processes of the build before make, see `migrations/0019_tags.sql`. One without an
-    // account counts as long as such a process waits for it.
-    let owner: Option<Uuid> = sqlx::query_scalar(
-        "select person_id from \
-           (select person_id, 1 as newer from event_tags where tag = $1 and person_id is not null \
-            union all \
-            select c.person_id, 2 from email_claims c where c.email = $2 \
-              and (c.claimed_at > now() - interval '1 minute' or exists \
-                (select from events e where e.aggregate_type = 'user' \
-                  and e.aggregate_id = c.person_id::text and e.event_type = 'UserRegistered'))) o \
-         order by newer limit 1",
-    )
-    .bind(format!("{EMAIL}:{}", email.folded()))
-    .bind(email.folded())
-    .fetch_optional(pool)
-    .await?;
-    Ok(owner.map(UserId::from))
 }
 
 fn taken() -> Box<dyn Rejection> {

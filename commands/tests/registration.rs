@@ -4,7 +4,9 @@ mod support;
 
 use commands::bus::{Bus, ExecuteError, Executed, Plan, RequestKey};
 use commands::journal::AppendError;
-use commands::registration::{EmailTaken, Registration, find_by_email, register};
+use commands::registration::{
+    EmailTaken, Registration, find_by_email, find_twins, fold_claims, register,
+};
 use commands::vault::Vault;
 use compose::testing::eventually;
 use domain::tag::EMAIL as EMAIL_TAG;
@@ -206,6 +208,43 @@ async fn a_process_of_the_build_before_finds_who_registers_now() {
             .await
             .expect("readable");
     assert_eq!(claimed, Some(user_id.uuid()));
+}
+
+#[tokio::test]
+async fn accounts_of_before_are_found_by_the_one_form_of_their_address_once_it_is_made() {
+    let database = Database::new().await;
+    let bus = database.bus();
+    // Before, each of these was an account.
+    let claims = [
+        ("anna@bücher.example", "first@example.com"),
+        ("anna@bu\u{308}cher.example", "second@example.com"),
+        ("anna@xn--bcher-kva.example", "anna@xn--bcher-kva.example"),
+        ("jo\u{308}rg@example.com", "third@example.com"),
+    ];
+    let mut people = vec![];
+    for (before, today) in claims {
+        let user_id = new_id();
+        sign_up(&database, &bus, user_id, today, None).await.expect("a fresh address");
+        sqlx::query("update event_tags set tag = 'email:' || $1 where tag = 'email:' || $2")
+            .bind(before)
+            .bind(today)
+            .execute(&database.pool)
+            .await
+            .expect("it is there");
+        people.push(user_id);
+    }
+    let of_account = |text: &str| EmailAddress::of_account(text).expect("an address");
+    let found =
+        async |email: &str| find_twins(&database.pool, &of_account(email)).await.expect("readable");
+    assert_eq!(found("anna@bücher.example").await, [people[2]], "by its tag of today");
+    assert_eq!(fold_claims(&database.pool).await.expect("writable"), 3);
+    for twin in ["anna@bücher.example", "Anna@xn--bcher-kva.example"] {
+        assert_eq!(found(twin).await, people[..3], "{twin}");
+        let taken = sign_up(&database, &bus, new_id(), twin, None).await;
+        assert_eq!(code(taken), "email_taken");
+    }
+    assert_eq!(found("JÖRG@example.com").await, [people[3]]);
+    assert_eq!(fold_claims(&database.pool).await.expect("writable"), 0, "once");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@
 //!
 //! The next aggregate is a copy of that shape and one line in [`AGGREGATES`].
 
+mod email;
 mod event;
 mod facts;
 mod id_map;
@@ -26,6 +27,7 @@ mod position;
 mod recorded;
 mod rejection;
 mod schema;
+mod text;
 mod timestamp;
 mod values;
 
@@ -44,6 +46,7 @@ pub mod stock;
 pub mod tag;
 pub mod user;
 
+pub use email::EmailAddress;
 pub use event::{
     AggregateEvents, BEYOND_THIS_BUILD, DecodeError, EventTypes, OlderEvent, OlderShape,
     Undecodable, decode_event, decode_parsed, encode_event, is_event_name, is_every_version_before,
@@ -68,10 +71,11 @@ pub use recorded::{
 pub use rejection::{Rejection, RejectionKind};
 pub use schema::{EventSchema, event_schemas, public_schema};
 pub use tag::Tag;
+pub use text::{FROM_OUTSIDE, compatible, pattern_from_outside};
 pub use timestamp::Timestamp;
 pub use values::{
-    ApiKeyHash, Description, EmailAddress, InvalidValue, Locale, Name, Quantity, Reason, RoleName,
-    Sku, Slug, Text,
+    ApiKeyHash, Description, InvalidValue, Locale, Name, Note, Quantity, Reason, RoleName, Sku,
+    Slug, Text,
 };
 
 /// Names the code that folds events into states: a digest of this crate's sources without comments and

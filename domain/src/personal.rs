@@ -1,4 +1,5 @@
-use crate::values::{EmailAddress, Name, Reason, Text};
+use crate::email::EmailAddress;
+use crate::values::{Name, Reason, Text};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer, Serialize};

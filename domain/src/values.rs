@@ -1,9 +1,10 @@
-//! Small values whose constructor holds the invariant. Each deserializes through it, so that a
-//! body that breaks one is refused at the edge, with the field's name.
+//! Small values whose constructor holds the invariant. What comes from outside passes through it, so that a body that
+//! breaks one is refused at the edge, with the field's name; see [`crate::FROM_OUTSIDE`].
 
+use crate::text::{Breaks, canonical};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use std::fmt;
+use std::ops::RangeInclusive;
 
 /// Why a value was refused; the text is meant for the person who sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -13,25 +14,30 @@ pub struct InvalidValue(pub &'static str);
 // What the schemas say of the texts below, in the part of regular expressions on which ECMAScript and
 // Rust agree. That a line is not blank is not said: the two have different ideas of white space.
 const TOKEN_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
-const LINE_PATTERN: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
-const PROSE_PATTERN: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
 
+/// What every line of text that was ever recorded matches.
+pub(crate) const RECORDED_LINE_PATTERN: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
+/// What every text of several lines that was ever recorded matches.
+pub(crate) const RECORDED_PROSE_PATTERN: &str = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
+
+/// Makes a type of text: how it is taken from outside, and how it is read back from where it was recorded.
 macro_rules! text_value {
-    ($(#[$meta:meta])* $name:ident, $check:expr, $expected:literal) => {
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+    ($(#[$meta:meta])* $name:ident, $outside:expr, $recorded:expr) => {
+        #[derive(
+            Clone, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::schemars::JsonSchema,
+        )]
         #[serde(transparent)]
         $(#[$meta])*
         pub struct $name(String);
 
         impl $name {
-            /// Accepts the text when it keeps the type's invariant.
+            /// Takes a text from outside to the type's one form.
             ///
             /// # Errors
-            /// [`InvalidValue`] says what was expected.
-            pub fn parse(text: impl Into<String>) -> Result<Self, InvalidValue> {
-                let text = text.into();
-                let check: fn(&str) -> bool = $check;
-                if check(&text) { Ok(Self(text)) } else { Err(InvalidValue($expected)) }
+            /// [`InvalidValue`](crate::InvalidValue) says what was expected.
+            pub fn parse(text: impl AsRef<str>) -> Result<Self, $crate::InvalidValue> {
+                let outside: fn(&str) -> Result<String, $crate::InvalidValue> = $outside;
+                outside(text.as_ref()).map(Self)
             }
 
             /// The text.
@@ -41,25 +47,49 @@ macro_rules! text_value {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::parse(String::deserialize(deserializer)?).map_err(de::Error::custom)
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(format: D) -> Result<Self, D::Error> {
+                struct Reader;
+
+                impl<'de> ::serde::de::Visitor<'de> for Reader {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                        f.write_str("a string")
+                    }
+
+                    fn visit_str<E: ::serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        $name::parse(text).map_err(E::custom)
+                    }
+
+                    fn visit_newtype_struct<D: ::serde::Deserializer<'de>>(
+                        self,
+                        format: D,
+                    ) -> Result<$name, D::Error> {
+                        let recorded: fn(String) -> Result<String, $crate::InvalidValue> = $recorded;
+                        let text = <String as ::serde::Deserialize>::deserialize(format)?;
+                        recorded(text).map($name).map_err(::serde::de::Error::custom)
+                    }
+                }
+
+                format.deserialize_newtype_struct($crate::FROM_OUTSIDE, Reader)
             }
         }
     };
 }
+pub(crate) use text_value;
 
 macro_rules! plain_debug {
     ($($name:ident),+) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.0, f)
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Debug::fmt(&self.0, f)
             }
         }
     )+};
@@ -67,74 +97,86 @@ macro_rules! plain_debug {
 
 macro_rules! redacted_debug {
     ($($name:ident),+) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(concat!(stringify!($name), "(…)"))
             }
         }
     )+};
 }
+pub(crate) use redacted_debug;
+
+/// The longest prose, in characters.
+const MAX_PROSE_CHARS: usize = 10_000;
+
+const NO_TOKEN: InvalidValue = InvalidValue("expected 1 to 64 letters, digits, '-' or '_'");
+const NO_NAME: InvalidValue = InvalidValue("expected 1 to 200 characters");
+const NO_LINE: InvalidValue = InvalidValue("expected 1 to 500 characters");
+const NO_NOTE: InvalidValue = InvalidValue("expected at most 500 characters");
+const NO_PROSE: InvalidValue = InvalidValue("expected at most 10000 characters");
+const NO_DIGEST: InvalidValue = InvalidValue("expected 64 hexadecimal digits");
+const NO_LOCALE: InvalidValue = InvalidValue("expected \"en\" or \"zh\"");
 
 text_value!(
     /// A stock keeping unit: names one variant of one product, for ever.
     #[schemars(extend("pattern" = TOKEN_PATTERN))]
-    Sku, is_token, "expected 1 to 64 letters, digits, '-' or '_'"
+    Sku, |text| kept(text.to_owned(), is_token, NO_TOKEN), |text| kept(text, is_token, NO_TOKEN)
 );
 text_value!(
     /// A category's name in addresses.
     #[schemars(extend("pattern" = TOKEN_PATTERN))]
-    Slug, is_token, "expected 1 to 64 letters, digits, '-' or '_'"
+    Slug, |text| kept(text.to_owned(), is_token, NO_TOKEN), |text| kept(text, is_token, NO_TOKEN)
 );
 text_value!(
     /// A role that rules can name.
     #[schemars(extend("pattern" = TOKEN_PATTERN))]
-    RoleName, is_token, "expected 1 to 64 letters, digits, '-' or '_'"
+    RoleName, |text| kept(text.to_owned(), is_token, NO_TOKEN), |text| kept(text, is_token, NO_TOKEN)
 );
 text_value!(
-    /// A person's or a thing's name: 1 to 200 characters, no control characters.
-    #[schemars(extend("minLength" = 1, "maxLength" = 200, "pattern" = LINE_PATTERN))]
-    Name, |text| is_line(text, 200), "expected 1 to 200 characters without control characters"
+    /// A person's or a thing's name: 1 to 200 characters in one line. Control characters and invisible ones are not taken.
+    #[schemars(extend("minLength" = 1, "maxLength" = 200, "pattern" = RECORDED_LINE_PATTERN))]
+    Name, |text| line(text, 1..=200, NO_NAME), |text| kept(text, |text| is_line(text, 200), NO_NAME)
 );
 text_value!(
-    /// A line of an address or the like: 1 to 500 characters, no control characters.
-    #[schemars(extend("minLength" = 1, "maxLength" = 500, "pattern" = LINE_PATTERN))]
-    Text, |text| is_line(text, 500), "expected 1 to 500 characters without control characters"
+    /// A line of an address or the like: 1 to 500 characters. Control characters and invisible ones are not taken.
+    #[schemars(extend("minLength" = 1, "maxLength" = 500, "pattern" = RECORDED_LINE_PATTERN))]
+    Text, |text| line(text, 1..=500, NO_LINE), |text| kept(text, |text| is_line(text, 500), NO_LINE)
 );
 text_value!(
-    /// Prose for customers: at most 10,000 characters, may be empty or have several lines.
-    #[schemars(extend("maxLength" = 10_000, "pattern" = PROSE_PATTERN))]
-    Description, |text| is_prose(text, 10_000),
-    "expected at most 10000 characters without control characters other than line breaks and tabs"
+    /// Prose for customers: at most 10,000 characters, may be empty or have several lines. Control characters other than
+    /// line breaks and tabs, and invisible ones, are not taken.
+    #[schemars(extend("maxLength" = 10_000, "pattern" = RECORDED_PROSE_PATTERN))]
+    Description, prose, |text| kept(text, is_prose, NO_PROSE)
 );
 text_value!(
-    /// Why somebody did something, in their words: 1 to 500 characters.
-    #[schemars(extend("minLength" = 1, "maxLength" = 500, "pattern" = LINE_PATTERN))]
-    Reason, |text| is_line(text, 500), "expected 1 to 500 characters without control characters"
+    /// Why somebody did something, in their words: 1 to 500 characters in one line. Control characters and invisible ones
+    /// are not taken.
+    #[schemars(extend("minLength" = 1, "maxLength" = 500, "pattern" = RECORDED_LINE_PATTERN))]
+    Reason, |text| line(text, 1..=500, NO_LINE), |text| kept(text, |text| is_line(text, 500), NO_LINE)
+);
+text_value!(
+    /// What something is for, for whoever reads the list: at most 500 characters in one line, may be empty.
+    #[schemars(extend("maxLength" = 500, "pattern" = RECORDED_LINE_PATTERN))]
+    Note, |text| line(text, 0..=500, NO_NOTE), Ok
 );
 text_value!(
     /// The SHA-256 of an API key's secret, in lower-case hexadecimal.
     #[schemars(extend("pattern" = "^[0-9a-f]{64}$"))]
-    ApiKeyHash, is_digest, "expected 64 hexadecimal digits"
+    ApiKeyHash, |text| kept(text.to_owned(), is_digest, NO_DIGEST), |text| kept(text, is_digest, NO_DIGEST)
 );
 text_value!(
     /// A BCP 47 tag of a language we speak.
     #[schemars(extend("enum" = ["en", "zh"]))]
-    Locale, |text| matches!(text, "en" | "zh"), "expected \"en\" or \"zh\""
-);
-text_value!(
-    /// An address that mail can be sent to. Deliberately lax: only a delivery proves an address.
-    #[schemars(extend("format" = "email", "maxLength" = 254))]
-    EmailAddress, is_email, "expected an e-mail address of at most 254 characters"
+    Locale, |text| kept(text.to_owned(), is_locale, NO_LOCALE), |text| kept(text, is_locale, NO_LOCALE)
 );
 
-plain_debug!(Sku, Slug, RoleName, Locale, Description, Reason);
-redacted_debug!(Name, Text, EmailAddress, ApiKeyHash);
+plain_debug!(Sku, Slug, RoleName, Locale, Description, Reason, Note);
+redacted_debug!(Name, Text, ApiKeyHash);
 
-impl EmailAddress {
-    /// The form in which two addresses are the same one.
-    #[must_use]
-    pub fn folded(&self) -> String {
-        self.0.to_lowercase()
+impl Default for Note {
+    /// Nothing to say.
+    fn default() -> Self {
+        Self(String::new())
     }
 }
 
@@ -195,6 +237,30 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
+/// A text as it is, when `check` takes it.
+fn kept(
+    text: String,
+    check: fn(&str) -> bool,
+    expected: InvalidValue,
+) -> Result<String, InvalidValue> {
+    if check(&text) { Ok(text) } else { Err(expected) }
+}
+
+/// A line from outside, in its one form; its length is counted in that.
+fn line(
+    text: &str,
+    chars: RangeInclusive<usize>,
+    expected: InvalidValue,
+) -> Result<String, InvalidValue> {
+    let text = canonical(text, *chars.end(), Breaks::None, expected)?;
+    if chars.contains(&text.chars().count()) { Ok(text.into_owned()) } else { Err(expected) }
+}
+
+fn prose(text: &str) -> Result<String, InvalidValue> {
+    let text = canonical(text, MAX_PROSE_CHARS, Breaks::Allowed, NO_PROSE)?;
+    kept(text.into_owned(), |text| text.chars().count() <= MAX_PROSE_CHARS, NO_PROSE)
+}
+
 /// Safe in a path, a NATS subject and a URL.
 fn is_token(text: &str) -> bool {
     (1..=64).contains(&text.len())
@@ -205,32 +271,19 @@ fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+fn is_locale(text: &str) -> bool {
+    matches!(text, "en" | "zh")
+}
+
+/// What was asked of a line when it was recorded.
 fn is_line(text: &str, max_chars: usize) -> bool {
     !text.trim().is_empty()
         && text.chars().count() <= max_chars
         && !text.chars().any(char::is_control)
 }
 
-fn is_prose(text: &str, max_chars: usize) -> bool {
-    text.chars().count() <= max_chars
+/// What was asked of prose when it was recorded.
+fn is_prose(text: &str) -> bool {
+    text.chars().count() <= MAX_PROSE_CHARS
         && !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-}
-
-fn is_email(text: &str) -> bool {
-    let Some((local, host)) = text.rsplit_once('@') else { return false };
-    text.len() <= 254
-        && (1..=64).contains(&local.len())
-        && !host.is_empty()
-        && !host.starts_with(['.', '-'])
-        && !host.ends_with(['.', '-'])
-        && host.split('.').all(|label| !label.is_empty())
-        && host.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-')
-        && !local.chars().any(|c| {
-            c.is_whitespace()
-                || c.is_control()
-                || matches!(
-                    c,
-                    '<' | '>' | '"' | ',' | ';' | '@' | '\\' | '(' | ')' | '[' | ']' | ':'
-                )
-        })
 }

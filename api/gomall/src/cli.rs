@@ -214,7 +214,7 @@ pub struct AuditArgs {
 #[derive(Debug, Args)]
 pub struct AdminArgs {
     /// The account's e-mail address.
-    #[arg(value_parser = parse_email)]
+    #[arg(value_parser = EmailAddress::of_account)]
     pub email: EmailAddress,
     /// The servers.
     #[command(flatten)]

@@ -3,6 +3,7 @@
 use super::sessions::{self, SignedIn};
 use super::{App, Call, Failure, second_factor};
 use crate::auth::Attempt;
+use commands::bus::Loaded;
 use commands::registration::{self, Registration};
 use domain::user::User;
 use domain::{Device, EmailAddress, Locale, Name, RoleName, StreamKey, Timestamp, UserId};
@@ -47,7 +48,8 @@ pub async fn register(
     let email = sign_up.email.clone();
     let user_id = call.new_id("user", app.world);
     let name = sign_up.name.as_ref().map_or("", Name::as_str);
-    let known = [sign_up.email.as_str(), name];
+    let in_words = sign_up.email.in_words();
+    let known = [sign_up.email.as_str(), &in_words, name];
     let registered = match app.passwords.check_strength(&sign_up.password, &known, "password").await
     {
         Err(busy @ Failure::Overloaded) => return Err(busy),
@@ -106,20 +108,9 @@ pub async fn sign_in(
         return Err(Failure::NobodysCredentials);
     }
     let attempt = attempt(app, &email, device.address).await?;
-    let found =
-        registration::find_by_email(&app.pool, &email).await.map_err(Failure::unavailable)?;
-    let user = match found {
-        Some(user_id) => Some((user_id, app.bus.load::<User>(&user_id).await?)),
-        None => None,
-    };
-    let hash = match &user {
-        Some((user_id, user)) => password_hash(app, *user_id, &user.state).await?,
-        None => None,
-    };
     // Who is asking is found out every time, also of a repetition: it is no outcome of the command.
-    // Without a hash this takes as long as with one: how long it takes tells nobody who is here.
-    let right = app.passwords.verify(password, hash).await?;
-    let (user_id, user) = user.filter(|_| right).ok_or(Failure::BadCredentials)?;
+    let owner = owner(app, &email, password).await?;
+    let (user_id, user) = owner.ok_or(Failure::BadCredentials)?;
     attempt.was_right();
     note_place(app, &email, device.address).await;
     if user.state.is_banned((app.world.now)()) {
@@ -182,6 +173,29 @@ pub async fn created_at(app: &App, user_id: UserId) -> Result<Timestamp, Failure
     let stream = StreamKey::of::<User>(&user_id);
     let place = app.reader.place_of(&stream, 1).await?;
     place.map(|(_, at)| at).ok_or(Failure::NotFound)
+}
+
+/// Whose address and password these are, of all that have the address: more than one only where twins registered
+/// before they were one.
+async fn owner(
+    app: &App,
+    email: &EmailAddress,
+    password: String,
+) -> Result<Option<(UserId, Loaded<User>)>, Failure> {
+    let twins = registration::find_twins(&app.pool, email).await.map_err(Failure::unavailable)?;
+    if twins.is_empty() {
+        // Without a hash this takes as long as with one: how long it takes tells nobody who is here.
+        app.passwords.verify(password, None).await?;
+        return Ok(None);
+    }
+    for user_id in twins {
+        let user = app.bus.load::<User>(&user_id).await?;
+        let hash = password_hash(app, user_id, &user.state).await?;
+        if app.passwords.verify(password.clone(), hash).await? {
+            return Ok(Some((user_id, user)));
+        }
+    }
+    Ok(None)
 }
 
 /// The hash of the user's password; none when it cannot be opened any more.

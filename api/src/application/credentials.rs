@@ -162,7 +162,8 @@ async fn hash_of_new(
     let profile = app.vault.open_optional(user_id, user.profile.as_ref()).await?;
     let profile = profile.ok_or(Failure::NotFound)?;
     let name = profile.name.as_ref().map_or("", Name::as_str);
-    app.passwords.check_strength(&new, &[profile.email.as_str(), name], "new").await?;
+    let known = [profile.email.as_str(), &profile.email.in_words(), name];
+    app.passwords.check_strength(&new, &known, "new").await?;
     let hash = app.passwords.hash(new).await?;
     Ok(app.vault.seal(user_id, &hash).await?)
 }

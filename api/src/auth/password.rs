@@ -1,8 +1,13 @@
 //! Passwords: which are accepted, how they are hashed, and how many at a time.
+//!
+//! A password is looked at, and hashed, in one form of what was typed (NFKC, as NIST SP 800-63B says): which code points a
+//! keyboard sends for a letter is nothing that people know. Accounts of before have the hash of what was typed; where
+//! that differs and the one form is wrong, it is tried as well, and their hash stays until they choose another password.
 
 use crate::application::Failure;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -12,6 +17,9 @@ pub const DEFAULT_PASSWORD_MIN_CHARS: usize = 8;
 
 /// The longest password, in characters: enough for any phrase, too little to make hashing dear.
 pub const PASSWORD_MAX_CHARS: usize = 128;
+
+/// The most characters of what was typed that are looked at: so many are composed to more than any password has.
+const MOST_TYPED_CHARS: usize = 4 * PASSWORD_MAX_CHARS + 4;
 
 /// OWASP's parameters for argon2id: 19 MiB, two passes, one lane. About 25 ms on one core.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -72,6 +80,7 @@ impl Passwords {
         field: &'static str,
     ) -> Result<(), Failure> {
         self.check_length(password, field)?;
+        let password = &*one_form(password);
         let weak = |message: String| Failure::Invalid { field, code: "weak_password", message };
         let known: Vec<String> = known.iter().flat_map(|text| words(text)).collect();
         let tried = password.to_owned();
@@ -94,7 +103,7 @@ impl Passwords {
     pub fn check_length(&self, password: &str, field: &'static str) -> Result<(), Failure> {
         let (min, max) = (self.min_chars, PASSWORD_MAX_CHARS);
         let weak = |message: String| Failure::Invalid { field, code: "weak_password", message };
-        match password.chars().count() {
+        match one_form(password).chars().count() {
             length if length < min => {
                 Err(weak(format!("a password has at least {min} characters")))
             }
@@ -106,7 +115,7 @@ impl Passwords {
     /// Whether it is longer than any password of ours.
     #[must_use]
     pub fn is_too_long(&self, password: &str) -> bool {
-        password.chars().count() > PASSWORD_MAX_CHARS
+        one_form(password).chars().count() > PASSWORD_MAX_CHARS
     }
 
     /// The password's hash, in PHC form.
@@ -114,7 +123,7 @@ impl Passwords {
     /// # Errors
     /// [`Failure::Overloaded`] when too many wait already.
     pub async fn hash(&self, password: String) -> Result<String, Failure> {
-        self.on_a_core(move || hash(password.as_bytes())).await
+        self.on_a_core(move || hash(one_form(&password).as_bytes())).await
     }
 
     /// Whether `password` is the one that `stored` is the hash of. Without a stored hash it never
@@ -130,11 +139,14 @@ impl Passwords {
         self.on_a_core(move || {
             let stored = stored.as_deref().unwrap_or(&nobody);
             let parsed = PasswordHash::new(stored)?;
-            match argon2()?.verify_password(password.as_bytes(), &parsed) {
-                Ok(()) => Ok(true),
-                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-                Err(error) => Err(error),
-            }
+            let fits =
+                |password: &str| match argon2()?.verify_password(password.as_bytes(), &parsed) {
+                    Ok(()) => Ok(true),
+                    Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+                    Err(error) => Err(error),
+                };
+            let form = one_form(&password);
+            Ok(fits(&form)? || (form != password && fits(&password)?))
         })
         .await
     }
@@ -158,9 +170,16 @@ impl Passwords {
     }
 }
 
+/// The form in which a password is counted, guessed at and hashed. Of what is far too long only the beginning, which is
+/// too long as well: no character becomes none.
+fn one_form(password: &str) -> Cow<'_, str> {
+    let end = password.char_indices().nth(MOST_TYPED_CHARS).map_or(password.len(), |(end, _)| end);
+    domain::compatible(&password[..end])
+}
+
 /// What somebody would make a password of: an address or a name as it is, in one word, and its words.
 fn words(text: &str) -> Vec<String> {
-    let text = text.to_lowercase();
+    let text = domain::compatible(text).to_lowercase();
     let before_at = text.split('@').next().unwrap_or_default();
     let joined = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect();
     let mut words = vec![text.clone(), joined(&text), before_at.to_owned(), joined(before_at)];
@@ -202,6 +221,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_password_is_hashed_in_one_form_and_fits_hashes_of_before() {
+        let passwords = passwords(1);
+        let (composed, decomposed) = ("ein passwörtchen Ⅳ", "ein passwo\u{308}rtchen IV");
+        let fits = async |password: &str, hash: &str| {
+            passwords.verify(password.into(), Some(hash.into())).await.expect("a verdict")
+        };
+        let today = passwords.hash(decomposed.into()).await.expect("a hash");
+        assert!(fits(composed, &today).await && fits(decomposed, &today).await);
+        let before = hash(decomposed.as_bytes()).expect("a hash");
+        assert!(fits(decomposed, &before).await, "as it was typed");
+        assert!(!fits(composed, &before).await, "as nobody typed it");
+    }
+
+    #[tokio::test]
+    async fn a_password_is_counted_in_its_one_form() {
+        let passwords = passwords(1);
+        assert!(!passwords.is_too_long(&"o\u{308}".repeat(128)));
+        assert!(passwords.is_too_long(&"o\u{308}".repeat(129)));
+        assert!(passwords.is_too_long(&"\u{fdfa}".repeat(8)), "of eighteen letters each");
+        assert!(passwords.is_too_long(&"\u{308}".repeat(100_000)));
+        let short = passwords.check_strength("xo\u{308}q\u{308}u\u{308}", &[], "password").await;
+        assert!(matches!(short, Err(Failure::Invalid { code: "weak_password", .. })), "{short:?}");
+    }
+
+    #[tokio::test]
     async fn a_damaged_hash_is_a_fault_of_ours() {
         let failure = passwords(1).verify("x".into(), Some("not a hash".into())).await;
         assert!(matches!(failure, Err(Failure::Internal(_))), "{failure:?}");
@@ -236,6 +280,8 @@ mod tests {
             "ADAKING1",
             "aaaaaaaaaaaa",
             "12345678910",
+            "ｐａｓｓｗｏｒｄ",
+            "ＬＯＶＥＬＡＣＥ１",
         ] {
             let failure = passwords.check_strength(weak, &known, "password").await;
             assert!(

@@ -4,7 +4,11 @@
 //! keep apart what the contract keeps apart (unknown, absent, invalid), and which is strict where
 //! serde's derived code is lax: every member that the type does not name is an error even without
 //! `deny_unknown_fields`, and a list is never taken for an object.
+//!
+//! It is also the format of what comes from outside: types of text are given it as such, and take it to their one form
+//! (see [`domain::FROM_OUTSIDE`]).
 
+use domain::FROM_OUTSIDE;
 use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{self, Deserialize, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
@@ -176,10 +180,13 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
-        visitor.visit_newtype_struct(self)
+        match self.0 {
+            Value::String(text) if name == FROM_OUTSIDE => visitor.visit_str(text),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -289,10 +296,14 @@ impl<'de> Deserializer<'de> for Word {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
-        visitor.visit_newtype_struct(self)
+        if name == FROM_OUTSIDE {
+            visitor.visit_str(&self.0)
+        } else {
+            visitor.visit_newtype_struct(self)
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

@@ -75,6 +75,7 @@ fn tidy(schema: &mut Value) {
         Value::Object(members) => {
             names(members);
             number(members);
+            pattern(members);
             for keyword in ["properties", "$defs"] {
                 let nested = members.get_mut(keyword).and_then(Value::as_object_mut);
                 nested.into_iter().flat_map(Map::values_mut).for_each(tidy);
@@ -121,6 +122,14 @@ fn number(members: &mut Map<String, Value>) {
     members.insert("format".into(), json!(format));
     if let Some(maximum) = maximum {
         members.entry("maximum").or_insert_with(|| json!(maximum));
+    }
+}
+
+/// The types say what texts were ever recorded; what is taken from outside is less, and that is what a client needs.
+fn pattern(members: &mut Map<String, Value>) {
+    let recorded = members.get("pattern").and_then(Value::as_str);
+    if let Some(pattern) = recorded.and_then(domain::pattern_from_outside) {
+        members.insert("pattern".into(), json!(pattern));
     }
 }
 

@@ -12,7 +12,9 @@ use nats::notify::{
     AccountMail, AccountNews, Directory, DirectoryError, Mailer, Notifier, NotifyConfig, OrderMail,
     Sender,
 };
-use std::collections::HashSet;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -29,6 +31,8 @@ struct People {
     erased: Arc<Mutex<HashSet<OrderId>>>,
     away: Arc<AtomicBool>,
     chinese: bool,
+    /// Where mails about some orders go instead.
+    addresses: Arc<Mutex<HashMap<OrderId, EmailAddress>>>,
     /// All orders are for one mailbox, as far as the hour is concerned.
     one_recipient: bool,
 }
@@ -46,7 +50,9 @@ impl Directory for People {
             return Ok(None);
         }
         let usd = |minor| Money::new(minor, Currency::USD).expect("a small amount");
-        let email = EmailAddress::parse(address(order_id)).expect("an address");
+        let email = self.addresses.lock().expect("not poisoned").get(&order_id).cloned();
+        let email =
+            email.unwrap_or_else(|| EmailAddress::parse(address(order_id)).expect("an address"));
         Ok(Some(OrderMail {
             recipient: if self.one_recipient { "all".to_owned() } else { email.folded() },
             email,
@@ -253,6 +259,42 @@ async fn each_step_of_an_order_sends_its_mail_to_the_customer() {
     let message_id = format!("<{confirmation}@shop.test>");
     assert!(sink.mails().iter().any(|mail| mail.header("Message-ID") == Some(&message_id)));
     assert!(!office.rows().await.contains("example.com"), "no address is kept");
+    worker.stop().await;
+}
+
+/// What people could type for an address, most of it none.
+fn typed() -> impl Strategy<Value = String> {
+    let local = r##"[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}|[aé\u{308}\u{200b} @"]{1,4}"##;
+    let domain =
+        r"[a-zA-Z0-9äüßéÉ例子मن.-]{1,30}|([a-z0-9]{1,63}\.){1,4}[a-zéü]{2,20}|xn--[a-z0-9-]{1,20}";
+    (local, domain).prop_map(|(local, domain)| format!(" {local}@{domain}\n"))
+}
+
+#[tokio::test]
+async fn whatever_is_taken_for_an_address_is_written_to_at_a_server_without_smtputf8() {
+    const ADDRESSES: usize = 100;
+    let office = Office::open().await;
+    let sink = Sink::start().await;
+    let mut runner = TestRunner::deterministic();
+    let mut any = || typed().new_tree(&mut runner).expect("a text").current();
+    let mut expected = BTreeSet::from([
+        EmailAddress::parse("anna@bücher.example").expect("one that people have"),
+        EmailAddress::parse("Ann.O'Neil+shop@例子.测试").expect("one that people have"),
+    ]);
+    while expected.len() < ADDRESSES {
+        expected.extend(EmailAddress::parse(any()));
+    }
+    for email in &expected {
+        let order = new_id();
+        office.people.addresses.lock().expect("not poisoned").insert(order, email.clone());
+        office.shop.append(order, "OrderPlaced", PLACED);
+    }
+    let worker = office.start(smtp(&sink));
+    office.settle(ADDRESSES as i64).await;
+    let written: BTreeSet<_> = sink.mails().into_iter().map(|mail| mail.recipient).collect();
+    let expected: BTreeSet<_> = expected.iter().map(ToString::to_string).collect();
+    assert_eq!(written, expected);
+    assert!(written.contains("anna@xn--bcher-kva.example"), "{written:?}");
     worker.stop().await;
 }
 

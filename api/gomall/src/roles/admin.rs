@@ -8,6 +8,7 @@ use api::settings::ServerArgs;
 use api::shop::{Shop, Workers};
 use commands::bus::{Context, Plan};
 use commands::registration;
+use domain::EmailAddress;
 
 /// Who does what the command line asks for: whoever has the database's address.
 const ACTOR: &str = "cli";
@@ -32,13 +33,14 @@ pub(super) async fn seed(args: ServerArgs) -> anyhow::Result<()> {
 }
 
 pub(super) async fn create(args: AdminArgs) -> anyhow::Result<()> {
+    let email = EmailAddress::parse(args.email.as_str())?;
     let shop = Shop::start(args.servers.config(Workers::NONE, None)?).await?;
     seed::default_policy(&shop.app).await?;
     let password = invent_password()?;
-    let created = seed::administrator(&shop.app, &args.email, &password, ACTOR).await?;
+    let created = seed::administrator(&shop.app, &email, &password, ACTOR).await?;
     shop.stop().await?;
     anyhow::ensure!(created, "there is an account with this address; see `gomall admin reset`");
-    println!("administrator {} with the password {password}", args.email);
+    println!("administrator {email} with the password {password}");
     Ok(())
 }
 

@@ -20,5 +20,6 @@ mod roles;
 mod settings;
 mod stranger;
 mod takeover;
+mod text;
 mod unpaid;
 mod way_in;

@@ -28,6 +28,7 @@ pub(super) struct RegisterBody {
 #[serde(deny_unknown_fields)]
 #[schemars(example = json!({"email": "ada@example.com", "password": "anything", "code": "123456"}))]
 pub(super) struct LoginBody {
+    #[serde(deserialize_with = "EmailAddress::read_of_account")]
     pub(super) email: EmailAddress,
     #[schemars(extend("format" = "password"))]
     pub(super) password: String,

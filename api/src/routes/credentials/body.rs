@@ -20,6 +20,7 @@ pub(super) struct ChangePassword {
 #[serde(deny_unknown_fields)]
 #[schemars(example = json!({"email": "ada@example.com"}))]
 pub(super) struct AskPasswordReset {
+    #[serde(deserialize_with = "EmailAddress::read_of_account")]
     pub(super) email: EmailAddress,
 }
 

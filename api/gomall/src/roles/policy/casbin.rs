@@ -80,7 +80,7 @@ fn rule(role: &str, path: &str, named: &str, effect: &str, paths: Paths) -> Resu
 }
 
 fn grant(user: &str, role: &str) -> Result<Line, String> {
-    let is_user = EmailAddress::parse(user).is_ok() || Uuid::parse_str(user).is_ok();
+    let is_user = EmailAddress::of_account(user).is_ok() || Uuid::parse_str(user).is_ok();
     if !is_user {
         // It may be a role that has another one's permissions, or somebody of another system.
         return Err("what is granted a role is an e-mail address or a user's id here".to_owned());

@@ -4,7 +4,7 @@ use crate::security::SecurityLog;
 use domain::{EmailAddress, Timestamp, UserId};
 use projections::audit::{Filter, Kind};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// Which entries; each parameter narrows them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -24,6 +24,7 @@ pub(super) struct AuditParams {
     /// From this IP address or network.
     address: Option<Network>,
     /// About the account of this e-mail address, or an attempt to sign in with it.
+    #[serde(default, deserialize_with = "of_account")]
     email: Option<EmailAddress>,
     /// At this moment or later.
     since: Option<Timestamp>,
@@ -46,4 +47,8 @@ impl AuditParams {
             until: self.until,
         }
     }
+}
+
+fn of_account<'de, D: Deserializer<'de>>(format: D) -> Result<Option<EmailAddress>, D::Error> {
+    EmailAddress::read_of_account(format).map(Some)
 }

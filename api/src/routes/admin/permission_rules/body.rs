@@ -3,11 +3,10 @@ use crate::http::Problem;
 use crate::openapi::schema::answers;
 use crate::routes::admin::policy::check_methods;
 use crate::routes::admin::reach::{Advice, matches_routes};
-use domain::RuleId;
 use domain::policy::{
-    Effect, MAX_METHODS, MAX_NOTE_CHARS, MAX_PATTERN_CHARS, MAX_ROLES, MethodSelector,
-    RoleSelector, Rule,
+    Effect, MAX_METHODS, MAX_PATTERN_CHARS, MAX_ROLES, MethodSelector, RoleSelector, Rule,
 };
+use domain::{Note, RuleId};
 use projections::permissions::RuleView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,8 +61,7 @@ pub(super) struct RuleRequest {
     pub(super) path: String,
     /// What it is for, for whoever reads the list.
     #[serde(default)]
-    #[schemars(length(max = MAX_NOTE_CHARS))]
-    pub(super) note: String,
+    pub(super) note: Note,
 }
 
 impl RuleRequest {
@@ -78,12 +76,7 @@ impl RuleRequest {
             ));
         }
         check_methods(&methods, at)?;
-        if note.chars().count() > MAX_NOTE_CHARS || note.chars().any(char::is_control) {
-            let expected =
-                format!("expected at most {MAX_NOTE_CHARS} characters without control characters");
-            return Err(Problem::invalid_field(format!("{at}/note"), expected));
-        }
-        Ok(Rule { effect, roles, methods, path, note })
+        Ok(Rule { effect, roles, methods, path, note: note.to_string() })
     }
 }
 
