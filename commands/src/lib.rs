@@ -12,6 +12,8 @@
 //! | [`vault`] | who can read personal data, and for how long? |
 //! | [`checkout`] | how does a cart become an order? |
 //! | [`payments`] | how is an order paid, also across a crash? |
+//! | [`registration`] | how does somebody become a user, and whose is an e-mail address? |
+//! | [`skus`] | which SKUs are taken, and how are they spelled? |
 //!
 //! A new command handler is not needed for a new aggregate: implement it in `domain` and call
 //! [`bus::Bus::execute`] with a [`bus::Plan`].
@@ -23,6 +25,7 @@ pub mod journal;
 pub mod numbers;
 pub mod payments;
 pub mod registration;
+pub mod skus;
 pub mod vault;
 
 /// The numbered SQL of `migrations/`, compiled in.

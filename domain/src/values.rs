@@ -118,19 +118,24 @@ const NO_DIGEST: InvalidValue = InvalidValue("expected 64 hexadecimal digits");
 const NO_LOCALE: InvalidValue = InvalidValue("expected \"en\" or \"zh\"");
 
 text_value!(
-    /// A stock keeping unit: names one variant of one product, for ever.
+    /// A stock keeping unit: names one variant of one product, for ever. It keeps its spelling; two that differ in case only
+    /// are one, see [`Sku::folded`].
     #[schemars(extend("pattern" = TOKEN_PATTERN))]
     Sku, |text| kept(text.to_owned(), is_token, NO_TOKEN), |text| kept(text, is_token, NO_TOKEN)
 );
 text_value!(
-    /// A category's name in addresses.
+    /// A category's name in addresses. Its one form is in lower case, also where it was recorded in another.
     #[schemars(extend("pattern" = TOKEN_PATTERN))]
-    Slug, |text| kept(text.to_owned(), is_token, NO_TOKEN), |text| kept(text, is_token, NO_TOKEN)
+    Slug,
+    |text| folded(text.to_owned()),
+    folded
 );
 text_value!(
-    /// A role that rules can name.
+    /// A role that rules can name. Its one form is in lower case, also where it was recorded in another.
     #[schemars(extend("pattern" = TOKEN_PATTERN))]
-    RoleName, |text| kept(text.to_owned(), is_token, NO_TOKEN), |text| kept(text, is_token, NO_TOKEN)
+    RoleName,
+    |text| folded(text.to_owned()),
+    folded
 );
 text_value!(
     /// A person's or a thing's name: 1 to 200 characters in one line. Control characters and invisible ones are not taken.
@@ -172,6 +177,20 @@ text_value!(
 
 plain_debug!(Sku, Slug, RoleName, Locale, Description, Reason, Note);
 redacted_debug!(Name, Text, ApiKeyHash);
+
+impl Sku {
+    /// The form in which two SKUs are the same one: in lower case.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+
+    /// Whether both name the same thing.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
 
 impl Default for Note {
     /// Nothing to say.
@@ -244,6 +263,12 @@ fn kept(
     expected: InvalidValue,
 ) -> Result<String, InvalidValue> {
     if check(&text) { Ok(text) } else { Err(expected) }
+}
+
+/// A token in lower case.
+fn folded(mut text: String) -> Result<String, InvalidValue> {
+    text.make_ascii_lowercase();
+    kept(text, is_token, NO_TOKEN)
 }
 
 /// A line from outside, in its one form; its length is counted in that.

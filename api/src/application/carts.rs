@@ -1,10 +1,11 @@
 //! Filling a cart.
 
+use super::products::in_its_spelling;
 use super::{App, Call, Failure};
 use commands::bus::Executed;
 use domain::cart::{Cart, CartCommand};
 use domain::{CartId, Money, Quantity, Rejection, RejectionKind, Sku, UserId};
-use projections::catalogue::OfferView;
+use projections::catalogue::{self, OfferView};
 
 /// What shall happen to a cart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,9 +63,9 @@ async fn command(app: &App, owner_id: UserId, change: Change) -> Result<CartComm
             let offer = offer(app, &sku).await?;
             Ok(CartCommand::AddItem {
                 owner_id,
-                sku,
-                product_id: offer.product_id,
                 unit_price: price(&offer)?,
+                sku: offer.sku,
+                product_id: offer.product_id,
                 name: offer.product_name,
                 variant: offer.variant_name,
                 picture: offer.picture,
@@ -76,8 +77,9 @@ async fn command(app: &App, owner_id: UserId, change: Change) -> Result<CartComm
         }
         Change::Set { sku, quantity } => {
             let quantity = line_quantity(quantity)?;
-            let unit_price = price(&offer(app, &sku).await?)?;
-            Ok(CartCommand::ChangeQuantity { sku, quantity, unit_price })
+            let offer = offer(app, &sku).await?;
+            let unit_price = price(&offer)?;
+            Ok(CartCommand::ChangeQuantity { sku: offer.sku, quantity, unit_price })
         }
         Change::Clear => Ok(CartCommand::Clear),
     }
@@ -85,8 +87,13 @@ async fn command(app: &App, owner_id: UserId, change: Change) -> Result<CartComm
 
 /// The offer of today. It may be a moment old: the checkout reads the price again.
 async fn offer(app: &App, sku: &Sku) -> Result<OfferView, Failure> {
-    let mut offers =
-        projections::catalogue::variants_by_sku(&app.pool, std::slice::from_ref(sku)).await?;
+    let variants =
+        async |sku| catalogue::variants_by_sku(&app.pool, std::slice::from_ref(sku)).await;
+    let mut offers = variants(sku).await?;
+    if offers.is_empty() {
+        // Nearly everybody names it as it was shown to them.
+        offers = variants(&in_its_spelling(app, sku.clone()).await?).await?;
+    }
     offers.pop().filter(|offer| offer.on_sale).ok_or_else(|| Failure::refused(UnknownSku))
 }
 

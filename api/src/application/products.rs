@@ -2,9 +2,10 @@
 
 use super::{App, Call, Failure};
 use commands::bus::{Executed, Plan};
+use commands::skus::{self, SkuTaken, Spelled};
 use domain::product::{Product, ProductCommand, Variant};
 use domain::stock::{StockCommand, StockItem};
-use domain::{Description, Money, Name, ProductId, Sku, Slug, Text};
+use domain::{Description, Money, Name, ProductId, Sku, Slug, Tag, Text};
 use std::collections::BTreeMap;
 
 /// A product as it shall be.
@@ -47,7 +48,7 @@ pub struct Changed {
 /// `sku_taken` when one of them is another product's, and what the product refuses.
 pub async fn create(app: &App, call: &Call, draft: Draft) -> Result<Changed, Failure> {
     let product_id = call.new_id("product", app.world);
-    let skus: Vec<Sku> = draft.variants.iter().map(|variant| variant.sku.clone()).collect();
+    let (draft, skus) = spelled(app, draft).await?;
     let create = ProductCommand::Create {
         name: draft.name,
         description: draft.description,
@@ -62,7 +63,9 @@ pub async fn create(app: &App, call: &Call, draft: Draft) -> Result<Changed, Fai
     let available = skus
         .into_iter()
         .enumerate()
-        .map(|(index, sku)| (sku, executed.state::<StockItem>(index + 1).available()))
+        .map(|(index, Spelled { sku, .. })| {
+            (sku, executed.state::<StockItem>(index + 1).available())
+        })
         .collect();
     Ok(Changed { product_id, executed, available })
 }
@@ -87,8 +90,8 @@ pub async fn revise(
         let executed = app.refuse(plan, Failure::NotFound).await?;
         return changed(app, product_id, executed).await;
     }
-    let skus = draft.variants.iter().map(|variant| variant.sku.clone());
-    let new_skus: Vec<Sku> = skus.filter(|sku| held.variant(sku).is_none()).collect();
+    let (draft, mut new_skus) = spelled(app, draft).await?;
+    new_skus.retain(|spelled| held.variant(&spelled.sku).is_none());
     let revise = ProductCommand::Revise {
         name: draft.name,
         description: draft.description,
@@ -117,18 +120,30 @@ pub async fn retire(app: &App, call: &Call, product_id: ProductId) -> Result<Cha
     execute(app, call, product_id, ProductCommand::Retire).await
 }
 
-/// Books pieces. The stock is the outcome's first state.
+/// Books pieces. The stock is the outcome's first state; its SKU comes in the spelling in which it is taken.
 ///
 /// # Errors
 /// What the stock refuses.
 pub async fn book(
     app: &App,
     call: &Call,
-    sku: &Sku,
+    sku: Sku,
     booking: StockCommand,
-) -> Result<Executed, Failure> {
-    let plan = call.plan().step::<StockItem>(sku, booking);
-    Ok(app.bus.execute(call.keyed(plan)).await?)
+) -> Result<(Sku, Executed), Failure> {
+    let sku = in_its_spelling(app, sku).await?;
+    let plan = call.plan().step::<StockItem>(&sku, booking);
+    let executed = app.bus.execute(call.keyed(plan)).await?;
+    Ok((sku, executed))
+}
+
+/// A SKU as it is spelled where it is taken.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub(super) async fn in_its_spelling(app: &App, sku: Sku) -> Result<Sku, Failure> {
+    let spelled = skus::spelled(&app.pool, vec![sku.clone()]).await;
+    let spelled = spelled.map_err(Failure::unavailable)?.pop();
+    Ok(spelled.map_or(sku, |spelled| spelled.sku))
 }
 
 async fn execute(
@@ -159,10 +174,22 @@ async fn numbered(
     Ok(numbered)
 }
 
+/// The draft with each SKU in the spelling in which it is taken, and those SKUs.
+async fn spelled(app: &App, mut draft: Draft) -> Result<(Draft, Vec<Spelled>), Failure> {
+    let named = draft.variants.iter().map(|variant| variant.sku.clone()).collect();
+    let spelled = skus::spelled(&app.pool, named).await.map_err(Failure::unavailable)?;
+    for (variant, spelled) in draft.variants.iter_mut().zip(&spelled) {
+        variant.sku = spelled.sku.clone();
+    }
+    Ok((draft, spelled))
+}
+
 /// Takes SKUs for the product, all or nothing with whatever else the plan does.
-fn open_stock(plan: Plan, product_id: ProductId, skus: &[Sku]) -> Plan {
-    skus.iter()
-        .fold(plan, |plan, sku| plan.step::<StockItem>(sku, StockCommand::Open { product_id }))
+fn open_stock(plan: Plan, product_id: ProductId, skus: &[Spelled]) -> Plan {
+    skus.iter().fold(plan, |plan, Spelled { sku, is_taken }| {
+        let plan = plan.step::<StockItem>(sku, StockCommand::Open { product_id });
+        if *is_taken { plan } else { plan.at_most(1, Tag::of_sku(sku), || Box::new(SkuTaken)) }
+    })
 }
 
 /// The product right after the command. What can be sold of it is read from the read model, which

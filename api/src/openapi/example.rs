@@ -25,7 +25,7 @@ const VALUES: [(&str, &str); 10] = [
     ("RoleName", "staff"),
     ("RoleSelector", "staff"),
     ("Sku", "notebook"),
-    ("Slug", "Sticker"),
+    ("Slug", "sticker"),
 ];
 
 /// What texts that nothing else describes look like, by the names of their members.

@@ -297,7 +297,7 @@ fn stored_form<E: EventTypes>(event: &E) -> StoredForm {
 /// An event in the form in which the journal takes it.
 ///
 /// # Errors
-/// [`AppendError::Unstorable`] for one that has a tag: nobody says which here.
+/// [`AppendError::Unstorable`] for one that has a tag beside those that its stream says: nobody says which here.
 pub fn new_event<E: EventTypes>(
     stream: &StreamKey,
     sequence: u64,
@@ -319,6 +319,7 @@ pub(super) fn place(
     let mut tags = vec![];
     for name in form.tags {
         let before = tags.len();
+        tags.extend(Tag::of_stream(name, stream));
         tags.extend(plan.tags.iter().filter(|tag| tag.name == name).cloned());
         if tags.len() == before {
             let missing = format!("{} without its {name}", form.event_type);

@@ -159,8 +159,8 @@ impl Cart {
                 Ok(vec![CartEvent::QuantityChanged { sku, quantity, unit_price }])
             }
             CartCommand::RemoveItem { sku } => {
-                let there = self.line(&sku).is_some();
-                Ok(there.then_some(CartEvent::ItemRemoved { sku }).into_iter().collect())
+                let line = self.line_in_any_case(&sku).map(|line| line.sku.clone());
+                Ok(line.map(|sku| CartEvent::ItemRemoved { sku }).into_iter().collect())
             }
             CartCommand::Clear => Ok(self
                 .lines

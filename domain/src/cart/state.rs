@@ -46,6 +46,12 @@ impl Cart {
         self.lines.iter().find(|line| line.sku == *sku)
     }
 
+    /// The line of `sku`, or where there is none in this spelling, that of the same SKU in another.
+    #[must_use]
+    pub fn line_in_any_case(&self, sku: &Sku) -> Option<&CartLine> {
+        self.line(sku).or_else(|| self.lines.iter().find(|line| line.sku.is_same(sku)))
+    }
+
     /// The first line's currency; none while the cart is empty.
     #[must_use]
     pub fn currency(&self) -> Option<Currency> {

@@ -278,3 +278,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_line_is_taken_out_by_its_sku_in_any_case_and_first_by_its_own() {
+    let lines =
+        [opened(), added("Abc", 1, usd(1)), added("abc", 1, usd(1)), added("Mug", 1, usd(1))];
+    let removed = |of: &str| CartEvent::ItemRemoved { sku: sku(of) };
+    for (named, of) in [("abc", "abc"), ("Abc", "Abc"), ("ABC", "Abc"), ("mug", "Mug")] {
+        given::<Cart>(lines.to_vec())
+            .when(CartCommand::RemoveItem { sku: sku(named) })
+            .then_expect_events(vec![removed(of)]);
+    }
+}

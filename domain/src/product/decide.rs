@@ -1,3 +1,4 @@
+use super::events::each_once;
 use super::state::{MAX_CATEGORIES, MAX_VARIANTS};
 use super::{Product, ProductEvent, ProductStatus, Variant};
 use crate::{Description, Facts, Money, Name, Rejection, RejectionKind, Sku, Slug, Text};
@@ -65,12 +66,6 @@ pub enum ProductRejection {
         /// The first such number.
         number: i32,
     },
-    /// A category is given twice.
-    #[error("the category {category} is given twice")]
-    DuplicateCategory {
-        /// The first one that is.
-        category: Slug,
-    },
     /// A variant has no price, so it cannot be on sale.
     #[error("the variant {sku} has no price")]
     HasNoPrice {
@@ -88,7 +83,6 @@ impl Rejection for ProductRejection {
             Self::TooManyCategories => "too_many_categories",
             Self::DuplicateSku { .. } => "duplicate_sku",
             Self::BadNumber { .. } => "bad_number",
-            Self::DuplicateCategory { .. } => "duplicate_category",
             Self::HasNoPrice { .. } => "product_has_no_price",
         }
     }
@@ -100,8 +94,7 @@ impl Rejection for ProductRejection {
             Self::VariantsOutOfRange
             | Self::TooManyCategories
             | Self::DuplicateSku { .. }
-            | Self::BadNumber { .. }
-            | Self::DuplicateCategory { .. } => RejectionKind::Invalid,
+            | Self::BadNumber { .. } => RejectionKind::Invalid,
         }
     }
 
@@ -109,7 +102,6 @@ impl Rejection for ProductRejection {
         match self {
             Self::DuplicateSku { sku } | Self::HasNoPrice { sku } => Some(json!({ "sku": sku })),
             Self::BadNumber { number } => Some(json!({ "number": number })),
-            Self::DuplicateCategory { category } => Some(json!({ "category": category })),
             Self::NotFound
             | Self::AlreadyExists
             | Self::VariantsOutOfRange
@@ -136,7 +128,8 @@ impl Product {
                 if self.exists() {
                     return Err(ProductRejection::AlreadyExists);
                 }
-                check_lists(&categories, &variants)?;
+                let categories = each_once(categories);
+                self.check_lists(&categories, &variants)?;
                 let (variants, prices) = split(variants);
                 let description = description.to_string();
                 let created = ProductEvent::ProductCreated {
@@ -154,7 +147,8 @@ impl Product {
                         variant.number = held.variant.number;
                     }
                 }
-                check_lists(&categories, &variants)?;
+                let categories = each_once(categories);
+                self.check_lists(&categories, &variants)?;
                 let (variants, mut prices) = split(variants);
                 prices.retain(|(sku, price)| self.price(sku) != Some(*price));
                 let same = self.name.as_ref() == Some(&name)
@@ -190,30 +184,35 @@ impl Product {
             }),
         }
     }
-}
 
-fn check_lists(categories: &[Slug], variants: &[(Variant, Money)]) -> Result<(), ProductRejection> {
-    if !(1..=MAX_VARIANTS).contains(&variants.len()) {
-        return Err(ProductRejection::VariantsOutOfRange);
-    }
-    if categories.len() > MAX_CATEGORIES {
-        return Err(ProductRejection::TooManyCategories);
-    }
-    for (index, (variant, _)) in variants.iter().enumerate() {
-        let mut earlier = variants[..index].iter().map(|(earlier, _)| earlier);
-        if earlier.clone().any(|earlier| earlier.sku == variant.sku) {
-            return Err(ProductRejection::DuplicateSku { sku: variant.sku.clone() });
+    fn check_lists(
+        &self,
+        categories: &[Slug],
+        variants: &[(Variant, Money)],
+    ) -> Result<(), ProductRejection> {
+        if !(1..=MAX_VARIANTS).contains(&variants.len()) {
+            return Err(ProductRejection::VariantsOutOfRange);
         }
-        if variant.number < 1 || earlier.any(|earlier| earlier.number == variant.number) {
-            return Err(ProductRejection::BadNumber { number: variant.number });
+        if categories.len() > MAX_CATEGORIES {
+            return Err(ProductRejection::TooManyCategories);
         }
-    }
-    for (index, category) in categories.iter().enumerate() {
-        if categories[..index].contains(category) {
-            return Err(ProductRejection::DuplicateCategory { category: category.clone() });
+        for (index, (variant, _)) in variants.iter().enumerate() {
+            let mut earlier = variants[..index].iter().map(|(earlier, _)| earlier);
+            if earlier.clone().any(|earlier| self.are_one(&earlier.sku, &variant.sku)) {
+                return Err(ProductRejection::DuplicateSku { sku: variant.sku.clone() });
+            }
+            if variant.number < 1 || earlier.any(|earlier| earlier.number == variant.number) {
+                return Err(ProductRejection::BadNumber { number: variant.number });
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Whether two SKUs may not both be of this product. Those that it was given when they could differ in case only stay.
+    fn are_one(&self, one: &Sku, other: &Sku) -> bool {
+        let both_held = || self.variant(one).is_some() && self.variant(other).is_some();
+        one == other || (one.is_same(other) && !both_held())
+    }
 }
 
 fn split(variants: Vec<(Variant, Money)>) -> (Vec<Variant>, Vec<(Sku, Money)>) {

@@ -1,6 +1,7 @@
 use crate::{Money, Name, Sku, Slug, Text, event_types};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeSet;
 
 /// One thing that can be put into a cart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +27,7 @@ pub enum ProductEvent {
         /// Where its picture is: a path on our host or an absolute URL.
         picture: Option<Text>,
         /// The categories that it is listed in.
+        #[serde(deserialize_with = "read_each_once")]
         categories: Vec<Slug>,
         /// At least one.
         variants: Vec<Variant>,
@@ -39,6 +41,7 @@ pub enum ProductEvent {
         /// As in `ProductCreated`.
         picture: Option<Text>,
         /// As in `ProductCreated`.
+        #[serde(deserialize_with = "read_each_once")]
         categories: Vec<Slug>,
         /// As in `ProductCreated`; a variant that is missing is no longer sold.
         variants: Vec<Variant>,
@@ -63,3 +66,15 @@ event_types!(ProductEvent {
     ProductPublished: 1,
     ProductRetired: 1,
 });
+
+/// Categories, each once: events of before may hold one in two cases.
+fn read_each_once<'de, D: Deserializer<'de>>(format: D) -> Result<Vec<Slug>, D::Error> {
+    Vec::deserialize(format).map(each_once)
+}
+
+/// Each category where it is named first.
+pub(super) fn each_once(mut categories: Vec<Slug>) -> Vec<Slug> {
+    let mut seen = BTreeSet::new();
+    categories.retain(|category| seen.insert(category.clone()));
+    categories
+}

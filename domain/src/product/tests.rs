@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{eur, given, name, sku, slug, state, text, usd};
+use crate::testing::{eur, facts_at, given, name, sku, slug, state, text, usd};
 use crate::{Description, Money, Rejection, RejectionKind};
 
 fn variant(of: &str, number: i32) -> Variant {
@@ -128,9 +128,61 @@ fn a_product_is_in_at_most_twenty_categories_each_once() {
     given::<Product>(vec![])
         .when(create_in(many))
         .then_expect_error(ProductRejection::TooManyCategories);
+    let twice = create_in(vec![slug("Lampe"), slug("b"), slug("lampe")]);
+    let events = given::<Product>(vec![]).when(twice).inspect_result().expect("it is a product");
+    assert!(
+        matches!(&events[0], ProductEvent::ProductCreated { categories, .. }
+            if *categories == [slug("lampe"), slug("b")]),
+        "{events:?}"
+    );
+    let product = state::<Product>(events);
+    let revise = |categories| ProductCommand::Revise {
+        name: name("Mug"),
+        description: description(""),
+        picture: None,
+        categories,
+        variants: vec![(variant("RED", 1), usd(1))],
+    };
+    let again = revise(vec![slug("LAMPE"), slug("b"), slug("B")]);
+    assert_eq!(product.decide(again, &facts_at(0)), Ok(vec![]), "it is so already");
+}
+
+#[test]
+fn a_product_of_before_that_is_in_a_category_twice_is_in_it_once() {
+    let stored = r#"{"name":"Mug","description":"","picture":null,"categories":["Lampe","lampe","Tea"],
+        "variants":[{"sku":"RED","number":1,"name":null}]}"#;
+    let created = crate::decode_event::<ProductEvent>("ProductCreated", "1", stored);
+    let product = state::<Product>(vec![created.expect("it is one of ours")]);
+    assert_eq!(product.categories, [slug("lampe"), slug("tea")]);
+}
+
+#[test]
+fn two_skus_that_differ_in_case_only_are_one_unless_the_product_has_both_already() {
+    let both = || vec![(variant("Red", 1), usd(1)), (variant("RED", 2), usd(1))];
     given::<Product>(vec![])
-        .when(create_in(vec![slug("a"), slug("b"), slug("a")]))
-        .then_expect_error(ProductRejection::DuplicateCategory { category: slug("a") });
+        .when(create(both()))
+        .then_expect_error(ProductRejection::DuplicateSku { sku: sku("RED") });
+    let of_before = ProductEvent::ProductCreated {
+        name: name("Mug"),
+        description: String::new(),
+        picture: None,
+        categories: vec![],
+        variants: both().into_iter().map(|(variant, _)| variant).collect(),
+    };
+    let product = state::<Product>(vec![of_before]);
+    let revise = |variants| ProductCommand::Revise {
+        name: name("Cup"),
+        description: description(""),
+        picture: None,
+        categories: vec![],
+        variants,
+    };
+    assert!(product.decide(revise(both()), &facts_at(0)).is_ok());
+    let three = both().into_iter().chain([(variant("red", 3), usd(1))]).collect();
+    assert_eq!(
+        product.decide(revise(three), &facts_at(0)),
+        Err(ProductRejection::DuplicateSku { sku: sku("red") })
+    );
 }
 
 #[test]

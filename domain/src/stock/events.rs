@@ -1,3 +1,4 @@
+use crate::tag::SKU;
 use crate::{OrderId, ProductId, Reason, Timestamp, event_types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,7 @@ pub enum StockEvent {
 }
 
 event_types!(StockEvent {
-    StockItemOpened: 1,
+    StockItemOpened: 1 tagged SKU,
     StockReceived: 1,
     StockAdjusted: 1,
     StockReserved: 1,

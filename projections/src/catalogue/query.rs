@@ -71,7 +71,7 @@ pub async fn variants_by_sku(pool: &PgPool, skus: &[Sku]) -> Result<Vec<OfferVie
 pub async fn categories(pool: &PgPool) -> Result<Vec<CategoryView>, QueryError> {
     let found: Vec<Json<CategoryView>> = sqlx::query_scalar(
         "select row_to_json(r) from (select slug, name, product_count from categories \
-         order by lower(slug), slug limit $1) r",
+         order by slug limit $1) r",
     )
     .bind(MAX_CATEGORIES)
     .fetch_all(pool)

@@ -71,10 +71,11 @@ pub async fn one_of_each_kind(
     now: Timestamp,
     limit: u16,
 ) -> Result<Vec<(UserId, BTreeSet<RoleName>)>, QueryError> {
+    // Rows of before hold roles in the case in which they were granted.
     let found: Vec<(Uuid, Json<BTreeSet<RoleName>>)> = sqlx::query_as(
         "select user_id, to_jsonb(roles) from \
          (select distinct on (roles) user_id, roles, number from users \
-          where $1 = any(roles) and user_id is distinct from $2 \
+          where $1 = any(lower(roles::text)::text[]) and user_id is distinct from $2 \
           and (ban is null or (ban->>'until')::timestamptz <= $3) order by roles, number) kinds \
          order by cardinality(roles), number limit $4",
     )
@@ -92,10 +93,12 @@ pub async fn one_of_each_kind(
 /// # Errors
 /// [`QueryError::Database`].
 pub async fn is_held(pool: &PgPool, role: &RoleName) -> Result<bool, QueryError> {
-    Ok(sqlx::query_scalar("select exists (select 1 from users where $1 = any(roles))")
-        .bind(role.as_str())
-        .fetch_one(pool)
-        .await?)
+    Ok(sqlx::query_scalar(
+        "select exists (select 1 from users where $1 = any(lower(roles::text)::text[]))",
+    )
+    .bind(role.as_str())
+    .fetch_one(pool)
+    .await?)
 }
 
 fn select() -> QueryBuilder<'static, Postgres> {

@@ -260,7 +260,7 @@ async fn categories_count_published_products_only() {
             .map(|category| (category.slug.to_string(), category.name, category.product_count))
             .collect::<Vec<_>>()
     };
-    let (sticker, shirt) = ("Sticker".to_owned(), "T-Shirt".to_owned());
+    let (sticker, shirt) = ("sticker".to_owned(), "t-shirt".to_owned());
     assert_eq!(
         count(&history).await,
         [(sticker.clone(), sticker.clone(), 3), (shirt.clone(), shirt.clone(), 4)]

@@ -2,12 +2,13 @@
 
 use crate::support::{Answer, PASSWORD, Person, Shop, checkout_body, key, new_id};
 use compose::testing::eventually;
-use reqwest::StatusCode;
-use serde_json::json;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
 const REGISTER: &str = "/api/v1/auth/register";
 const LOGIN: &str = "/api/v1/auth/login";
+const PRODUCTS: &str = "/api/v1/admin/products";
 
 /// What nobody sees, or what turns the text around it.
 const UNSEEN: [&str; 8] =
@@ -266,4 +267,117 @@ async fn every_text_is_kept_in_its_one_form_and_hides_nothing() {
         let registered = visitor.post(REGISTER, &body).await;
         assert_eq!(registered.expect(StatusCode::CREATED)["user"]["name"], name);
     }
+}
+
+fn product(sku: &str, categories: &[&str]) -> Value {
+    json!({
+        "name": "Lamp", "description": "", "categories": categories,
+        "variants": [{"sku": sku, "price": {"amount": 500, "currency": "USD"}}],
+    })
+}
+
+#[tokio::test]
+async fn categories_that_differ_in_case_only_are_one() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let (admin, visitor) = (shop.admin(&gomall).await, shop.visitor(&gomall));
+    let mut position = 0;
+    for (sku, categories) in [
+        ("lamp-1", ["Lampe"].as_slice()),
+        ("lamp-2", &["lampe"]),
+        ("lamp-3", &["LAMPE", "Lampe", "lampe"]),
+    ] {
+        let created = admin.post_keyed(PRODUCTS, &key(), &product(sku, categories)).await;
+        let created = created.expect(StatusCode::CREATED);
+        assert_eq!(created["categories"], json!(["lampe"]));
+        let id = created["id"].as_str().expect("an id");
+        let published = admin.post(&format!("{PRODUCTS}/{id}/publish"), &json!({})).await;
+        published.expect(StatusCode::OK);
+        position = published.position();
+    }
+    let categories = visitor.get_once_at("/api/v1/categories", position).await;
+    let items = categories.expect(StatusCode::OK)["items"].as_array().expect("a list");
+    let lamps: Vec<_> = items
+        .iter()
+        .filter(|item| item["slug"].as_str().expect("a slug").eq_ignore_ascii_case("lampe"))
+        .collect();
+    assert_eq!(lamps, [&json!({"slug": "lampe", "name": "lampe", "product_count": 3})]);
+    for named in ["Lampe", "lampe"] {
+        let list =
+            visitor.get_once_at(&format!("/api/v1/products?category={named}"), position).await;
+        assert_eq!(
+            list.expect(StatusCode::OK)["items"].as_array().map(Vec::len),
+            Some(3),
+            "{named}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn skus_that_differ_in_case_only_are_one() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let (admin, customer) = (shop.admin(&gomall).await, shop.customer(&gomall).await);
+    let created = admin.post_keyed(PRODUCTS, &key(), &product("Abc", &[])).await;
+    let id = created.expect(StatusCode::CREATED)["id"].as_str().expect("an id").to_owned();
+    assert_eq!(created.body["variants"][0]["sku"], "Abc");
+    let path = format!("{PRODUCTS}/{id}");
+    for twin in ["abc", "ABC", "Abc"] {
+        let taken = admin.post_keyed(PRODUCTS, &key(), &product(twin, &[])).await;
+        taken.refused(409, "sku_taken");
+        // For its own product it is the same one.
+        let headers = [("if-match", created.header("etag").expect("a version"))];
+        let same = admin.send(Method::PUT, &path, &headers, Some(&product(twin, &[]))).await;
+        assert_eq!(same.expect(StatusCode::OK)["variants"][0]["sku"], "Abc", "{twin}");
+        let receive = json!({"quantity": 2, "reason": "counted"});
+        let stock = format!("/api/v1/admin/stock/{twin}/receive");
+        let received = admin.post_keyed(&stock, &key(), &receive).await;
+        assert_eq!(received.expect(StatusCode::OK)["sku"], "Abc");
+    }
+    let mut both = product("Xyz", &[]);
+    let twin = json!({"sku": "xyz", "price": {"amount": 500, "currency": "USD"}});
+    both["variants"].as_array_mut().expect("a list").push(twin);
+    admin.post_keyed(PRODUCTS, &key(), &both).await.refused(422, "duplicate_sku");
+
+    let published = admin.post(&format!("{path}/publish"), &json!({})).await;
+    published.expect(StatusCode::OK);
+    customer.get_once_at(&format!("/api/v1/products/{id}"), published.position()).await;
+    for sku in ["abc", "Abc", "ABC"] {
+        customer.add(sku, 1).await.expect(StatusCode::OK);
+    }
+    let lines = "/api/v1/me/cart/lines";
+    let set = customer.put(&format!("{lines}/aBC"), &json!({"quantity": 5})).await;
+    let set = set.expect(StatusCode::OK)["lines"].as_array().expect("a list");
+    assert_eq!((set.len(), &set[0]["sku"], &set[0]["quantity"]), (1, &json!("Abc"), &json!(5)));
+    let placed = customer.check_out(&key(), Some("tok_ok")).await;
+    let placed = placed.expect(StatusCode::CREATED);
+    assert_eq!(placed["order"]["lines"][0]["sku"], "Abc");
+    customer.add("abc", 1).await.expect(StatusCode::OK);
+    let removed = customer.delete(&format!("{lines}/ABC")).await;
+    assert_eq!(removed.expect(StatusCode::OK)["lines"], json!([]));
+}
+
+#[tokio::test]
+async fn roles_that_differ_in_case_only_are_one() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let (admin, customer) = (shop.admin(&gomall).await, shop.customer(&gomall).await);
+    let roles = format!("/api/v1/admin/users/{}/roles", customer.id());
+    let granted = admin.post(&roles, &json!({"role": "Analyst"})).await;
+    assert_eq!(granted.expect(StatusCode::OK)["roles"], json!(["analyst", "customer"]));
+    customer.get("/api/v1/events?limit=1").await.expect(StatusCode::OK);
+    let twice = admin.post(&roles, &json!({"role": "ANALYST"})).await;
+    assert_eq!(twice.expect(StatusCode::OK)["roles"], json!(["analyst", "customer"]));
+    let removed = admin.delete(&format!("{roles}/anaLyst")).await;
+    assert_eq!(removed.expect(StatusCode::OK)["roles"], json!(["customer"]));
+    admin.post(&roles, &json!({"role": "Authenticated"})).await.refused(422, "role_reserved");
+
+    let rule = json!({
+        "effect": "allow", "roles": ["Packer"], "methods": ["GET"], "path": "/api/v1/admin/stock", "note": "",
+    });
+    let added = admin.post("/api/v1/admin/permission-rules", &rule).await;
+    assert_eq!(added.expect(StatusCode::CREATED)["roles"], json!(["packer"]));
+    customer.get("/api/v1/admin/stock").await.refused(403, "forbidden");
+    admin.post(&roles, &json!({"role": "PACKER"})).await.expect(StatusCode::OK);
+    customer.get("/api/v1/admin/stock").await.expect(StatusCode::OK);
 }

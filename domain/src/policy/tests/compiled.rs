@@ -54,6 +54,31 @@ fn deny_wins_over_public_paths_which_win_over_allow() {
 }
 
 #[test]
+fn roles_that_differ_in_case_only_are_one_also_where_they_were_recorded_in_capitals() {
+    let read = |event_type, stored| {
+        crate::decode_event::<PolicyEvent>(event_type, "1", stored).expect("it is one of ours")
+    };
+    let rule = r#"{"rule_id":"01900000-0000-7000-8000-000000000001","rule":{"effect":"allow",
+        "roles":["Analyst"],"methods":["GET"],"path":"/events","note":""}}"#;
+    let policy = compiled(vec![
+        read("RuleAdded", rule),
+        read("SecondFactorRequired", r#"{"role":"ANALYST"}"#),
+    ]);
+    let user =
+        crate::decode_event::<crate::user::UserEvent>("RoleGranted", "1", r#"{"role":"AnalySt"}"#);
+    let held = match user {
+        Ok(crate::user::UserEvent::RoleGranted { role }) => role,
+        other => panic!("a grant: {other:?}"),
+    };
+    for roles in [BTreeSet::from([held]), granted(&["analyst"]), granted(&["ANALYST"])] {
+        let decided = policy.decide(Caller::SignedIn(&roles), "GET", path("/events"));
+        assert_eq!(decided, allowed_by_rule(1));
+        assert_eq!(policy.second_factor_roles(), &roles);
+    }
+    assert!(RoleName::parse("Anonymous").expect("a role").is_reserved());
+}
+
+#[test]
 fn roles_are_anonymous_or_authenticated_with_those_granted() {
     let roles = granted(&["staff"]);
     let signed_in = Caller::SignedIn(&roles);

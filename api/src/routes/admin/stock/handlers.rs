@@ -78,7 +78,7 @@ async fn book(
     call: &Call,
     booking: StockCommand,
 ) -> Result<Response, Problem> {
-    let executed = products::book(app, call, &sku, booking).await?;
+    let (sku, executed) = products::book(app, call, sku, booking).await?;
     let item: &StockItem = executed.state(0);
     let view = StockView::of(sku, item, executed.version(0), executed.position);
     let body = StockBody::from(view.ok_or_else(Problem::not_found)?);
