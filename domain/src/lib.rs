@@ -59,8 +59,8 @@ pub use ids::{
 };
 pub use money::{Currency, InvalidMoney, Money};
 pub use personal::{
-    Address, CountryCode, Device, OrderContact, Personal, Profile, Sealed, SealedSecret,
-    SecondFactorSecret,
+    Address, CountryCode, Device, GivenAddress, OrderContact, Personal, Profile, Sealed,
+    SealedSecret, SecondFactorSecret,
 };
 pub use position::{NoPosition, Position};
 pub use public::{PublicMember, PublicShape};

@@ -1,5 +1,5 @@
 use crate::email::EmailAddress;
-use crate::values::{Name, Reason, Text};
+use crate::values::{Name, Note, Reason, Text};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -150,16 +150,58 @@ pub struct Address {
     pub street: Text,
     /// City.
     pub city: Text,
-    /// State or province, where the country has them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// State or province. Required in AU, BR, CA, IN, MX and US. Absent, null and an empty text mean the same.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unless_empty")]
+    #[schemars(with = "Option<Note>")]
     pub state: Option<Text>,
-    /// Postal code: text, because leading zeros and letters count.
-    pub zip: Text,
+    /// Postal code: text, because leading zeros and letters count. Required where the country has postal codes that
+    /// mail needs; not in HK, AE or QA, for example. Absent, null and an empty text mean the same.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "unless_empty")]
+    #[schemars(with = "Option<Note>")]
+    pub zip: Option<Text>,
     /// ISO 3166 alpha-2.
     pub country: CountryCode,
     /// For the carrier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<Text>,
+}
+
+impl Address {
+    /// The member that its country asks for and that is not there.
+    #[must_use]
+    pub fn missing(&self) -> Option<&'static str> {
+        if self.zip.is_none() && self.country.needs_postal_code() {
+            Some("zip")
+        } else if self.state.is_none() && self.country.needs_state() {
+            Some("state")
+        } else {
+            None
+        }
+    }
+}
+
+/// A postal address as somebody gives it: what its country asks for is there. Those of before may lack a state, and are
+/// read as [`Address`].
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(transparent, inline)]
+pub struct GivenAddress(
+    /// The address.
+    pub Address,
+);
+
+impl<'de> Deserialize<'de> for GivenAddress {
+    fn deserialize<D: Deserializer<'de>>(format: D) -> Result<Self, D::Error> {
+        let address = Address::deserialize(format)?;
+        match address.missing() {
+            None => Ok(Self(address)),
+            Some(member) => Err(de::Error::missing_field(member)),
+        }
+    }
+}
+
+/// A line of text, or none where it is empty.
+fn unless_empty<'de, D: Deserializer<'de>>(format: D) -> Result<Option<Text>, D::Error> {
+    Ok(Option::<Note>::deserialize(format)?.and_then(Note::into_text))
 }
 
 macro_rules! redacted_debug {
@@ -176,6 +218,14 @@ redacted_debug!(Profile, OrderContact, Address, Device, SecondFactorSecret);
 /// The officially assigned ISO 3166-1 alpha-2 codes.
 const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
 
+/// Countries in which mail finds its way without a postal code: they have none, or hardly anybody knows theirs (as in
+/// Ireland or Panama). After the Universal Postal Union's list; who has one may give it.
+const WITHOUT_POSTAL_CODES: &str = "AE AG AO AW BF BI BJ BO BQ BS BV BW BZ CD CF CG CI CK CM CW DJ DM ER FJ GA GD GH GM GN GQ GY HK HM IE JM KI KM KN KP LC LY ML MO MR MW NR NU PA QA RW SB SC SL SO SR SS ST SX SY TD TF TG TK TL TO TT TV TZ UG VC VU WS YE ZW";
+
+/// Countries whose carriers take no parcel without the state: federations that print it in the address. Elsewhere the
+/// postal code says it, or nobody writes it; asking for it would lose orders.
+const WITH_STATES: &str = "AU BR CA IN MX US";
+
 /// An ISO 3166-1 alpha-2 country code, two capital letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
 #[schemars(extend("enum" = COUNTRIES.split(' ').collect::<Vec<_>>()))]
@@ -187,6 +237,18 @@ impl CountryCode {
     pub fn parse(code: &str) -> Option<Self> {
         let bytes: [u8; 2] = code.as_bytes().try_into().ok()?;
         COUNTRIES.split(' ').any(|known| known == code).then_some(Self(bytes))
+    }
+
+    /// Whether mail to there needs a postal code.
+    #[must_use]
+    pub fn needs_postal_code(&self) -> bool {
+        !WITHOUT_POSTAL_CODES.split(' ').any(|country| country == self.as_str())
+    }
+
+    /// Whether mail to there needs a state or a province.
+    #[must_use]
+    pub fn needs_state(&self) -> bool {
+        WITH_STATES.split(' ').any(|country| country == self.as_str())
     }
 
     /// The two letters.

@@ -15,6 +15,7 @@ use icu_properties::props::{
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 /// The name under which types of text ask a format for their value. A format that reads what somebody sent answers with
 /// the bare text, and the type takes it to its one form or refuses it; every other format answers with a newtype, and
@@ -82,12 +83,18 @@ pub fn compatible(text: &str) -> Cow<'_, str> {
 /// patterns of anything else. It leaves out what depends on the characters around, and those beyond the first plane,
 /// for which regular expressions have no notation in common.
 #[must_use]
-pub fn pattern_from_outside(recorded: &str) -> Option<String> {
-    let breaks = match recorded {
-        RECORDED_LINE_PATTERN => Breaks::None,
-        RECORDED_PROSE_PATTERN => Breaks::Allowed,
-        _ => return None,
-    };
+pub fn pattern_from_outside(recorded: &str) -> Option<&'static str> {
+    // Made once, from some sixty thousand look-ups.
+    static LINE: LazyLock<String> = LazyLock::new(|| pattern(Breaks::None));
+    static PROSE: LazyLock<String> = LazyLock::new(|| pattern(Breaks::Allowed));
+    match recorded {
+        RECORDED_LINE_PATTERN => Some(&LINE),
+        RECORDED_PROSE_PATTERN => Some(&PROSE),
+        _ => None,
+    }
+}
+
+fn pattern(breaks: Breaks) -> String {
     let selectors = CodePointSetData::new::<VariationSelector>();
     let refused = |c: char| match c {
         '\n' | '\r' | '\t' => breaks == Breaks::None,
@@ -106,7 +113,7 @@ pub fn pattern_from_outside(recorded: &str) -> Option<String> {
             class.push_str(&format!("-\\u{:04x}", u32::from(last)));
         }
     }
-    Some(format!("^[^{class}]*$"))
+    format!("^[^{class}]*$")
 }
 
 /// Whether everything in it is seen, or does something to what is seen next to it.
@@ -307,7 +314,7 @@ mod tests {
             line_pattern.starts_with(r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c"),
             "{line_pattern}"
         );
-        let line_pattern = regex::Regex::new(&line_pattern).expect("it is one");
+        let line_pattern = regex::Regex::new(line_pattern).expect("it is one");
         for c in '\0'..='\u{ffff}' {
             let says = line_pattern.is_match(c.encode_utf8(&mut [0; 4]));
             let is_kept = line(&format!("a{c}b")).is_ok();

@@ -160,7 +160,8 @@ text_value!(
     Reason, |text| line(text, 1..=500, NO_LINE), |text| kept(text, |text| is_line(text, 500), NO_LINE)
 );
 text_value!(
-    /// What something is for, for whoever reads the list: at most 500 characters in one line, may be empty.
+    /// A line of text that may be empty, such as what a rule is for: at most 500 characters. Control characters and
+    /// invisible ones are not taken.
     #[schemars(extend("maxLength" = 500, "pattern" = RECORDED_LINE_PATTERN))]
     Note, |text| line(text, 0..=500, NO_NOTE), Ok
 );
@@ -189,6 +190,14 @@ impl Sku {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Note {
+    /// The same as a text; none when it says nothing.
+    #[must_use]
+    pub fn into_text(self) -> Option<Text> {
+        (!self.0.is_empty()).then_some(Text(self.0))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The values that the aggregates are made of keep their invariants, however they are made.
 
 use domain::{
-    Address, CountryCode, Currency, Description, EmailAddress, InvalidMoney, Locale, Money, Name,
-    Quantity, Reason, RoleName, Sealed, Sku, Slug, Text, Timestamp,
+    Address, CountryCode, Currency, Description, EmailAddress, GivenAddress, InvalidMoney, Locale,
+    Money, Name, Quantity, Reason, RoleName, Sealed, Sku, Slug, Text, Timestamp,
 };
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
@@ -326,6 +326,46 @@ fn a_locale_is_one_that_we_speak_and_a_country_one_that_exists() {
     assert!(CountryCode::parse("CN").is_some());
     assert!(CountryCode::parse("cn").is_none() && CountryCode::parse("ZZ").is_none());
     assert!(CountryCode::parse("A ").is_none() && CountryCode::parse("D A").is_none());
+}
+
+fn address(country: &str, more: serde_json::Value) -> serde_json::Value {
+    let mut address =
+        json!({"name": "Ann", "street": "Street 1", "city": "Town", "country": country});
+    for (member, value) in more.as_object().expect("members") {
+        address[member] = value.clone();
+    }
+    address
+}
+
+#[test]
+fn a_country_says_whether_an_address_has_a_postal_code_and_a_state() {
+    let given = |address| serde_json::from_value::<GivenAddress>(address);
+    let nothing = [json!({}), json!({"zip": null}), json!({"zip": ""})];
+    for zip in &nothing {
+        for country in ["HK", "AE", "QA", "IE", "ZW"] {
+            let GivenAddress(address) = given(address(country, zip.clone())).expect("complete");
+            assert_eq!(address.zip, None);
+            let kept = serde_json::to_value(&address).expect("it encodes");
+            assert_eq!(kept.get("zip"), None, "{kept}");
+        }
+        for country in ["DE", "GB", "CN", "JP", "US"] {
+            let refused = given(address(country, zip.clone())).expect_err("it lacks a code");
+            assert!(refused.to_string().contains("missing field `zip`"), "{refused}");
+        }
+    }
+    assert!(given(address("HK", json!({"zip": "999077"}))).is_ok(), "who has one may give it");
+    for country in ["AU", "BR", "CA", "IN", "MX", "US"] {
+        let code = json!({"zip": "12345", "state": ""});
+        let refused = given(address(country, code.clone())).expect_err("it lacks a state");
+        assert!(refused.to_string().contains("missing field `state`"), "{refused}");
+        assert!(reads::<Address>(address(country, code)), "as those of before may");
+        assert!(given(address(country, json!({"zip": "12345", "state": "NY"}))).is_ok());
+    }
+    assert!(given(address("DE", json!({"zip": "01067", "state": ""}))).is_ok());
+    let of_before = address("DE", json!({"zip": "0\u{200b}1067", "state": "Thu\u{308}ringen"}));
+    let read = serde_json::from_value::<Address>(of_before.clone()).expect("it was recorded so");
+    assert_eq!(serde_json::to_value(read).ok(), Some(of_before));
+    assert!(given(address("DE", json!({"zip": 1067}))).is_err());
 }
 
 #[test]

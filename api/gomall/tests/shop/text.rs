@@ -381,3 +381,54 @@ async fn roles_that_differ_in_case_only_are_one() {
     admin.post(&roles, &json!({"role": "PACKER"})).await.expect(StatusCode::OK);
     customer.get("/api/v1/admin/stock").await.expect(StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_postal_code_and_a_state_are_asked_for_where_the_country_has_them() {
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let customer = shop.customer(&gomall).await;
+    let body = |country: &str, more: Value| {
+        let mut body = checkout_body(None);
+        let address = body["shipping_address"].as_object_mut().expect("an object");
+        address.remove("zip");
+        address.insert("country".to_owned(), json!(country));
+        address.extend(more.as_object().cloned().expect("members"));
+        body
+    };
+    let checkouts = "/api/v1/checkouts";
+    for (country, more, member) in [
+        ("DE", json!({}), "zip"),
+        ("DE", json!({"zip": ""}), "zip"),
+        ("GB", json!({"zip": null}), "zip"),
+        ("GB", json!({"zip": " \n"}), "zip"),
+        ("US", json!({"zip": "94043"}), "state"),
+        ("CA", json!({"zip": "K1A 0B1", "state": ""}), "state"),
+    ] {
+        customer.add("mascot", 1).await.expect(StatusCode::OK);
+        for path in [checkouts, "/api/v1/checkouts/quote"] {
+            let refused = customer.post_keyed(path, &key(), &body(country, more.clone())).await;
+            let error = &refused.refused(422, "missing_field")["errors"][0];
+            let pointer = format!("/shipping_address/{member}");
+            assert_eq!(
+                (&error["pointer"], &error["code"]),
+                (&json!(pointer), &json!("missing_field"))
+            );
+        }
+    }
+    for (country, more, zip) in [
+        ("HK", json!({}), None),
+        ("AE", json!({"zip": ""}), None),
+        ("QA", json!({"zip": null}), None),
+        ("HK", json!({"zip": " 999077 "}), Some("999077")),
+        ("DE", json!({"zip": "01067"}), Some("01067")),
+        ("US", json!({"zip": "94043", "state": "CA"}), Some("94043")),
+    ] {
+        customer.add("mascot", 1).await.expect(StatusCode::OK);
+        let placed = customer.post_keyed(checkouts, &key(), &body(country, more)).await;
+        let order = &placed.expect(StatusCode::CREATED)["order"];
+        assert_eq!(order["shipping_address"].get("zip").and_then(Value::as_str), zip, "{country}");
+        let path = format!("/api/v1/orders/{}", order["id"].as_str().expect("an id"));
+        let shown = customer.get_once_at(&path, placed.position()).await;
+        assert_eq!(shown.expect(StatusCode::OK)["shipping_address"], order["shipping_address"]);
+    }
+}

@@ -2,7 +2,7 @@ use crate::openapi::schema::answers;
 use crate::routes::orders::OrderBody;
 use crate::routes::payments::{self, PaymentBody};
 use domain::order::{OrderLine, Totals};
-use domain::{Address, EmailAddress, Money};
+use domain::{EmailAddress, GivenAddress, Money};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -31,7 +31,7 @@ pub(super) struct CheckoutBody {
     /// Where the confirmation goes.
     pub(super) email: EmailAddress,
     /// Where the parcel goes.
-    pub(super) shipping_address: Address,
+    pub(super) shipping_address: GivenAddress,
     /// How to pay at once; without it the order waits for a payment.
     #[serde(default)]
     pub(super) payment: Option<payments::PaymentRequest>,

@@ -27,7 +27,10 @@ pub(super) async fn check_out(
     let check_out = CheckOut {
         cart_version: request.cart_version,
         expected_total: request.expected_total,
-        contact: OrderContact { email: request.email, shipping_address: request.shipping_address },
+        contact: OrderContact {
+            email: request.email,
+            shipping_address: request.shipping_address.0,
+        },
         payment: request.payment.map(Into::into),
         from,
     };
