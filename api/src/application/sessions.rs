@@ -130,9 +130,13 @@ pub async fn refresh(app: &App, call: &Call, token: &str) -> Result<SignedIn, Fa
     let exchange = SessionCommand::Refresh { generation, expires_at };
     let plan = || call.plan().step::<Session>(&session_id, exchange.clone());
     let mut refreshed = app.bus.execute(call.keyed(plan())).await?;
-    if refreshed.replayed && !session.live.contains(&refreshed.state::<Session>(0).generation) {
-        // Whoever got that answer has used it: this is no repetition of theirs, but a token that was spent.
-        refreshed = app.bus.execute(plan()).await?;
+    if refreshed.replayed {
+        let given = refreshed.state::<Session>(0).generation;
+        let now = app.bus.load::<Session>(&session_id).await?.state;
+        if now.generation >= given && !now.live.contains(&given) {
+            // Whoever got that answer has used it: this is no repetition of theirs, but a token that was spent.
+            refreshed = app.bus.execute(plan()).await?;
+        }
     }
     if refreshed.replayed && !session.is_live((app.world.now)()) {
         // Nobody is given tokens that are dead.

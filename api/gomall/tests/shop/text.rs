@@ -371,6 +371,8 @@ async fn roles_that_differ_in_case_only_are_one() {
     let removed = admin.delete(&format!("{roles}/anaLyst")).await;
     assert_eq!(removed.expect(StatusCode::OK)["roles"], json!(["customer"]));
     admin.post(&roles, &json!({"role": "Authenticated"})).await.refused(422, "role_reserved");
+    // Whoever loses a role of the staff is signed out.
+    let customer = shop.sign_in(&gomall, &customer).await;
 
     let rule = json!({
         "effect": "allow", "roles": ["Packer"], "methods": ["GET"], "path": "/api/v1/admin/stock", "note": "",
