@@ -28,6 +28,7 @@ async fn add(journal: &Journal, events: u64) {
 async fn lose_after(database: &Database, position: i64) {
     for lose in [
         "delete from events where position > $1",
+        "delete from event_tags where position > $1",
         "delete from command_outcomes where last_position > $1",
     ] {
         sqlx::query(lose).bind(position).execute(&database.pool).await.expect("a statement");

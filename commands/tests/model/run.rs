@@ -71,7 +71,7 @@ struct Shop {
 
 /// Carries the script of `seed` out on an emptied journal, to the end of every writer's queue.
 pub(crate) async fn run(database: &Database, seed: u64) -> Run {
-    sqlx::query("truncate events, command_outcomes")
+    sqlx::query("truncate events, event_tags, command_outcomes")
         .execute(&database.pool)
         .await
         .expect("the writers of the run before have ended");
