@@ -3,8 +3,8 @@
 use super::products::in_its_spelling;
 use super::{App, Call, Failure};
 use commands::bus::Executed;
-use domain::cart::{Cart, CartCommand};
-use domain::{CartId, Money, Quantity, Rejection, RejectionKind, Sku, UserId};
+use domain::cart::{Cart, CartCommand, CartLine};
+use domain::{CartId, Money, Position, Quantity, Rejection, RejectionKind, Sku, UserId};
 use projections::catalogue::{self, OfferView};
 
 /// What shall happen to a cart.
@@ -82,6 +82,55 @@ async fn command(app: &App, owner_id: UserId, change: Change) -> Result<CartComm
             Ok(CartCommand::ChangeQuantity { sku: offer.sku, quantity, unit_price })
         }
         Change::Clear => Ok(CartCommand::Clear),
+    }
+}
+
+/// What somebody should know of a cart's line before they check out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Nobody sells it any more, or not in the cart's currency.
+    Unavailable,
+    /// There are fewer pieces than the line holds.
+    Short,
+    /// A piece costs something else than when the line was written.
+    PriceChanged,
+}
+
+/// Of each line what there is to know, the gravest first; and what the cart at `position` is at with that, which is
+/// `position` when there is nothing to know of any, and something else whenever there is something else to know.
+///
+/// # Errors
+/// When the read models cannot be read.
+pub async fn notices(
+    app: &App,
+    lines: &[CartLine],
+    position: Position,
+) -> Result<(Vec<Option<Notice>>, Position), Failure> {
+    if lines.is_empty() {
+        return Ok((vec![], position));
+    }
+    let skus: Vec<Sku> = lines.iter().map(|line| line.sku.clone()).collect();
+    let offers = projections::catalogue::variants_by_sku(&app.pool, &skus).await?;
+    let of = |line: &CartLine| notice(line, offers.iter().find(|offer| offer.sku == line.sku));
+    let notices: Vec<_> = lines.iter().map(of).collect();
+    if notices.iter().all(Option::is_none) {
+        return Ok((notices, position));
+    }
+    // What there is to know may be older than the cart.
+    let beyond = Position::new(position.get() + 1);
+    let last = offers.iter().map(|offer| offer.position).max();
+    Ok((notices, last.map_or(beyond, |last| last.max(beyond))))
+}
+
+fn notice(line: &CartLine, offer: Option<&OfferView>) -> Option<Notice> {
+    let currency = line.unit_price.currency();
+    let sold = offer.filter(|offer| offer.on_sale);
+    let priced = sold.and_then(|offer| Some((offer, offer.price?)));
+    match priced.filter(|(_, price)| price.currency() == currency) {
+        None => Some(Notice::Unavailable),
+        Some((offer, _)) if offer.available < u64::from(line.quantity.get()) => Some(Notice::Short),
+        Some((_, price)) if price != line.unit_price => Some(Notice::PriceChanged),
+        Some(_) => None,
     }
 }
 

@@ -53,7 +53,8 @@ pub async fn variants_by_sku(pool: &PgPool, skus: &[Sku]) -> Result<Vec<OfferVie
                 case when v.price_minor is not null then \
                   json_build_object('amount', v.price_minor, 'currency', v.currency) end as price, \
                 (v.sold and p.status = 'published') as on_sale, \
-                greatest(coalesce(s.on_hand - s.reserved, 0), 0) as available \
+                greatest(coalesce(s.on_hand - s.reserved, 0), 0) as available, \
+                greatest(p.position, s.position) as position \
          from product_variants v join products p on p.product_id = v.product_id \
          left join stock s on s.sku = v.sku \
          where v.sku = any($1)) r",

@@ -99,6 +99,8 @@ pub struct OfferView {
     pub on_sale: bool,
     /// Pieces that can be sold now.
     pub available: u64,
+    /// The position of the last event that any of this comes from.
+    pub position: Position,
 }
 
 /// A category with published products.

@@ -212,3 +212,52 @@ async fn the_variant_that_was_bought_is_named_everywhere() {
     }
     assert!(mail.contains("1 x Plain mug: 1.00 USD"), "{mail}");
 }
+
+#[tokio::test]
+async fn a_cart_shows_by_itself_what_has_become_of_its_lines() {
+    const CART: &str = "/api/v1/me/cart";
+    let shop = Shop::new().await;
+    let gomall = shop.serve();
+    let admin = shop.admin(&gomall).await;
+    let customer = shop.customer(&gomall).await;
+    let lamp = |amount: i64, currency: &str| product("Lamp", &[("lamp", None, amount, currency)]);
+    let path = sell(&admin, &lamp(500, "USD")).await;
+    let added = customer.add("lamp", 3).await;
+    added.expect(StatusCode::OK);
+    let shown = customer.get_once_at(CART, added.position()).await;
+    assert_eq!(shown.expect(StatusCode::OK), &added.body, "there is nothing to say");
+    let mut tags = vec![shown.header("etag").expect("a tag").to_owned()];
+    let revise = async |body: Value| {
+        let revised = admin.send(Method::PUT, &path, &[("if-match", "*")], Some(&body)).await;
+        revised.expect(StatusCode::OK);
+        revised.position()
+    };
+    let adjust = async |quantity: i64| {
+        let body = json!({"quantity": quantity, "reason": "broken"});
+        let adjusted = admin.post_keyed("/api/v1/admin/stock/lamp/adjust", &key(), &body).await;
+        adjusted.expect(StatusCode::OK);
+        adjusted.position()
+    };
+    let mut says = async |position: u64, notice: Value| {
+        // Whoever has the cart as it was is told that it is another one.
+        let known = tags.last().expect("a tag").clone();
+        let position = position.to_string();
+        let headers = [("gomall-position", &*position), ("if-none-match", &*known)];
+        let shown = customer.send(Method::GET, CART, &headers, None).await;
+        let line = &shown.expect(StatusCode::OK)["lines"][0];
+        assert_eq!((&line["notice"], &line["unit_price"]["amount"]), (&notice, &json!(500)));
+        let tag = shown.header("etag").expect("a tag").to_owned();
+        assert!(notice.is_null() || !tags.contains(&tag), "{tags:?} {tag}");
+        tags.push(tag);
+    };
+    says(revise(lamp(700, "USD")).await, json!("price_changed")).await;
+    says(adjust(-8).await, json!("short")).await;
+    says(adjust(8).await, json!("price_changed")).await;
+    says(revise(lamp(500, "USD")).await, Value::Null).await;
+    says(adjust(-8).await, json!("short")).await;
+    says(revise(lamp(500, "EUR")).await, json!("unavailable")).await;
+    says(revise(lamp(500, "USD")).await, json!("short")).await;
+    let retired = admin.post(&format!("{path}/retire"), &json!({})).await;
+    retired.expect(StatusCode::OK);
+    says(retired.position(), json!("unavailable")).await;
+}

@@ -1,3 +1,4 @@
+use crate::application::carts::Notice;
 use crate::http::Problem;
 use crate::openapi::schema::answers;
 use domain::cart::{Cart, CartLine};
@@ -41,6 +42,32 @@ pub(super) struct CartLineBody {
     /// The price of one piece when the line was last written.
     pub(super) unit_price: Money,
     pub(super) total: Money,
+    /// What has become of it since, the gravest first: nobody sells it any more, or not in the cart's currency; there
+    /// are fewer pieces; a piece costs something else. Absent where nothing has, and in answers to changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) notice: Option<LineNotice>,
+}
+
+/// What has become of a line since it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LineNotice {
+    /// Nobody sells it any more, or not in the cart's currency.
+    Unavailable,
+    /// There are fewer pieces than the line holds.
+    Short,
+    /// A piece costs something else.
+    PriceChanged,
+}
+
+impl From<Notice> for LineNotice {
+    fn from(notice: Notice) -> Self {
+        match notice {
+            Notice::Unavailable => Self::Unavailable,
+            Notice::Short => Self::Short,
+            Notice::PriceChanged => Self::PriceChanged,
+        }
+    }
 }
 
 /// What to add.
@@ -78,6 +105,7 @@ pub(super) fn body(id: CartId, version: u64, lines: &[CartLine]) -> Result<CartB
             quantity: line.quantity,
             unit_price: line.unit_price,
             total: total.map_err(|error| Problem::internal(&error))?,
+            notice: None,
         })
     });
     Ok(CartBody {
@@ -88,4 +116,14 @@ pub(super) fn body(id: CartId, version: u64, lines: &[CartLine]) -> Result<CartB
         discount: cart.currency().map(Money::zero),
         total,
     })
+}
+
+impl CartBody {
+    /// With what there is to know of each line.
+    pub(super) fn with(mut self, notices: Vec<Option<Notice>>) -> Self {
+        for (line, notice) in self.lines.iter_mut().zip(notices) {
+            line.notice = notice.map(Into::into);
+        }
+        self
+    }
 }

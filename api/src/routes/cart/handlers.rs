@@ -12,6 +12,7 @@ use commands::bus::Executed;
 use domain::cart::Cart;
 use domain::{CartId, Sku};
 use projections::carts::CartView;
+use projections::{catalogue, stock};
 use std::sync::Arc;
 
 /// The cart; an empty one is an answer, too.
@@ -24,11 +25,12 @@ pub(super) async fn show(
     at_least: AtLeast,
     if_none_match: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    app.caught_up("carts", at_least).await?;
+    app.all_caught_up(&["carts", catalogue::NAME, stock::NAME], at_least).await?;
     let view = projections::carts::by_owner(&app.pool, member.user_id).await?;
     let view = view.unwrap_or_else(|| CartView::empty(member.user_id));
-    let etag = Etag::new(view.version, view.position);
-    let body = body(view.cart_id, view.version, &view.lines)?;
+    let (notices, position) = carts::notices(&app, &view.lines, view.position).await?;
+    let etag = Etag::new(view.version, position);
+    let body = body(view.cart_id, view.version, &view.lines)?.with(notices);
     Ok(if_none_match.answer(etag, Json(body)))
 }
 
