@@ -147,3 +147,43 @@ fn compare(
 fn effect(verdict: Verdict) -> Effect {
     if verdict.is_allowed() { Effect::Allow } else { Effect::Deny }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::RequestPath;
+    use axum::http::Method;
+    use domain::Timestamp;
+    use domain::policy::{MethodSelector, RoleSelector};
+    use uuid::Uuid;
+
+    #[test]
+    fn nothing_is_computed_for_whoever_has_left() {
+        let now = Timestamp::EPOCH;
+        let rule = |number: u128| Rule {
+            effect: Effect::Allow,
+            roles: vec![RoleSelector::Any],
+            methods: vec![MethodSelector::Any],
+            path: format!("/tea/{number}"),
+            note: String::new(),
+        };
+        let rules: Vec<_> =
+            (1..=100).map(|number| (RuleId::from(Uuid::from_u128(number)), rule(number))).collect();
+        let path = RequestPath::parse("/tea/7").expect("a canonical path");
+        let asked = RecentDecision { roles: None, method: Method::GET, path };
+        let run = |nobody_waits: &CancellationToken| {
+            let judged = candidate(Policy::default(), rules.clone(), &Facts { now }, nobody_waits);
+            let current = CompiledPolicy::compile(&Policy::default(), 1).expect("it is small");
+            let compared = |policy: &Policy| {
+                let candidate = CompiledPolicy::compile(policy, 1).expect("it is small");
+                let recent = HashMap::from([(asked.clone(), 3)]);
+                compare(&current, &candidate, &HashMap::new(), recent, nobody_waits)
+            };
+            (judged.is_ok(), compared(&judged.unwrap_or_default()).map(|run| run.flips_total).ok())
+        };
+        assert_eq!(run(&CancellationToken::new()), (true, Some(1)));
+        let left = CancellationToken::new();
+        left.cancel();
+        assert_eq!(run(&left), (false, None));
+    }
+}
