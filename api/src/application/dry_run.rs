@@ -151,8 +151,6 @@ fn effect(verdict: Verdict) -> Effect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::RequestPath;
-    use axum::http::Method;
     use domain::Timestamp;
     use domain::policy::{MethodSelector, RoleSelector};
     use uuid::Uuid;
@@ -169,8 +167,7 @@ mod tests {
         };
         let rules: Vec<_> =
             (1..=100).map(|number| (RuleId::from(Uuid::from_u128(number)), rule(number))).collect();
-        let path = RequestPath::parse("/tea/7").expect("a canonical path");
-        let asked = RecentDecision { roles: None, method: Method::GET, path };
+        let asked = RecentDecision::of_a_stranger("/tea/7");
         let run = |nobody_waits: &CancellationToken| {
             let judged = candidate(Policy::default(), rules.clone(), &Facts { now }, nobody_waits);
             let current = CompiledPolicy::compile(&Policy::default(), 1).expect("it is small");

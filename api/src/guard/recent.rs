@@ -21,6 +21,15 @@ pub struct RecentDecision {
     pub path: RequestPath,
 }
 
+#[cfg(test)]
+impl RecentDecision {
+    /// That somebody who had not signed in asked for a path.
+    pub(crate) fn of_a_stranger(path: &str) -> Self {
+        let path = RequestPath::parse(path).expect("a canonical path");
+        Self { roles: None, method: Method::GET, path }
+    }
+}
+
 /// The newest decisions of this process, in memory only.
 #[derive(Debug, Default)]
 pub struct RecentDecisions(Mutex<VecDeque<RecentDecision>>);
